@@ -1,0 +1,1 @@
+"""tpgateway: the gateway of a third-party-payment network."""

@@ -1,0 +1,159 @@
+"""The service: all route tables in one application, and the processes that serve it."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from importlib.metadata import version
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from tpgateway import portal
+from tpgateway.cards.checker import CHECKER, Checker
+from tpgateway.cards.routes import ROUTES as CARDS
+from tpgateway.claims.routes import ROUTES as CLAIMS
+from tpgateway.conventions.routes import ROUTES as CONVENTIONS
+from tpgateway.database.notices import Notices
+from tpgateway.database.pool import open_pool
+from tpgateway.dre.routes import ROUTES as DRE
+from tpgateway.guarantees.routes import ROUTES as GUARANTEES
+from tpgateway.guarantees.service import BenefitCache
+from tpgateway.insurers import service as insurers
+from tpgateway.insurers.routes import ROUTES as INSURERS
+from tpgateway.practitioners import service as practitioners
+from tpgateway.practitioners.routes import ROUTES as PRACTITIONERS
+from tpgateway.settings import Settings
+from tpgateway.vault import Vault
+from tpgateway.web import docs, frame, logs, openapi, sessions
+from tpgateway.web.limits import Limiter
+from tpgateway.web.oauth import CLIENT_FINDERS
+from tpgateway.web.routes import ROUTES as WEB
+from tpgateway.web.routing import Route
+from tpgateway.web.state import STATE, State
+from tpgateway.web.tokens import Tokens
+
+ROUTES: Sequence[Route] = [*WEB, *PRACTITIONERS, *INSURERS, *GUARANTEES, *CONVENTIONS, *CARDS, *CLAIMS, *DRE]
+_BACKLOG = 1024
+_log = structlog.get_logger(__name__)
+
+
+def openapi_text() -> str:
+    """The OpenAPI document of this version."""
+    return openapi.as_text(openapi.document(ROUTES, version=version("tpgateway")))
+
+
+async def create_app(settings: Settings, database_url: str) -> web.Application:
+    """The application, its pool open; raises ``DatabaseNotUsable``."""
+    pool = await open_pool(database_url, size=settings.database_pool_size, name="tpgateway serve")
+    storage = sessions.PostgresStorage(
+        is_https=settings.is_https,
+        lifetime=timedelta(hours=settings.session_hours),
+        idle=timedelta(minutes=settings.session_idle_minutes),
+    )
+    app = web.Application(middlewares=[frame.middleware, sessions.middleware(storage)])
+    app[STATE] = state = State(
+        settings=settings,
+        pool=pool,
+        vault=Vault.from_json(settings.vault_keys.get_secret_value()),
+        tokens=Tokens(
+            keys_json=settings.token_keys.get_secret_value(),
+            base_url=settings.base_url,
+            lifetime=timedelta(minutes=settings.token_minutes),
+        ),
+        limiter=Limiter(settings.requests_per_minute),
+        notices=Notices(database_url, insurers.EVENTS_CHANNEL),
+    )
+    app[CHECKER] = Checker(pool, BenefitCache())
+    app[CLIENT_FINDERS] = (practitioners.find_client, insurers.find_client)
+    frame.mount(app, ROUTES)
+    docs.mount(app, openapi_text())
+    portal.mount(app)
+
+    async def resources(_: web.Application) -> AsyncIterator[None]:
+        await state.notices.open()
+        yield
+        await state.pool.close()
+
+    async def drain(_: web.Application) -> None:
+        state.is_draining = True
+        await state.notices.close()  # those who wait for events are answered at once
+
+    app.cleanup_ctx.append(resources)
+    app.on_shutdown.append(drain)
+    return app
+
+
+async def _serve_until_stopped(settings: Settings, database_url: str, listening: socket.socket) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    app = await create_app(settings, database_url)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.graceful_stop_seconds)
+    await runner.setup()
+    await web.SockSite(runner, listening, backlog=_BACKLOG).start()
+    _log.info("serving", host=settings.host, port=listening.getsockname()[1], pid=os.getpid())
+    await stop.wait()
+    _log.info("stopping", pid=os.getpid())
+    await runner.cleanup()  # answers what is in flight first
+
+
+def serve(settings: Settings, database_url: str, *, workers: int) -> None:
+    """Serves until SIGTERM or SIGINT. Several workers share one listening socket; one that dies is replaced."""
+    listening = socket.create_server((settings.host, settings.port), backlog=_BACKLOG)
+    if workers == 1:
+        _run(settings, database_url, listening)
+        return
+    with tempfile.TemporaryDirectory(prefix="tpgateway-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        _supervise(settings, database_url, listening, workers)
+
+
+def _run(settings: Settings, database_url: str, listening: socket.socket) -> None:
+    logs.configure(level=settings.log_level, form=settings.log_format)
+    uvloop.run(_serve_until_stopped(settings, database_url, listening))
+
+
+def _supervise(settings: Settings, database_url: str, listening: socket.socket, workers: int) -> None:
+    children: set[int] = set()
+    is_stopping = False
+
+    def stop(number: int, _frame: object) -> None:
+        nonlocal is_stopping
+        is_stopping = True
+        for child in children:
+            os.kill(child, signal.SIGTERM)
+
+    def start() -> None:
+        child = os.fork()
+        if child == 0:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            status = 1
+            try:
+                _run(settings, database_url, listening)
+                status = 0
+            except Exception as error:  # the parent starts another; this one must not run its exit hooks
+                _log.error("worker_failed", failure=type(error).__name__, where=logs.where(error))
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+        children.add(child)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    for _ in range(workers):
+        start()
+    while children:
+        child, status = os.wait()
+        if child not in children:
+            continue  # an embedded server's, not one of the workers
+        children.discard(child)
+        if not is_stopping:
+            _log.error("worker_died", pid=child, status=status)
+            start()

@@ -1,0 +1,1 @@
+"""Cards: the rights of insured people, their import, and card checks."""

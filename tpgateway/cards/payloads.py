@@ -1,0 +1,162 @@
+"""Shapes of card checks and of imports."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from tpgateway.cards.codec import format_proof
+from tpgateway.cards.errors import BirthDateInvalid
+from tpgateway.cards.model import Card, ImportMode, Outcome, Reject, RightsImport
+from tpgateway.cards.service import Answered
+from tpgateway.guarantees.model import Domain
+from tpgateway.guarantees.payloads import BenefitView
+from tpgateway.insurers.model import Reference
+from tpgateway.web.fields import AmcNumberField
+from tpgateway.web.validation import Parameters, Payload, View, fault_error
+
+
+def _eight_digits(value: str) -> str:
+    if len(value) != 8 or not (value.isascii() and value.isdigit()):
+        raise fault_error(BirthDateInvalid)
+    return value
+
+
+_Upper = StringConstraints(to_upper=True)
+
+ConventionTypeField = Annotated[str, _Upper, StringConstraints(pattern=r"^[A-Za-z]{2}$"), Field(examples=["SP"])]
+CsrField = Annotated[str, _Upper, StringConstraints(pattern=r"^[A-Za-z0-9]{0,8}$")]
+MembershipField = Annotated[str, _Upper, StringConstraints(pattern=r"^[A-Za-z0-9]{1,16}$"), Field(examples=["1234567"])]
+BirthDateField = Annotated[
+    str, StringConstraints(max_length=20), AfterValidator(_eight_digits), Field(examples=["19800229"])
+]
+
+
+class CardCheckRequest(Payload):
+    """What the card says of one beneficiary, the domain of care and its day (today where it is left out)."""
+
+    insurer_number: AmcNumberField
+    convention_type: ConventionTypeField
+    csr: CsrField | None = None
+    membership_number: MembershipField
+    birth_date: BirthDateField
+    birth_rank: int = Field(ge=1, le=9)
+    domain: Domain
+    care_date: date | None = None
+
+    def card(self) -> Card:
+        return Card(
+            insurer_number=self.insurer_number,
+            convention_type=self.convention_type,
+            csr=self.csr or "",
+            membership_number=self.membership_number,
+            birth_date=self.birth_date,
+            birth_rank=self.birth_rank,
+        )
+
+
+class RightsView(View):
+    """The period, named ``from`` and ``to`` (its last day)."""
+
+    begin: date = Field(serialization_alias="from")
+    end: date = Field(serialization_alias="to")
+
+
+class CardCheckView(View):
+    id: str
+    outcome: Outcome
+    code: str
+    message_fr: str
+    next_step_fr: str | None
+    checked_at: datetime
+    domain: Domain
+    care_date: date
+    proof: str | None = Field(description="opens prior approvals until proof_expires_at; null unless covered")
+    proof_expires_at: datetime | None
+    rights: RightsView | None
+    benefits: list[BenefitView]
+
+    @classmethod
+    def of(cls, answered: Answered) -> "CardCheckView":
+        check, verdict = answered.check, answered.verdict
+        is_covered = verdict.outcome is Outcome.COVERED
+        rights = None
+        if is_covered and check.rights_from and check.rights_to:
+            rights = RightsView(begin=check.rights_from, end=check.rights_to)
+        return cls(
+            id=str(Reference(insurer_number=check.card.insurer_number, id=check.id)),
+            outcome=verdict.outcome,
+            code=verdict.code,
+            message_fr=verdict.message_fr,
+            next_step_fr=verdict.next_step_fr,
+            checked_at=check.checked_at,
+            domain=check.domain,
+            care_date=check.care_date,
+            proof=format_proof(check.proof) if is_covered else None,
+            proof_expires_at=check.proof_expires_at if is_covered else None,
+            rights=rights,
+            benefits=[BenefitView.of(line) for line in verdict.benefits],
+        )
+
+
+class ImportQuery(Parameters):
+    mode: ImportMode = Field(description="full closes whoever is missing; update touches only whom it names")
+
+
+class ImportPath(Parameters):
+    id: UUID
+
+
+class RightsImportView(View):
+    id: UUID
+    mode: ImportMode
+    lines: int = Field(description="without the header")
+    loaded: int
+    rejected: int
+    closed: int = Field(description="periods of people missing from a full file")
+    started_at: datetime
+    finished_at: datetime
+
+    @classmethod
+    def of(cls, done: RightsImport) -> "RightsImportView":
+        return cls(
+            id=done.id,
+            mode=done.mode,
+            lines=done.lines,
+            loaded=done.loaded,
+            rejected=done.rejected,
+            closed=done.closed,
+            started_at=done.started_at,
+            finished_at=done.finished_at,
+        )
+
+
+class RejectsQuery(Parameters):
+    after: int = Field(default=0, ge=0, le=2**63 - 1, description="the last line already had")
+    limit: int = Field(default=100, ge=1, le=1000)
+
+
+class RejectView(View):
+    line: int = Field(description="from 1, the header being the first")
+    column: str = Field(description="empty where the line as a whole is wrong")
+    code: str
+    reason: str
+
+    @classmethod
+    def of(cls, reject: Reject) -> "RejectView":
+        return cls(line=reject.line, column=reject.column, code=reject.code, reason=REASONS[reject.code])
+
+
+REASONS = {
+    "wrong_column_count": "The line does not have eight columns.",
+    "wrong_form": "The value does not have the form of its column; see schemas/README.md.",
+    "no_date": "The value is no calendar date written YYYY-MM-DD.",
+    "before_valid_from": "The period ends before it begins.",
+    "repeated": "An earlier line of the file states a period of the same person from the same day.",
+}
+
+
+class RejectListView(View):
+    rejects: list[RejectView]
+    after: int | None = Field(description="what to send as after for the next page; null where this is the last")

@@ -1,0 +1,220 @@
+"""Use cases of cards: a check, its record, a proof, an import of rights."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+import asyncpg
+
+from tpgateway import audit
+from tpgateway.audit import Action, Actor
+from tpgateway.cards import rules
+from tpgateway.cards.checker import Checker
+from tpgateway.cards.codec import new_proof
+from tpgateway.cards.errors import RightsFileUnreadable
+from tpgateway.cards.model import (
+    RIGHTS_HEADER,
+    Ask,
+    CardCheck,
+    CardCheckId,
+    ImportId,
+    ImportMode,
+    Outcome,
+    Reject,
+    RightsImport,
+    Verdict,
+)
+from tpgateway.cards.store import CheckStore, RightsStore
+from tpgateway.database import Connection, Pool
+from tpgateway.guarantees.service import BenefitCache
+from tpgateway.insurers import service as insurers
+from tpgateway.insurers.errors import InsurerUnknown
+from tpgateway.insurers.model import EventKind, InsurerId
+from tpgateway.practitioners.model import PractitionerId
+from tpgateway.web.problems import IdempotencyKeyReused, WrongEncoding
+
+_PROOF_TRIES = 3
+_LONGEST_LINE = 1000
+# COPY's delimiter and quote, which no line may hold, and NUL, which no text may.
+_FORBIDDEN = (b"\x00", b"\x01", b"\x02")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A check with its verdict; ``is_replay`` where an earlier answer under the same key is given again."""
+
+    check: CardCheck
+    verdict: Verdict
+    is_replay: bool = False
+
+
+async def check_card(pool: Pool, checker: Checker, ask: Ask, *, care_date: date | None) -> Answered:
+    """Checks a card and records it; raises ``InsurerUnknown`` and ``IdempotencyKeyReused``.
+
+    ``care_date`` is what the caller named, None where it left the day to us: a key is not misused by coming on another day.
+    """
+    if ask.idempotency_key is not None and (before := await _made_before(pool, ask, care_date)) is not None:
+        return Answered(check=before, verdict=await _verdict(pool, checker.benefits, before), is_replay=True)
+    for _ in range(_PROOF_TRIES):
+        check = await checker.check(ask)
+        if check is not None:
+            return Answered(check=check, verdict=await _verdict(pool, checker.benefits, check))
+        async with pool.acquire() as connection:
+            insurer = await insurers.find(connection, ask.card.insurer_number)
+        if not insurer.is_active:
+            raise InsurerUnknown
+        if ask.idempotency_key is not None and (before := await _made_before(pool, ask, care_date)) is not None:
+            return Answered(check=before, verdict=await _verdict(pool, checker.benefits, before), is_replay=True)
+        ask = replace(ask, proof=new_proof())  # the proof was taken
+    raise RuntimeError("no check was recorded")
+
+
+async def _made_before(pool: Pool, ask: Ask, care_date: date | None) -> CardCheck | None:
+    assert ask.idempotency_key is not None
+    async with pool.acquire() as connection:
+        before = await CheckStore(connection).find_by_key(ask.practitioner_id, ask.idempotency_key)
+    if before is None:
+        return None
+    is_same = before.card == ask.card and before.domain is ask.domain and care_date in {None, before.care_date}
+    if not is_same:
+        raise IdempotencyKeyReused
+    return before
+
+
+async def _verdict(pool: Pool, benefits: BenefitCache, check: CardCheck) -> Verdict:
+    if check.product_version_id is None:
+        return rules.answer(check, ())
+    if (lines := benefits.remembered(check.insurer_id, check.product_version_id)) is None:
+        async with pool.acquire() as connection:
+            lines = await benefits.lines(connection, check.insurer_id, check.product_version_id)
+    return rules.answer(check, lines)
+
+
+async def verdict_of(connection: Connection, benefits: BenefitCache, check: CardCheck) -> Verdict:
+    """The verdict of a recorded check: the same as was answered then."""
+    if check.product_version_id is None:
+        return rules.answer(check, ())
+    return rules.answer(check, await benefits.lines(connection, check.insurer_id, check.product_version_id))
+
+
+async def read_check(
+    connection: Connection,
+    insurer_id: InsurerId,
+    number: str,
+    check_id: CardCheckId,
+    *,
+    practitioner: PractitionerId,
+    actor: Actor,
+) -> CardCheck | None:
+    """A practitioner's own check; None where there is none. The reading is audited."""
+    check = await CheckStore(connection).get(insurer_id, number, check_id)
+    if check is None or check.practitioner_id != practitioner:
+        return None
+    await audit.record(
+        connection, actor=actor, action=Action.CARD_CHECK_READ, subject_id=check_id, insurer_id=insurer_id
+    )
+    return check
+
+
+async def find_proof(
+    connection: Connection, benefits: BenefitCache, insurer_id: InsurerId, number: str, proof: str
+) -> Answered | None:
+    """The check of a proof, where it was covered: only then is a proof given out."""
+    check = await CheckStore(connection).find_by_proof(insurer_id, number, proof)
+    if check is None:
+        return None
+    verdict = await verdict_of(connection, benefits, check)
+    return Answered(check=check, verdict=verdict) if verdict.outcome is Outcome.COVERED else None
+
+
+@asynccontextmanager
+async def staged_rights(connection: Connection, chunks: AsyncIterable[bytes]) -> AsyncIterator[None]:
+    """A rights file, copied line by line as it comes into a table of this connection's, outside any transaction.
+
+    Raises ``WrongEncoding`` and ``RightsFileUnreadable``. Whatever happens, the table is gone afterwards.
+    """
+    store = RightsStore(connection)
+    await store.open_staging()
+    try:
+        try:
+            await store.stage(_lines(chunks))
+        except asyncpg.CharacterNotInRepertoireError:
+            raise WrongEncoding from None
+        header = await store.header()
+        if header is None or header.strip() != RIGHTS_HEADER:
+            raise RightsFileUnreadable(f"the first line must be {RIGHTS_HEADER}")
+        yield
+    finally:
+        if not connection.is_closed():
+            await store.close_staging()
+
+
+async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The file as COPY can take it: no byte-order mark, no carriage returns, no line without end."""
+    is_first, pending = True, 0
+    async for chunk in chunks:
+        clean = chunk.replace(b"\r", b"")
+        if is_first:
+            clean, is_first = clean.removeprefix(b"\xef\xbb\xbf"), False
+        if any(byte in clean for byte in _FORBIDDEN):
+            raise WrongEncoding("control characters stand in the file")
+        first_end = clean.find(b"\n")
+        if pending + (len(clean) if first_end < 0 else first_end) > _LONGEST_LINE:
+            raise RightsFileUnreadable(f"a line is longer than {_LONGEST_LINE} bytes")
+        pending = pending + len(clean) if first_end < 0 else len(clean) - clean.rfind(b"\n") - 1
+        yield clean
+
+
+async def merge_rights(
+    connection: Connection, insurer_id: InsurerId, mode: ImportMode, *, started_at: datetime, today: date, actor: Actor
+) -> RightsImport:
+    """The staged file becomes the insurer's rights, in the caller's transaction: others see before or after."""
+    store = RightsStore(connection)
+    await store.lock_insurer(insurer_id)
+    import_id = await store.new_import_id()
+    await store.check_lines()
+    lines = await store.count_lines()
+    await store.end_earlier(insurer_id)
+    loaded = await store.merge(insurer_id, import_id)
+    closed = 0
+    if mode is ImportMode.FULL:
+        closed = await store.close_missing(insurer_id, import_id, today)
+        closed += await store.drop_future(insurer_id, import_id, today)
+    done = RightsImport(
+        id=import_id,
+        mode=mode,
+        lines=lines,
+        loaded=loaded,
+        rejected=lines - loaded,
+        closed=closed,
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+    )
+    await store.add_import(insurer_id, done)
+    await store.add_rejects(insurer_id, import_id)
+    await audit.record(
+        connection, actor=actor, action=Action.RIGHTS_IMPORTED, subject_id=import_id, insurer_id=insurer_id
+    )
+    counts = {"lines": lines, "loaded": loaded, "rejected": done.rejected, "closed": closed}
+    await insurers.publish(
+        connection,
+        insurer_id,
+        EventKind.RIGHTS_IMPORTED,
+        subject_id=import_id,
+        data={"rights_import_id": str(import_id), "mode": mode.value, **counts},
+        now=done.finished_at,
+    )
+    return done
+
+
+async def get_import(connection: Connection, insurer_id: InsurerId, import_id: ImportId) -> RightsImport | None:
+    """An insurer's own import."""
+    return await RightsStore(connection).get_import(insurer_id, import_id)
+
+
+async def rejects(
+    connection: Connection, insurer_id: InsurerId, import_id: ImportId, *, after: int, limit: int
+) -> Sequence[Reject]:
+    """The lines that an import did not load, past a line number."""
+    return await RightsStore(connection).rejects(insurer_id, import_id, after, limit)

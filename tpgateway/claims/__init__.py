@@ -1,0 +1,1 @@
+"""Prior approvals: requests, their decision by rule, their life."""

@@ -1,0 +1,1 @@
+"""Decisions about prior approvals: pure functions and tables."""

@@ -1,0 +1,376 @@
+"""The command line. Each command is thin: settings, a connection, one service call, a readable answer."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import asyncpg
+import typer
+import uvloop
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+from stdnum.exceptions import ValidationError as IdentifierError
+
+from tpgateway import settings as configuration
+from tpgateway.audit import OPERATOR
+from tpgateway.cards import service as cards
+from tpgateway.cards.model import ImportMode
+from tpgateway.conventions import codec as convention_files
+from tpgateway.conventions import service as conventions
+from tpgateway.database import Connection
+from tpgateway.database.embedded import database_url
+from tpgateway.database.migrations import migrate as run_migrations
+from tpgateway.database.pool import DatabaseNotUsable, check, prepare_connection
+from tpgateway.dre import service as dre
+from tpgateway.errors import Problem
+from tpgateway.identifiers import amc_number
+from tpgateway.insurers import service as insurers
+from tpgateway.settings import DatabaseSettings
+from tpgateway.vault import Vault
+from tpgateway.web import logs
+from tpgateway.web.routing import PARIS
+from tpgateway.web.tokens import new_signing_keys_json
+
+main = typer.Typer(
+    name="tpgateway",
+    help="The gateway of a third-party-payment network. Start with: tpgateway demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+secrets_app = typer.Typer(help="Keys of the gateway itself.", no_args_is_help=True)
+insurers_app = typer.Typer(help="Complementary insurers of the network.", no_args_is_help=True)
+conventions_app = typer.Typer(help="Conventions of the specialities.", no_args_is_help=True)
+dre_app = typer.Typer(help="DRE tables.", no_args_is_help=True)
+rights_app = typer.Typer(help="Rights of insured people.", no_args_is_help=True)
+main.add_typer(secrets_app, name="secrets")
+main.add_typer(insurers_app, name="insurers")
+main.add_typer(conventions_app, name="conventions")
+main.add_typer(dre_app, name="dre")
+main.add_typer(rights_app, name="rights")
+
+T = TypeVar("T")
+_out = Console()
+_err = Console(stderr=True)
+_CHUNK = 1024 * 1024
+AsJson = Annotated[bool, typer.Option("--json", help="Answer one line of JSON.")]
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What can go wrong, as sentences on stderr and exit status 1; a traceback is for our own mistakes only."""
+    try:
+        yield
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_input=False):
+            name = "TPG_" + ".".join(str(part) for part in fault["loc"]).upper()
+            _err.print(f"[red]{name}[/]: {fault['msg']}")
+        _err.print(
+            "Secrets come from the environment or from files: `tpgateway secrets new DIR`, then TPG_SECRETS_DIR=DIR."
+        )
+        raise typer.Exit(1) from None
+    except Problem as problem:
+        _err.print(f"[red]{problem.title}[/]" + (f": {problem.detail}" if problem.detail else ""))
+        if problem.hint:
+            _err.print(problem.hint)
+        raise typer.Exit(1) from None
+    except DatabaseNotUsable as error:
+        _err.print(f"[red]The database cannot be used[/]: {error}")
+        raise typer.Exit(1) from None
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        _err.print(f"[red]{type(error).__name__}[/]: {error}")
+        raise typer.Exit(1) from None
+
+
+def _on_database(settings: DatabaseSettings, act: Callable[[Connection], Awaitable[T]]) -> T:
+    """One act on one connection to a database of the right schema."""
+
+    async def run(url: str) -> T:
+        connection = await asyncpg.connect(url, timeout=10)
+        try:
+            await prepare_connection(connection)
+            await check(connection)
+            return await act(connection)
+        finally:
+            await connection.close()
+
+    with database_url(settings) as url:
+        return asyncio.run(run(url))
+
+
+def _today() -> date:
+    return datetime.now(PARIS).date()
+
+
+def _amc(number: str) -> str:
+    try:
+        return amc_number.validate(number)
+    except IdentifierError:
+        raise typer.BadParameter("an AMC number has 8 to 10 digits") from None
+
+
+@main.command()
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="Play the story and stop: exit status 0 if it went well.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="When ready, print one line of JSON and nothing else on stdout.")
+    ] = False,
+    port: Annotated[int | None, typer.Option(help="Port of the gateway; 8080, or a free one.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the demo keeps its database and keys.")] = None,
+) -> None:
+    """Play the gateway's main story with fictitious people, then keep serving.
+
+    Everything is real but the people: PostgreSQL, the service, its worker, mail by SMTP, an insurer's server.
+
+    Example: `tpgateway demo --once --json --data-dir /tmp/demo`
+    """
+    from tpgateway.demo.run import run_demo
+
+    with _explained():
+        status = run_demo(once=once, as_json=as_json, port=port, data_dir=data_dir)
+    raise typer.Exit(status)
+
+
+@main.command()
+def serve(
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes share the port.")] = 1,
+) -> None:
+    """Serve the API and the pages until SIGTERM or Ctrl-C.
+
+    Example: `TPG_SECRETS_DIR=/etc/tpgateway/secrets tpgateway serve --workers 4`
+    """
+    from tpgateway.app import serve as run
+
+    with _explained():
+        settings = configuration.load()
+        logs.configure(level=settings.log_level, form=settings.log_format)
+        with database_url(settings) as url:
+            run(settings, url, workers=workers)
+
+
+@main.command()
+def work() -> None:
+    """Work off the queue (mails, deliveries to insurers) until SIGTERM or Ctrl-C.
+
+    Example: `TPG_SECRETS_DIR=/etc/tpgateway/secrets tpgateway work`
+    """
+    from tpgateway.worker import work as run
+
+    with _explained():
+        settings = configuration.load()
+        logs.configure(level=settings.log_level, form=settings.log_format)
+        with database_url(settings) as url:
+            uvloop.run(run(settings, url))
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to this program's schema. Safe to run twice, and by several machines at once.
+
+    Example: `TPG_DATABASE_URL=postgresql://tpgateway@db/tpgateway tpgateway migrate`
+    """
+    with _explained(), database_url(configuration.load_database()) as url:
+        applied = asyncio.run(run_migrations(url))
+    _out.print("Applied: " + ", ".join(applied) if applied else "Up to date.")
+
+
+@main.command(hidden=True)
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    from tpgateway.app import openapi_text
+
+    sys.stdout.write(openapi_text())
+
+
+@secrets_app.command("new")
+def new_secrets(folder: Annotated[Path, typer.Argument(help="Folder to write the keys to; made if missing.")]) -> None:
+    """Make the gateway's own keys, readable by you alone. Existing files are left as they are.
+
+    Example: `tpgateway secrets new /etc/tpgateway/secrets`
+    """
+    with _explained():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, make in (("tpg_token_keys", new_signing_keys_json), ("tpg_vault_keys", Vault.new_json)):
+            path = folder / name
+            if path.exists():
+                continue
+            path.touch(mode=0o600)
+            path.write_text(make())
+            _out.print(f"Wrote {path}")
+    _out.print(f"Now set TPG_SECRETS_DIR={folder}, and keep a copy: what is sealed cannot be read without these keys.")
+
+
+@insurers_app.command("add")
+def add_insurer(
+    number: Annotated[str, typer.Option(help="AMC number, 8 to 10 digits.")],
+    name: Annotated[str, typer.Option()],
+    key: Annotated[Path, typer.Option(help="File with the insurer's public JWK.", exists=True, dir_okay=False)],
+    convention_type: Annotated[list[str], typer.Option(help="Two letters, as on its cards; repeat for several.")],
+    as_json: AsJson = False,
+) -> None:
+    """Admit an insurer, with the public key that its system signs its token requests with.
+
+    Example: `tpgateway insurers add --number 0075004407 --name "Mutuelle du Lac" --key lac.jwk --convention-type SP`
+    """
+
+    async def act(connection: Connection) -> dict[str, Any]:
+        async with connection.transaction():
+            insurer, client_id = await insurers.add(
+                connection,
+                number=_amc(number),
+                name=name,
+                convention_types=sorted({_convention_type(each) for each in convention_type}),
+                public_jwk=_public_jwk(key),
+                actor=OPERATOR,
+            )
+        return {"number": insurer.number, "name": insurer.name, "client_id": str(client_id)}
+
+    with _explained():
+        made = _on_database(configuration.load_database(), act)
+    if as_json:
+        sys.stdout.write(json.dumps(made, ensure_ascii=False) + "\n")
+        return
+    _out.print(f"Admitted {made['name']} ({made['number']}). Its client_id is {made['client_id']}")
+
+
+def _convention_type(text: str) -> str:
+    if len(text) != 2 or not text.isalpha() or not text.isascii():
+        raise typer.BadParameter("a convention type has two letters")
+    return text.upper()
+
+
+def _public_jwk(path: Path) -> dict[str, Any]:
+    from pydantic import TypeAdapter
+
+    from tpgateway.web.fields import PublicJwkField
+
+    try:
+        return TypeAdapter(PublicJwkField).validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise typer.BadParameter(f"{path}: {error.errors(include_input=False)[0]['msg']}") from None
+
+
+@insurers_app.command("list")
+def list_insurers() -> None:
+    """Show the insurers of the network."""
+    with _explained():
+        found = _on_database(configuration.load_database(), insurers.list_all)
+    table = Table("AMC number", "Name", "Convention types", "State")
+    for insurer in found:
+        table.add_row(insurer.number, insurer.name, " ".join(insurer.convention_types), insurer.state.value)
+    _out.print(table)
+
+
+@conventions_app.command("publish")
+def publish_conventions(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of SPECIALITY.toml with SPECIALITY.md.", exists=True, file_okay=False)
+    ],
+) -> None:
+    """Publish the conventions of a folder; those that say nothing new are left as they are.
+
+    Example: `tpgateway conventions publish conventions/2027`
+    """
+
+    async def act(connection: Connection) -> list[str]:
+        lines = []
+        async with connection.transaction():
+            for terms in convention_files.read_folder(folder):
+                done = await conventions.publish(connection, terms, now=datetime.now(UTC), actor=OPERATOR)
+                state = f"version {done.version} from {terms.valid_from}" if done else "unchanged"
+                lines.append(f"{terms.specialty}: {state}")
+        return lines
+
+    with _explained():
+        for line in _on_database(configuration.load_database(), act):
+            _out.print(line)
+
+
+@dre_app.command("publish")
+def publish_tables(
+    effective: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day in force; today if left out.")
+    ] = None,
+) -> None:
+    """Publish a new version of the DRE tables, for every speciality that has a convention.
+
+    Example: `tpgateway dre publish --effective 2027-01-01`
+    """
+
+    async def act(connection: Connection) -> Any:
+        day = effective.date() if effective else _today()
+        async with connection.transaction():
+            return await dre.publish(
+                connection, effective_from=day, today=_today(), now=datetime.now(UTC), actor=OPERATOR
+            )
+
+    with _explained(), _err.status("Building the tables"):
+        version, lines = _on_database(configuration.load_database(), act)
+    _out.print(f"Version {version.version}, in force from {version.effective_from}")
+    for specialty, count in lines.items():
+        _out.print(f"  {specialty}: {count} lines")
+
+
+@rights_app.command("import")
+def import_rights(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, as schemas/README.md describes it.")],
+    insurer: Annotated[str, typer.Option(help="AMC number of the insurer whose people these are.")],
+    mode: Annotated[ImportMode, typer.Option(help="full closes whoever is missing.")] = ImportMode.UPDATE,
+) -> None:
+    """Load people's rights from a file. Good lines load, bad ones are listed.
+
+    Example: `tpgateway rights import rights.csv --insurer 0075004407 --mode full`
+    """
+    number = _amc(insurer)
+    started = datetime.now(UTC)
+
+    async def act(connection: Connection) -> Any:
+        found = await insurers.find(connection, number)
+        with _progress() as progress:
+            async with cards.staged_rights(connection, _chunks(file, progress)), connection.transaction():
+                progress.update(progress.task_ids[0], description="Checking and merging")
+                done = await cards.merge_rights(
+                    connection, found.id, mode, started_at=started, today=_today(), actor=OPERATOR
+                )
+        return done, await cards.rejects(connection, found.id, done.id, after=0, limit=20)
+
+    with _explained():
+        done, rejects = _on_database(configuration.load_database(), act)
+    _out.print(f"{done.lines} lines: {done.loaded} loaded, {done.rejected} rejected, {done.closed} periods closed")
+    for reject in rejects:
+        _out.print(f"  line {reject.line}: {reject.column or 'line'}: {reject.code}")
+    if done.rejected > len(rejects):
+        _out.print(f"  and {done.rejected - len(rejects)} more, under import {done.id}")
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=_err,
+    )
+
+
+async def _chunks(file: Path, progress: Progress) -> AsyncIterator[bytes]:
+    task = progress.add_task("Reading", total=os.path.getsize(file))
+    with file.open("rb") as source:
+        while chunk := await asyncio.to_thread(source.read, _CHUNK):
+            yield chunk
+            progress.advance(task, len(chunk))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Use cases of conventions."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from tpgateway import audit
+from tpgateway.audit import Action, Actor
+from tpgateway.conventions.errors import ConventionOutdated, ConventionOverlaps, NoConvention, OtherSpecialty
+from tpgateway.conventions.model import Convention, ConventionTerms, Signature
+from tpgateway.conventions.store import ConventionStore
+from tpgateway.database import Connection
+from tpgateway.insurers.errors import InsurerUnknown
+from tpgateway.practitioners.model import Practitioner, PractitionerId, Specialty
+
+
+async def publish(connection: Connection, terms: ConventionTerms, *, now: datetime, actor: Actor) -> Convention | None:
+    """The next version of a convention; None where the latest says the same already.
+
+    It ends the version before on the day before it begins. Raises ``ConventionOverlaps`` and ``InsurerUnknown``.
+    """
+    store = ConventionStore(connection)
+    await store.lock_specialty(terms.specialty)
+    latest = await store.latest(terms.specialty)
+    if latest and latest.terms == terms:
+        return None
+    if latest and latest.terms.valid_from < terms.valid_from:
+        await store.shorten(latest.id, terms.valid_from)
+    convention_id = await store.add(terms, latest.version + 1 if latest else 1, now)
+    if convention_id is None:
+        raise ConventionOverlaps(f"{terms.specialty} from {terms.valid_from}")
+    if terms.participants is not None:
+        found = await store.add_participants(convention_id, terms.participants)
+        if found != len(set(terms.participants)):
+            raise InsurerUnknown(f"{terms.specialty} names an insurer that is not in the network")
+    await audit.record(connection, actor=actor, action=Action.CONVENTION_PUBLISHED, subject_id=convention_id)
+    return await store.latest(terms.specialty)
+
+
+async def in_force(connection: Connection, on: date) -> Sequence[Convention]:
+    """The conventions in force on a date, by speciality."""
+    return await ConventionStore(connection).in_force(on)
+
+
+async def find(connection: Connection, specialty: Specialty, on: date) -> Convention:
+    """The speciality's convention on a date; raises ``NoConvention``."""
+    convention = await ConventionStore(connection).find(specialty, on)
+    if convention is None:
+        raise NoConvention
+    return convention
+
+
+async def signature(connection: Connection, practitioner: PractitionerId, specialty: Specialty) -> Signature | None:
+    """The practitioner's latest signature for a speciality, if there is one."""
+    return await ConventionStore(connection).signature(practitioner, specialty)
+
+
+async def sign(
+    connection: Connection,
+    practitioner: Practitioner,
+    specialty: Specialty,
+    version: int,
+    *,
+    now: datetime,
+    on: date,
+    actor: Actor,
+) -> tuple[Convention, Signature]:
+    """The practitioner signs the version in force; raises ``OtherSpecialty``, ``NoConvention``, ``ConventionOutdated``."""
+    if practitioner.specialty is not specialty:
+        raise OtherSpecialty
+    convention = await find(connection, specialty, on)
+    if convention.version != version:
+        raise ConventionOutdated(f"in force is version {convention.version}")
+    store = ConventionStore(connection)
+    await store.sign(practitioner.id, convention, now)
+    await audit.record(connection, actor=actor, action=Action.CONVENTION_SIGNED, subject_id=convention.id)
+    signed = await store.signature(practitioner.id, specialty)
+    assert signed is not None
+    return convention, signed

@@ -1,0 +1,142 @@
+"""SQL of conventions and signatures."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date, datetime
+from uuid import UUID
+
+import asyncpg
+
+from tpgateway.conventions.model import Convention, ConventionId, ConventionTerms, Signature
+from tpgateway.database import Connection
+from tpgateway.guarantees.model import Domain
+from tpgateway.practitioners.model import PractitionerId, Specialty
+
+_COLUMNS = """
+    c.id, c.version, c.text_hash, c.published_at, c.specialty, c.title, c.text_markdown, c.domains, c.payment_days,
+    c.every_insurer, lower(c.validity) AS valid_from, upper(c.validity) - 1 AS valid_to,
+    ARRAY(SELECT i.number FROM convention_participants p JOIN insurers i ON i.id = p.insurer_id
+          WHERE p.convention_id = c.id ORDER BY i.number) AS participants
+"""
+
+
+class ConventionStore:
+    """One method, one statement."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def lock_specialty(self, specialty: Specialty) -> None:
+        """Others who publish for this speciality wait until the transaction ends."""
+        await self.connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"convention {specialty}"
+        )
+
+    async def latest(self, specialty: Specialty) -> Convention | None:
+        """The version published last."""
+        row = await self.connection.fetchrow(
+            f"SELECT {_COLUMNS} FROM conventions c WHERE c.specialty = $1 ORDER BY c.version DESC LIMIT 1",  # noqa: S608
+            specialty,
+        )
+        return None if row is None else _convention(row)
+
+    async def shorten(self, convention: ConventionId, before: date) -> None:
+        """The version ends the day before."""
+        await self.connection.execute(
+            "UPDATE conventions SET validity = daterange(lower(validity), $2) WHERE id = $1", convention, before
+        )
+
+    async def add(self, terms: ConventionTerms, version: int, now: datetime) -> ConventionId | None:
+        """A new version; None where its period overlaps another's."""
+        try:
+            added: UUID = await self.connection.fetchval(
+                "INSERT INTO conventions (specialty, version, title, text_markdown, text_hash, domains, payment_days,"
+                " every_insurer, validity, published_at)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, daterange($9, $10, '[]'), $11) RETURNING id",
+                terms.specialty,
+                version,
+                terms.title,
+                terms.text_markdown,
+                hashlib.sha256(terms.text_markdown.encode()).digest(),
+                list(terms.domains),
+                terms.payment_days,
+                terms.participants is None,
+                terms.valid_from,
+                terms.valid_to,
+                now,
+            )
+        except asyncpg.ExclusionViolationError:
+            return None
+        return ConventionId(added)
+
+    async def add_participants(self, convention: ConventionId, numbers: Sequence[str]) -> int:
+        """Insurers of the network by number; answers how many were found."""
+        done = await self.connection.execute(
+            "INSERT INTO convention_participants (convention_id, insurer_id)"
+            " SELECT $1, id FROM insurers WHERE number = ANY($2::text[])",
+            convention,
+            list(numbers),
+        )
+        return int(done.split()[-1])
+
+    async def in_force(self, on: date) -> list[Convention]:
+        """Those in force on a date, one a speciality."""
+        rows = await self.connection.fetch(
+            f"SELECT {_COLUMNS} FROM conventions c WHERE c.validity @> $1::date ORDER BY c.specialty",  # noqa: S608
+            on,
+        )
+        return [_convention(row) for row in rows]
+
+    async def find(self, specialty: Specialty, on: date) -> Convention | None:
+        row = await self.connection.fetchrow(
+            f"SELECT {_COLUMNS} FROM conventions c WHERE c.specialty = $1 AND c.validity @> $2::date",  # noqa: S608
+            specialty,
+            on,
+        )
+        return None if row is None else _convention(row)
+
+    async def sign(self, practitioner: PractitionerId, convention: Convention, now: datetime) -> None:
+        """Keeps the signature; one that is there already stays as it is."""
+        await self.connection.execute(
+            "INSERT INTO convention_signatures (practitioner_id, convention_id, specialty, text_hash, signed_at)"
+            " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            practitioner,
+            convention.id,
+            convention.terms.specialty,
+            convention.text_hash,
+            now,
+        )
+
+    async def signature(self, practitioner: PractitionerId, specialty: Specialty) -> Signature | None:
+        """The practitioner's latest signature for a speciality."""
+        row = await self.connection.fetchrow(
+            "SELECT c.version, s.text_hash, s.signed_at FROM convention_signatures s"
+            " JOIN conventions c ON c.id = s.convention_id"
+            " WHERE s.practitioner_id = $1 AND s.specialty = $2 ORDER BY c.version DESC LIMIT 1",
+            practitioner,
+            specialty,
+        )
+        return (
+            None
+            if row is None
+            else Signature(version=row["version"], text_hash=row["text_hash"], signed_at=row["signed_at"])
+        )
+
+
+def _convention(row: asyncpg.Record) -> Convention:
+    return Convention(
+        id=ConventionId(row["id"]),
+        version=row["version"],
+        text_hash=row["text_hash"],
+        published_at=row["published_at"],
+        terms=ConventionTerms(
+            specialty=Specialty(row["specialty"]),
+            title=row["title"],
+            text_markdown=row["text_markdown"],
+            domains=tuple(Domain(domain) for domain in row["domains"]),
+            payment_days=row["payment_days"],
+            participants=None if row["every_insurer"] else tuple(row["participants"]),
+            valid_from=row["valid_from"],
+            valid_to=row["valid_to"],
+        ),
+    )

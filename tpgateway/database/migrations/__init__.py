@@ -1,0 +1,61 @@
+"""Schema revisions: Alembic with plain SQL, additive first.
+
+A revision is a Python file that names itself and its predecessor, beside an SQL file of the same name that does the work.
+"""
+
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection as SqlConnection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tpgateway.database import Connection
+
+_FOLDER = Path(__file__).parent
+# Any constant will do, as long as all programs that migrate one database agree on it.
+_MIGRATION_LOCK = 7_452_001
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def known_revisions() -> list[str]:
+    """All revisions of this program, oldest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+
+
+async def present_revision(connection: Connection) -> str | None:
+    """The database's revision, or None where it has no schema."""
+    if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+        return None
+    revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+    return revision
+
+
+async def migrate(url: str) -> list[str]:
+    """Brings the database to this program's revision; answers the revisions applied. Others migrating are waited for."""
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
+    guard = await asyncpg.connect(url)
+    try:
+        await guard.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+        before = await present_revision(guard)
+        async with engine.begin() as connection:
+            await connection.run_sync(_upgrade)
+    finally:
+        await guard.close()
+        await engine.dispose()
+    known = known_revisions()
+    return known[known.index(before) + 1 :] if before in known else known
+
+
+def _upgrade(connection: SqlConnection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

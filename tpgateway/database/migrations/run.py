@@ -1,0 +1,24 @@
+"""How a revision does its work: whole SQL files, and pgqueuer's own installer, on Alembic's connection."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from alembic import op
+
+_VERSIONS = Path(__file__).parent / "versions"
+
+
+def run(work: Callable[[Any], Awaitable[Any]]) -> None:
+    """Runs work on the bare asyncpg connection, inside the migration's transaction."""
+    bind = op.get_bind()
+    bind.exec_driver_sql("SELECT 1")  # the dialect opens its transaction with the first statement
+    connection = bind.connection.dbapi_connection
+    assert connection is not None
+    connection.run_async(work)
+
+
+def sql(name: str) -> None:
+    """Runs ``versions/NAME.sql``, as many statements as it holds."""
+    script = (_VERSIONS / f"{name}.sql").read_text(encoding="utf-8")
+    run(lambda connection: connection.execute(script))

@@ -1,0 +1,60 @@
+"""The connection pool, and the guard that keeps a service off a schema that it does not know."""
+
+import json
+from typing import Any
+
+import asyncpg
+
+from tpgateway.database import Connection, Pool
+from tpgateway.database.migrations import known_revisions, present_revision
+
+MINIMUM_SERVER = 18
+
+
+class DatabaseNotUsable(Exception):
+    """The database cannot serve this program; the message says why and what to do."""
+
+
+async def prepare_connection(connection: Connection) -> None:
+    """JSON columns as Python values, for this connection."""
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(kind, encoder=_dump, decoder=json.loads, schema="pg_catalog")
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+async def open_pool(url: str, *, size: int, name: str) -> Pool:
+    """A pool on a database whose server and schema were checked; raises ``DatabaseNotUsable``."""
+    pool = asyncpg.create_pool(
+        url,
+        min_size=min(2, size),
+        max_size=size,
+        init=prepare_connection,
+        timeout=5,
+        command_timeout=60,
+        server_settings={"application_name": name},
+    )
+    await pool
+    try:
+        async with pool.acquire() as connection:
+            await check(connection)
+    except BaseException:
+        await pool.close()
+        raise
+    return pool
+
+
+async def check(connection: Connection) -> None:
+    """Raises ``DatabaseNotUsable`` unless the server is new enough and the schema is this program's."""
+    if connection.get_server_version().major < MINIMUM_SERVER:
+        raise DatabaseNotUsable(f"PostgreSQL {MINIMUM_SERVER} or newer is needed")
+    present = await present_revision(connection)
+    known = known_revisions()
+    if present is None:
+        raise DatabaseNotUsable("the database has no schema yet: run `tpgateway migrate`")
+    if present not in known:
+        raise DatabaseNotUsable(f"the schema is at revision {present}, newer than this program: upgrade the program")
+    if present != known[-1]:
+        raise DatabaseNotUsable(f"the schema is at revision {present}, older than {known[-1]}: run `tpgateway migrate`")

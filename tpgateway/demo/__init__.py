@@ -1,0 +1,1 @@
+"""The demo: the gateway's main story, played over its real doors with fictitious people."""

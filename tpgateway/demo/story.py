@@ -1,0 +1,360 @@
+"""The main story, each step by its real door: what was sent, what came back, and whether it is what it should be."""
+
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from importlib.resources import as_file, files
+from typing import Any, Protocol
+from uuid import uuid4
+
+import aiohttp
+from multidict import CIMultiDictProxy
+
+from tpgateway.demo import people
+from tpgateway.demo.house import House
+from tpgateway.demo.insurer import InsurerSystem
+from tpgateway.demo.people import InsurerSeed, PractitionerSeed
+from tpgateway.money import Cents, format_fr
+from tpgateway.web.routing import PARIS
+
+_LINK = re.compile(r"/activation/([A-Za-z0-9_-]+)")
+
+
+class StoryBroken(Exception):
+    """A step did not come out as it should."""
+
+
+class Teller(Protocol):
+    """Where the story is told."""
+
+    def chapter(self, title: str) -> None: ...
+
+    def step(self, who: str, sent: str, came: str, milliseconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An HTTP answer, and how long it took to come."""
+
+    status: int
+    body: Any
+    headers: CIMultiDictProxy[str]
+    milliseconds: float
+
+
+class Story:
+    """Plays once. What it learns (passwords, credentials) is kept in the house's memory for the next run."""
+
+    def __init__(self, house: House, http: aiohttp.ClientSession, teller: Teller) -> None:
+        self.house = house
+        self.http = http
+        self.teller = teller
+        self.today: date = datetime.now(PARIS).date()
+        self._tokens: dict[str, str] = {}
+        self._systems: dict[str, InsurerSystem] = {}
+
+    async def play(self) -> None:
+        """Every chapter; raises ``StoryBroken`` at the first step that goes wrong."""
+        self.teller.chapter("The operator admits insurers and publishes conventions (command line)")
+        for insurer in people.INSURERS:
+            await self._admit(insurer)
+        await self._publish_conventions()
+        self.teller.chapter("Practitioners register, open the link in their mail, and connect their software")
+        for practitioner in people.PRACTITIONERS:
+            await self._join(practitioner)
+        self.teller.chapter("Insurers load their products and people's rights")
+        for insurer in people.INSURERS:
+            await self._connect_insurer(insurer)
+        await self._load(people.LAC, people.products(self.today), people.rights_file(self.today))
+        other = {"UNIQUE": people.other_product(self.today)}
+        await self._load(people.MARAIS, other, people.other_rights_file(self.today))
+        self.teller.chapter("The pharmacist checks cards: five different answers")
+        await self._check_cards()
+        self.teller.chapter("The optician asks for an approval, decided at once; the insurer is told")
+        await self._ask_for_approval()
+        self.teller.chapter("The optician's software fetches its tables and reads its convention")
+        await self._read_tables()
+        self.house.memory.data["runs"] += 1
+        self.house.memory.save()
+
+    # The operator ---------------------------------------------------------------------------------------------------
+
+    async def _admit(self, seed: InsurerSeed) -> None:
+        kept = self.house.memory.data["insurers"]
+        if seed.key in kept:
+            self.teller.step("operator", f"insurers: {seed.name}", "admitted on an earlier run", 0)
+            return
+        words = ["insurers", "add", "--number", seed.number, "--name", seed.name, "--json"]
+        words += ["--key", str(self.house.key_files(seed)[1])]
+        for kind in seed.convention_types:
+            words += ["--convention-type", kind]
+        started = time.perf_counter()
+        printed = await self.house.run_command(*words)
+        found = re.search(r'"client_id": "([0-9a-f-]+)"', printed)
+        self._expect(found is not None, "insurers add", printed)
+        assert found is not None
+        kept[seed.key] = {"client_id": found[1]}
+        self.house.memory.save()
+        self._tell("operator", f"tpgateway insurers add {seed.number} {seed.name}", f"client_id {found[1]}", started)
+
+    async def _publish_conventions(self) -> None:
+        started = time.perf_counter()
+        with as_file(files("tpgateway.demo").joinpath("conventions")) as folder:
+            printed = await self.house.run_command("conventions", "publish", str(folder))
+        self._expect(printed.count("\n") == 3, "conventions publish", printed)
+        self._tell("operator", "tpgateway conventions publish DIR", ", ".join(printed.splitlines()), started)
+
+    # Practitioners --------------------------------------------------------------------------------------------------
+
+    async def _join(self, seed: PractitionerSeed) -> None:
+        people_kept = self.house.memory.data["practitioners"]
+        kept = people_kept.setdefault(seed.key, {"password": f"Demo-{secrets.token_urlsafe(9)}-7aA"})
+        self.house.memory.save()
+        form = {**seed.form, "password": kept["password"], "terms_accepted": True}
+        before = len(self.house.mailbox.letters)
+        reply = await self._call("POST", "/v1/practitioners", body=form)
+        sent = f"POST /v1/practitioners {seed.scheme} {seed.value}"
+        if reply.status == 409:
+            self._expect(reply.body["code"] == "identifier_taken", sent, reply.body)
+            self._told(seed.label, sent, "409 identifier_taken: the account of an earlier run is there", reply)
+        else:
+            self._expect(reply.status == 202, sent, reply.body)
+            self._told(seed.label, sent, f"202 {reply.body['status']}", reply)
+            await self._activate(seed, before)
+        await self._connect_software(seed, kept)
+
+    async def _activate(self, seed: PractitionerSeed, letters_before: int) -> None:
+        started = time.perf_counter()
+        letter = await self.house.mailbox.wait_for(str(seed.form["email"]), after=letters_before)
+        link = _LINK.search(letter.text)
+        self._expect(link is not None, "mail by SMTP", letter.subject)
+        assert link is not None
+        self._tell(seed.label, f"mail by SMTP to {letter.to}", f"« {letter.subject} »", started)
+        reply = await self._call("POST", "/v1/practitioners/activation", body={"token": link[1]})
+        self._expect(reply.status == 200 and reply.body["state"] == "active", "activation", reply.body)
+        self._told(seed.label, "POST /v1/practitioners/activation (the mail's link)", "200 active", reply)
+
+    async def _connect_software(self, seed: PractitionerSeed, kept: dict[str, str]) -> None:
+        jar = aiohttp.CookieJar(unsafe=True)  # the demo's host is an IP address
+        async with aiohttp.ClientSession(cookie_jar=jar) as browser:
+            login = {"scheme": seed.scheme, "value": seed.value, "password": kept["password"]}
+            reply = await self._call("POST", "/v1/sessions", body=login, http=browser)
+            self._expect(reply.status == 201, "POST /v1/sessions", reply.body)
+            self._told(seed.label, "POST /v1/sessions (identifier, password)", "201 session cookie", reply)
+            if "client_id" not in kept:
+                wanted = {"name": "Logiciel de démonstration", "scopes": ["cards", "approvals", "tables"]}
+                reply = await self._call("POST", "/v1/me/clients", body=wanted, http=browser)
+                self._expect(reply.status == 201, "POST /v1/me/clients", reply.body)
+                kept["client_id"], kept["client_secret"] = reply.body["client_id"], reply.body["client_secret"]
+                self.house.memory.save()
+                self._told(seed.label, "POST /v1/me/clients", f"201 client {kept['client_id']} and its secret", reply)
+            await self._sign_when_told(seed, browser)
+        form = aiohttp.FormData({"grant_type": "client_credentials"})
+        auth = aiohttp.BasicAuth(kept["client_id"], kept["client_secret"])
+        started = time.perf_counter()
+        async with self.http.post(f"{self.house.url}/oauth/token", data=form, auth=auth) as answer:
+            token = await answer.json()
+            self._expect(answer.status == 200, "POST /oauth/token", token)
+        self._tokens[seed.key] = token["access_token"]
+        came = f"200 {token['token_type']} for {token['expires_in']} s: {token['scope']}"
+        self._tell(seed.label, "POST /oauth/token (client credentials)", came, started)
+
+    async def _sign_when_told(self, seed: PractitionerSeed, browser: aiohttp.ClientSession) -> None:
+        """Signs the convention in force, except the pharmacist's: the story first shows what a check says without it."""
+        if seed is not people.PHARMACIST:
+            await self._sign(seed, browser)
+
+    async def _sign(self, seed: PractitionerSeed, browser: aiohttp.ClientSession) -> None:
+        path = f"/v1/conventions/{seed.specialty}"
+        convention = await self._call("GET", path, http=browser)
+        self._expect(convention.status == 200, path, convention.body)
+        version = {"version": convention.body["version"]}
+        reply = await self._call("POST", f"{path}/signature", body=version, http=browser)
+        self._expect(reply.status == 201, f"{path}/signature", reply.body)
+        came = f"201 signed version {reply.body['version']}, text {reply.body['text_sha256'][:12]}…"
+        self._told(seed.label, f"POST {path}/signature", came, reply)
+
+    # Insurers -------------------------------------------------------------------------------------------------------
+
+    async def _connect_insurer(self, seed: InsurerSeed) -> None:
+        client_id = self.house.memory.data["insurers"][seed.key]["client_id"]
+        private_key = self.house.key_files(seed)[0].read_bytes()
+        system = InsurerSystem(self.http, gateway=self.house.url, client_id=client_id, private_key=private_key)
+        started = time.perf_counter()
+        await system.log_in()
+        self._tell(seed.name, "POST /oauth/token (private_key_jwt, Ed25519)", "200 Bearer", started)
+        self._systems[seed.key] = system
+        receiver = self.house.receivers[seed.key]
+        started = time.perf_counter()
+        _, present = await system.call("GET", "/v1/insurer/endpoints")
+        for old in present["endpoints"]:  # those of earlier runs, whose servers are gone
+            await system.call("DELETE", f"/v1/insurer/endpoints/{old['id']}")
+        status, made = await system.call("POST", "/v1/insurer/endpoints", body={"url": receiver.url})
+        self._expect(status == 201, "POST /v1/insurer/endpoints", made)
+        receiver.secret = made["secret"]
+        self._tell(seed.name, f"POST /v1/insurer/endpoints {receiver.url}", "201 whsec_…", started)
+
+    async def _load(self, seed: InsurerSeed, products: dict[str, Any], lines: Iterable[bytes]) -> None:
+        system = self._systems[seed.key]
+        for code, terms in products.items():
+            started = time.perf_counter()
+            status, product = await system.call("PUT", f"/v1/insurer/products/{code}", body=terms)
+            self._expect(status == 200, f"PUT product {code}", product)
+            came = f"200 {product['benefits']} benefit lines from {product['valid_from']}"
+            self._tell(seed.name, f"PUT /v1/insurer/products/{code}", came, started)
+        started = time.perf_counter()
+        path = "/v1/insurer/rights-imports"
+        status, done = await system.call("POST", f"{path}?mode=full", data=_stream(lines))
+        self._expect(status == 201 and done["loaded"] >= 1, "rights import", done)
+        came = f"201 {done['lines']} lines: {done['loaded']} loaded, {done['rejected']} rejected"
+        self._tell(seed.name, f"POST {path}?mode=full (CSV, streamed)", came, started)
+        if done["rejected"]:
+            started = time.perf_counter()
+            _, listed = await system.call("GET", f"{path}/{done['id']}/rejects")
+            self._expect(len(listed["rejects"]) == done["rejected"], "rejects", listed)
+            came = "; ".join(f"line {each['line']} {each['column']}: {each['code']}" for each in listed["rejects"])
+            self._tell(seed.name, f"GET {path}/…/rejects", f"200 {came}", started)
+
+    # Cards ----------------------------------------------------------------------------------------------------------
+
+    async def _check_cards(self) -> None:
+        seed, kept = people.PHARMACIST, self.house.memory.data["practitioners"][people.PHARMACIST.key]
+        reply = await self._check(seed, people.COVERED, "PHAR")
+        has_signed = kept.get("signed") == "yes"
+        self._expect_outcome(reply, "covered" if has_signed else "not_contracted")
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+            login = {"scheme": seed.scheme, "value": seed.value, "password": kept["password"]}
+            await self._call("POST", "/v1/sessions", body=login, http=browser)
+            await self._sign(seed, browser)
+        kept["signed"] = "yes"
+        self.house.memory.save()
+        for card, domain, expected in (
+            (people.COVERED, "PHAR", "covered"),
+            (people.LUNAR, "PHAR", "covered"),
+            (people.STRANGER, "PHAR", "unknown_person"),
+            (people.CLOSED, "PHAR", "rights_closed"),
+            (people.WITHOUT_PHARMACY, "PHAR", "not_covered"),
+            (people.COVERED, "OPTI", "not_contracted"),
+        ):
+            self._expect_outcome(await self._check(seed, card, domain), expected)
+        wrong = {**people.COVERED, "insurer_number": "0000000019", "domain": "PHAR"}
+        reply = await self._call("POST", "/v1/card-checks", body=wrong, token=self._tokens[seed.key])
+        self._expect(reply.status == 422 and reply.body["code"] == "insurer_unknown", "card check", reply.body)
+        came = f"422 {reply.body['code']}: {reply.body['message_fr']}"
+        self._told(seed.label, "POST /v1/card-checks of an insurer outside the network", came, reply)
+
+    async def _check(self, seed: PractitionerSeed, card: dict[str, Any], domain: str) -> Reply:
+        body = {**card, "domain": domain}
+        reply = await self._call("POST", "/v1/card-checks", body=body, token=self._tokens[seed.key])
+        self._expect(reply.status == 200, "POST /v1/card-checks", reply.body)
+        end = f"until {reply.body['rights']['to']}, proof {reply.body['proof']}" if reply.body["proof"] else ""
+        came = f"200 {reply.body['outcome']}: {end or reply.body['message_fr']}"
+        sent = f"POST /v1/card-checks {card['membership_number']}, born {card['birth_date']}, {domain}"
+        self._told(seed.label, sent, came, reply)
+        return reply
+
+    def _expect_outcome(self, reply: Reply, expected: str) -> None:
+        self._expect(reply.body["outcome"] == expected, f"card check should be {expected}", reply.body)
+
+    # Approvals ------------------------------------------------------------------------------------------------------
+
+    async def _ask_for_approval(self) -> None:
+        seed, token = people.OPTICIAN, self._tokens[people.OPTICIAN.key]
+        card = people.covered_card(self.house.memory.data["runs"])
+        check = await self._check(seed, card, "OPTI")
+        self._expect_outcome(check, "covered")
+        request = people.optical_request(card, check.body["proof"], self.today)
+        reply = await self._call(
+            "POST", "/v1/prior-approvals", body=request, token=token, headers={"Idempotency-Key": str(uuid4())}
+        )
+        self._expect(reply.status == 201 and reply.body["state"] == "approved", "prior approval", reply.body)
+        totals = {name: format_fr(Cents(cents)) for name, cents in reply.body["totals"].items()}
+        came = (
+            f"201 {reply.body['state']}: {totals['granted_cents']} of {totals['price_cents']} granted, "
+            f"{totals['patient_cents']} left to the patient"
+        )
+        self._told(seed.label, "POST /v1/prior-approvals (lenses, frame, proof)", came, reply)
+        approval = reply.body["id"]
+        started = time.perf_counter()
+        event = await self.house.receivers[people.LAC.key].wait_for("prior_approval.decided", approval)
+        came = f"signature verified, event {event['sequence']}: {event['data']['state']}"
+        self._tell(people.LAC.name, "webhook received (Standard Webhooks)", came, started)
+        started = time.perf_counter()
+        _, feed = await self._systems[people.LAC.key].call(
+            "GET", f"/v1/insurer/events?after={event['sequence'] - 1}&wait=5"
+        )
+        self._expect(feed["events"][0] == event, "events feed", feed)
+        sent = f"GET /v1/insurer/events?after={event['sequence'] - 1}"
+        self._tell(people.LAC.name, sent, f"200 the same event {event['id']}", started)
+
+    # Tables ---------------------------------------------------------------------------------------------------------
+
+    async def _read_tables(self) -> None:
+        started = time.perf_counter()
+        printed = await self.house.run_command("dre", "publish")
+        self._tell("operator", "tpgateway dre publish", printed.splitlines()[0], started)
+        seed, token = people.OPTICIAN, self._tokens[people.OPTICIAN.key]
+        reply = await self._call("GET", "/v1/dre/tables/latest", token=token)
+        self._expect(reply.status == 200 and bool(reply.body["guarantee"]), "DRE tables", reply.body)
+        counts = ", ".join(f"{len(reply.body[name])} {name}" for name in ("grouping", "convention", "guarantee"))
+        self._told(seed.label, "GET /v1/dre/tables/latest", f"200 version {reply.body['version']}: {counts}", reply)
+        reply = await self._call("GET", "/v1/dre/tables/latest?format=csv", token=token)
+        self._expect(
+            reply.status == 200 and reply.headers["Content-Type"] == "application/zip", "DRE CSV", reply.status
+        )
+        came = f"200 {len(reply.body)} bytes of zip, ETag {reply.headers['ETag'][:12]}…"
+        self._told(seed.label, "GET /v1/dre/tables/latest?format=csv", came, reply)
+        path = f"/v1/conventions/{seed.specialty}"
+        reply = await self._call("GET", path, token=token)
+        self._expect(reply.status == 200 and reply.body["signature"] is not None, path, reply.body)
+        came = (
+            f"200 « {reply.body['title']} », version {reply.body['version']}, paid in {reply.body['payment_days']} days"
+        )
+        self._told(seed.label, f"GET {path}", came, reply)
+
+    # Shared ---------------------------------------------------------------------------------------------------------
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        token: str | None = None,
+        http: aiohttp.ClientSession | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        headers = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+        started = time.perf_counter()
+        async with (http or self.http).request(method, self.house.url + path, json=body, headers=headers) as answer:
+            raw = await answer.read()
+            is_json = answer.content_type.endswith("json")
+            return Reply(
+                status=answer.status,
+                body=await answer.json(content_type=None) if is_json else raw,
+                headers=answer.headers,
+                milliseconds=(time.perf_counter() - started) * 1000,
+            )
+
+    def _expect(self, is_so: bool, step: str, came: Any) -> None:
+        if not is_so:
+            raise StoryBroken(f"{step}: {came}")
+
+    def _told(self, who: str, sent: str, came: str, reply: Reply) -> None:
+        self.teller.step(who, sent, came, reply.milliseconds)
+
+    def _tell(self, who: str, sent: str, came: str, started: float) -> None:
+        self.teller.step(who, sent, came, (time.perf_counter() - started) * 1000)
+
+
+async def _stream(lines: Iterable[bytes]) -> AsyncIterator[bytes]:
+    chunk = bytearray()
+    for line in lines:
+        chunk += line
+        if len(chunk) > 60_000:
+            yield bytes(chunk)
+            chunk.clear()
+    yield bytes(chunk)

@@ -1,0 +1,1 @@
+"""DRE tables: what a practitioner's software needs to build and route electronic reimbursement requests."""

@@ -1,0 +1,58 @@
+"""Tables as files. The same tables give the same bytes, always."""
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from tpgateway.dre.model import ConventionLine, GroupingLine, GuaranteeLine, Tables, Version
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that zip can say: files carry no time of their own
+_TABLES: Sequence[tuple[str, type[Any]]] = (
+    ("grouping", GroupingLine),
+    ("convention", ConventionLine),
+    ("guarantee", GuaranteeLine),
+)
+
+
+def to_json(version: Version, tables: Tables) -> bytes:
+    """One document with the version and the three tables, a line an object."""
+    document = {
+        "version": version.version,
+        "effective_from": version.effective_from.isoformat(),
+        "specialty": tables.specialty.value,
+        **{name: [asdict(line) for line in getattr(tables, name)] for name, _ in _TABLES},
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def to_csv_zip(version: Version, tables: Tables) -> bytes:
+    """``grouping.csv``, ``convention.csv``, ``guarantee.csv`` and ``version.csv``, separated by semicolons, in a zip."""
+    head = [["version", "effective_from", "specialty"]]
+    head.append([str(version.version), version.effective_from.isoformat(), tables.specialty.value])
+    files = {"version.csv": _csv(head)}
+    for name, kind in _TABLES:
+        columns = [field.name for field in fields(kind)]
+        rows = [[_text(getattr(line, column)) for column in columns] for line in getattr(tables, name)]
+        files[f"{name}.csv"] = _csv([columns, *rows])
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3
+            archive.writestr(entry, files[name])
+    return target.getvalue()
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> bytes:
+    target = io.StringIO()
+    csv.writer(target, delimiter=";", lineterminator="\r\n").writerows(rows)
+    return target.getvalue().encode()
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

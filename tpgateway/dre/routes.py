@@ -1,0 +1,38 @@
+"""Operations of DRE tables."""
+
+from tpgateway.dre import errors, handlers
+from tpgateway.dre.payloads import FileQuery, VersionListView, VersionPath
+from tpgateway.web.callers import PRACTITIONER, Scope
+from tpgateway.web.routing import Media, Route
+
+ROUTES = [
+    Route(
+        method="GET",
+        path="/v1/dre/tables",
+        handler=handlers.list_versions,
+        summary="The versions of the tables of the caller's speciality, newest first",
+        tag="DRE tables",
+        access=PRACTITIONER,
+        scope=Scope.TABLES,
+        answers={200: VersionListView},
+    ),
+    Route(
+        method="GET",
+        path="/v1/dre/tables/{version}",
+        handler=handlers.download,
+        summary="Download a version, or the latest",
+        tag="DRE tables",
+        access=PRACTITIONER,
+        scope=Scope.TABLES,
+        path_shape=VersionPath,
+        query=FileQuery,
+        answers={
+            200: [
+                Media(media_type="application/json", description="the tables, in the format asked for"),
+                Media(media_type="application/zip", description="the tables, in the format asked for"),
+            ],
+            304: None,
+        },
+        problems=[errors.NoTables],
+    ),
+]

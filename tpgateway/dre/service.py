@@ -1,0 +1,68 @@
+"""Use cases of DRE tables."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+
+from tpgateway import audit
+from tpgateway.audit import Action, Actor
+from tpgateway.conventions import service as conventions
+from tpgateway.database import Connection
+from tpgateway.dre import codec, rules
+from tpgateway.dre.errors import EffectiveInPast, NoTables
+from tpgateway.dre.model import FileFormat, InsurerOffer, TableFile, Version
+from tpgateway.dre.store import TableStore
+from tpgateway.guarantees import service as guarantees
+from tpgateway.insurers import service as insurers
+from tpgateway.practitioners.model import Specialty
+
+
+async def publish(
+    connection: Connection, *, effective_from: date, today: date, now: datetime, actor: Actor
+) -> tuple[Version, Mapping[Specialty, int]]:
+    """A new version for every speciality that has a convention on the day, in the caller's transaction: whole or not at all.
+
+    Answers the version and how many lines each speciality's tables have; raises ``EffectiveInPast``.
+    """
+    if effective_from < today:
+        raise EffectiveInPast
+    store = TableStore(connection)
+    await store.lock_publication()
+    offers = await _offers(connection, effective_from)
+    version = await store.add_version(effective_from, now)
+    lines: dict[Specialty, int] = {}
+    for convention in await conventions.in_force(connection, effective_from):
+        tables = rules.build(convention, offers)
+        lines[tables.specialty] = tables.lines
+        for kind, content in (
+            (FileFormat.JSON, codec.to_json(version, tables)),
+            (FileFormat.CSV, codec.to_csv_zip(version, tables)),
+        ):
+            await store.add_file(version.version, tables.specialty, kind, lines=tables.lines, content=content)
+    await audit.record(connection, actor=actor, action=Action.TABLES_PUBLISHED)
+    return version, lines
+
+
+async def _offers(connection: Connection, on: date) -> list[InsurerOffer]:
+    products = await guarantees.products_in_force(connection, on)
+    return [
+        InsurerOffer(
+            number=insurer.number,
+            convention_types=insurer.convention_types,
+            products=tuple(products.get(insurer.id, ())),
+        )
+        for insurer in await insurers.list_all(connection)
+        if insurer.is_active
+    ]
+
+
+async def versions(connection: Connection, specialty: Specialty) -> Sequence[Version]:
+    """The versions that hold tables of the speciality, newest first."""
+    return await TableStore(connection).versions(specialty)
+
+
+async def file(connection: Connection, specialty: Specialty, version: int | None, kind: FileFormat) -> TableFile:
+    """A file of a version, of the newest where none is named; raises ``NoTables``."""
+    found = await TableStore(connection).file(specialty, version, kind)
+    if found is None:
+        raise NoTables
+    return found

@@ -1,0 +1,22 @@
+"""Operations of products."""
+
+from tpgateway.guarantees import errors, handlers
+from tpgateway.guarantees.payloads import ProductPath, ProductRequest, ProductView
+from tpgateway.web.callers import INSURER
+from tpgateway.web.routing import Route
+
+ROUTES = [
+    Route(
+        method="PUT",
+        path="/v1/insurer/products/{code}",
+        handler=handlers.record_product,
+        summary="State a product: its benefit lines, from a day on",
+        tag="Guarantees",
+        access=INSURER,
+        path_shape=ProductPath,
+        body=ProductRequest,
+        body_limit=512 * 1024,
+        answers={200: ProductView},
+        problems=[errors.ProductValidityOverlaps],
+    ),
+]

@@ -1,0 +1,72 @@
+"""Use cases of products."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from tpgateway import audit
+from tpgateway.audit import Action, Actor
+from tpgateway.database import Connection
+from tpgateway.guarantees.errors import ProductValidityOverlaps
+from tpgateway.guarantees.model import BenefitLine, ProductTerms, ProductVersion, ProductVersionId
+from tpgateway.guarantees.store import ProductStore
+from tpgateway.insurers.model import InsurerId
+
+
+async def record_product(
+    connection: Connection, insurer: InsurerId, terms: ProductTerms, *, actor: Actor
+) -> ProductVersion:
+    """A new version of a product; raises ``ProductValidityOverlaps``.
+
+    It takes the place of one that begins the same day, and ends one that began before. What was decided on an older
+    version keeps pointing at it.
+    """
+    store = ProductStore(connection)
+    await store.lock_code(insurer, terms.code)
+    await store.supersede(insurer, terms.code, terms.valid_from)
+    await store.shorten(insurer, terms.code, terms.valid_from)
+    version_id = await store.add(insurer, terms)
+    if version_id is None:
+        raise ProductValidityOverlaps
+    await store.add_lines(insurer, version_id, terms.benefits)
+    await audit.record(
+        connection, actor=actor, action=Action.PRODUCT_RECORDED, subject_id=version_id, insurer_id=insurer
+    )
+    return ProductVersion(id=version_id, terms=terms)
+
+
+async def products_in_force(connection: Connection, on: date) -> Mapping[InsurerId, Sequence[ProductTerms]]:
+    """Every insurer's products on a day, by code: what an operator's publication is built from."""
+    found: dict[InsurerId, list[ProductTerms]] = {}
+    for insurer, terms in await ProductStore(connection).in_force(on):
+        found.setdefault(insurer, []).append(terms)
+    return found
+
+
+class BenefitCache:
+    """Product versions already read: a version's lines never change, so what is told of them here is never stale."""
+
+    def __init__(self, size: int = 5_000) -> None:
+        self._size = size
+        self._kept: dict[tuple[InsurerId, ProductVersionId], ProductTerms] = {}
+
+    def remembered(self, insurer: InsurerId, version: ProductVersionId) -> tuple[BenefitLine, ...] | None:
+        """The lines of a version that was read before."""
+        kept = self._kept.get((insurer, version))
+        return None if kept is None else kept.benefits
+
+    async def lines(
+        self, connection: Connection, insurer: InsurerId, version: ProductVersionId
+    ) -> tuple[BenefitLine, ...]:
+        """The lines of a version that is known to exist."""
+        return (await self.version(connection, insurer, version)).benefits
+
+    async def version(self, connection: Connection, insurer: InsurerId, version: ProductVersionId) -> ProductTerms:
+        """The terms of a version that is known to exist; their ``valid_to`` may since have moved."""
+        if (kept := self._kept.get((insurer, version))) is not None:
+            return kept
+        found = await ProductStore(connection).version(insurer, version)
+        assert found is not None
+        self._kept[insurer, version] = found.terms
+        if len(self._kept) > self._size:
+            del self._kept[next(iter(self._kept))]  # the oldest
+        return found.terms

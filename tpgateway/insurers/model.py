@@ -1,0 +1,95 @@
+"""What an insurer is to the gateway."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NewType
+from uuid import UUID
+
+InsurerId = NewType("InsurerId", UUID)
+EndpointId = NewType("EndpointId", UUID)
+EventId = NewType("EventId", UUID)
+
+
+class InsurerState(StrEnum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class EventKind(StrEnum):
+    """What insurers are told of, as ``object.happening``."""
+
+    APPROVAL_DECIDED = "prior_approval.decided"
+    APPROVAL_CANCELLED = "prior_approval.cancelled"
+    RIGHTS_IMPORTED = "rights_import.finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Insurer:
+    """An account; ``number`` is the AMC number padded to ten digits."""
+
+    id: InsurerId
+    number: str
+    name: str
+    state: InsurerState
+    convention_types: tuple[str, ...]
+
+    @property
+    def is_active(self) -> bool:
+        return self.state is InsurerState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """How something of an insured person is named outside: the insurer's AMC number, then the thing's own id.
+
+    What is looked up by it is thus looked up within one insurer, which is what keeps it on one shard.
+    """
+
+    insurer_number: str
+    id: UUID
+
+    def __str__(self) -> str:
+        return f"{self.insurer_number}-{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Reference":
+        """Raises ``ValueError``."""
+        number, _, rest = text.partition("-")
+        if len(number) != 10 or not number.isdecimal():
+            raise ValueError("no insurer's number in front")
+        return cls(insurer_number=number, id=UUID(rest))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where an insurer wants its events posted."""
+
+    id: EndpointId
+    url: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that an insurer is told; ``sequence`` counts without gaps within one insurer."""
+
+    id: EventId
+    sequence: int
+    kind: EventKind
+    occurred_at: datetime
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What one try to post an event came to: a status, or the failure where none was got."""
+
+    status: int | None
+    failure: str | None
+    milliseconds: int
+
+    @property
+    def is_taken(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300

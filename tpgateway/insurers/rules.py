@@ -1,0 +1,55 @@
+"""Decisions about endpoints and deliveries."""
+
+import ipaddress
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+# Ten tries over 75 h 35 min, as Standard Webhooks advises: the first at once, then after each of these.
+RETRY_DELAYS = (
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=5),
+    timedelta(hours=10),
+    timedelta(hours=14),
+    timedelta(hours=20),
+    timedelta(hours=24),
+)
+
+
+def delay_after(attempt: int) -> timedelta | None:
+    """How long to wait after a failed attempt (the first is 1); None when there will be no other."""
+    return RETRY_DELAYS[attempt - 1] if attempt <= len(RETRY_DELAYS) else None
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet."""
+    parsed = ipaddress.ip_address(address)
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_global and not parsed.is_multicast
+
+
+def endpoint_fault(url: str, *, allows_private: bool) -> str | None:
+    """Why events may not be sent to a URL (English, for the vendor), None where they may.
+
+    Names are checked again when they are resolved: what they point to can change.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "not a URL"
+    if parts.scheme not in ({"http", "https"} if allows_private else {"https"}):
+        return "the scheme must be https"
+    if not parts.hostname:
+        return "a host is missing"
+    if parts.username or parts.password or parts.fragment:
+        return "no user, password or fragment may stand in it"
+    if allows_private:
+        return None
+    try:
+        return None if is_public(parts.hostname) else "the host is a private address"
+    except ValueError:
+        is_local = "." not in parts.hostname or parts.hostname.endswith((".local", ".localhost", ".internal"))
+        return "the host is not a public name" if is_local else None

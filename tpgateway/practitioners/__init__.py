@@ -1,0 +1,1 @@
+"""Practitioners: their accounts, from registration to their software's credentials."""

@@ -1,0 +1,97 @@
+"""Settings: environment variables ``TPG_*``, or files of those names (lower case) in the folder ``TPG_SECRETS_DIR``.
+
+Secrets have no default. ``tpgateway secrets new DIR`` makes them; the demo makes its own on its first start.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_data_dir() -> Path:
+    """Where the embedded database lives unless told otherwise; root's must be reachable by the server's own user."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/tpgateway")
+    return user_data_path("tpgateway")
+
+
+class DatabaseSettings(BaseSettings):
+    """Where the database is: all that operators' commands need."""
+
+    model_config = SettingsConfigDict(env_prefix="TPG_", hide_input_in_errors=True, extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL 18 or newer; when absent, an embedded server is started in data_dir."
+    )
+    data_dir: Path = Field(default_factory=default_data_dir, description="Folder of the embedded server.")
+    database_pool_size: int = Field(default=10, ge=2, le=200)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+
+class Settings(DatabaseSettings):
+    """All that an operator may set. Durations carry their unit in their name."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    base_url: str = Field(
+        default="http://127.0.0.1:8080",
+        description="The address practitioners and insurers see; links are made from it.",
+    )
+    graceful_stop_seconds: int = Field(default=30, ge=0)
+    trusted_proxies: int = Field(
+        default=0, ge=0, le=5, description="How many proxies of yours stand in front and append to X-Forwarded-For."
+    )
+
+    token_keys: SecretStr = Field(description="JWK Set of private Ed25519 keys; the first signs, all are published.")
+    vault_keys: SecretStr = Field(description="Keys for data at rest, as tpgateway secrets new writes them.")
+    token_minutes: int = Field(default=10, ge=1, le=60)
+
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = 25
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_encryption: Literal["none", "starttls", "tls"] = "starttls"
+    mail_from: str = "Réseau tiers payant <ne-pas-repondre@tpgateway.example>"
+
+    adeli_key: Literal["refuse", "warn"] = Field(
+        default="refuse", description="What a failed Adeli key does: refuse the number, or log a warning and accept it."
+    )
+    activation_hours: int = Field(default=48, ge=1)
+    session_hours: int = Field(default=12, ge=1)
+    session_idle_minutes: int = Field(default=30, ge=1)
+    proof_days: int = Field(default=30, ge=1, description="How long a card check's proof opens an approval.")
+    idempotency_hours: int = Field(default=24, ge=24)
+    requests_per_minute: int = Field(default=6000, ge=1, description="Per account and process; per address if nobody.")
+
+    webhook_private_targets: bool = Field(
+        default=False, description="Whether insurers' endpoints may be plain HTTP or stand on private addresses."
+    )
+    webhook_timeout_seconds: int = Field(default=15, ge=1)
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_trailing_slash(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @property
+    def is_https(self) -> bool:
+        """Whether people reach the gateway by TLS."""
+        return self.base_url.startswith("https://")
+
+
+def load(**overrides: Any) -> Settings:
+    """Settings from the environment and the secrets folder; raises pydantic's ``ValidationError``, values hidden."""
+    return Settings(_secrets_dir=os.environ.get("TPG_SECRETS_DIR"), **overrides)
+
+
+def load_database() -> DatabaseSettings:
+    """The database's settings alone; raises pydantic's ``ValidationError``, values hidden."""
+    return DatabaseSettings(_secrets_dir=os.environ.get("TPG_SECRETS_DIR"))

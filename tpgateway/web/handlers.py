@@ -1,0 +1,102 @@
+"""Handlers of the frame's own operations."""
+
+import asyncio
+from urllib.parse import parse_qsl
+
+from tpgateway.web import oauth
+from tpgateway.web.callers import Scope
+from tpgateway.web.frame import ACQUIRE_SECONDS, read_body
+from tpgateway.web.payloads import (
+    AuthorizationServerView,
+    HealthView,
+    JwksView,
+    ProblemCatalogueView,
+    ProblemKindView,
+    TokenView,
+)
+from tpgateway.web.problems import DatabaseUnavailable, MediaTypeNotSupported, catalogue
+from tpgateway.web.routing import Answer, Call
+
+_FORM = "application/x-www-form-urlencoded"
+_FORM_LIMIT = 16 * 1024
+
+
+async def issue_token(call: Call) -> Answer:
+    """The token endpoint."""
+    if call.request.content_type != _FORM:
+        raise MediaTypeNotSupported(f"Content-Type must be {_FORM}")
+    raw = await read_body(call.request, _FORM_LIMIT)
+    try:
+        form = dict(parse_qsl(raw.decode("ascii"), strict_parsing=True))
+    except ValueError:
+        raise oauth.TokenRequestInvalid("the form cannot be read") from None
+    tokens = call.state.tokens
+    pool = call.state.pool
+    async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection, connection.transaction():
+        caller = await oauth.authenticate(
+            connection,
+            call.request.app[oauth.CLIENT_FINDERS],
+            form=form,
+            authorization=call.request.headers.get("Authorization"),
+            audiences=[tokens.issuer, f"{tokens.issuer}/oauth/token"],
+            now=call.now,
+        )
+    return Answer(
+        body=TokenView(
+            access_token=tokens.issue(caller, call.now),
+            token_type="Bearer",  # noqa: S106  # the kind of token, not one
+            expires_in=int(tokens.lifetime.total_seconds()),
+            scope=" ".join(sorted(caller.scopes)),
+        )
+    )
+
+
+async def publish_keys(call: Call) -> Answer:
+    return Answer(body=JwksView(keys=call.state.tokens.jwks["keys"]), headers={"Cache-Control": "public, max-age=300"})
+
+
+async def describe_authorization_server(call: Call) -> Answer:
+    issuer = call.state.tokens.issuer
+    return Answer(
+        body=AuthorizationServerView(
+            issuer=issuer,
+            token_endpoint=f"{issuer}/oauth/token",
+            jwks_uri=f"{issuer}/.well-known/jwks.json",
+            grant_types_supported=["client_credentials"],
+            token_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post", "private_key_jwt"],
+            token_endpoint_auth_signing_alg_values_supported=["EdDSA", "ES256", "PS256", "RS256"],
+            scopes_supported=[scope.value for scope in Scope],
+        )
+    )
+
+
+async def list_problems(call: Call) -> Answer:
+    kinds = [
+        ProblemKindView(
+            code=kind.code,
+            status=kind.status,
+            title=kind.title,
+            message_fr=kind.message_fr,
+            next_step_fr=kind.next_step_fr,
+            hint=kind.hint,
+        )
+        for kind in catalogue()
+    ]
+    return Answer(body=ProblemCatalogueView(problems=kinds))
+
+
+async def tell_alive(call: Call) -> Answer:
+    return Answer(body=HealthView(status="alive"))
+
+
+async def tell_ready(call: Call) -> Answer:
+    """Ready means: not stopping, and the database answers within a second."""
+    if call.state.is_draining:
+        raise DatabaseUnavailable("the process is stopping", retry_after_seconds=1)
+    async with asyncio.timeout(1):
+        await call.state.pool.fetchval("SELECT 1")
+    return Answer(body=HealthView(status="ready"))
+
+
+async def expose_metrics(call: Call) -> Answer:
+    return Answer(body=call.state.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

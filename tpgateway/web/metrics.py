@@ -1,0 +1,36 @@
+"""Prometheus metrics of the process; one registry an application, or the shared folder where several workers run."""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+
+
+class Metrics:
+    """Counters that the frame feeds; ``exposition`` is what ``/metrics`` answers."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "tpgateway_requests",
+            "Requests answered, by operation and status.",
+            ["operation", "status"],
+            registry=self._registry,
+        )
+        self.seconds = Histogram(
+            "tpgateway_request_seconds",
+            "Time from the request's head to its answer.",
+            ["operation"],
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self.problems = Counter("tpgateway_problems", "Problems answered, by code.", ["code"], registry=self._registry)
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus's text format, those of the other workers included."""
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            together = CollectorRegistry()
+            multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+            return generate_latest(together)
+        return generate_latest(self._registry)

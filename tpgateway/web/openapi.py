@@ -1,0 +1,188 @@
+"""The OpenAPI 3.1 document, made from the route tables and nothing else."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from tpgateway.errors import InvalidRequest, Problem
+from tpgateway.web import problems
+from tpgateway.web.callers import Access
+from tpgateway.web.frame import media_of
+from tpgateway.web.payloads import ProblemView
+from tpgateway.web.routing import Media, Route
+
+_References: TypeAlias = dict[Any, dict[str, Any]]  # by shape and mode
+_REFERENCE = "#/components/schemas/{model}"
+_SECURITY = {
+    Access.SESSION: "session",
+    Access.PRACTITIONER_CLIENT: "practitioner_client",
+    Access.INSURER_CLIENT: "insurer_client",
+}
+_ABOUT = """\
+The gateway of a third-party-payment network. Practitioners' software and insurers' systems call it with a token from
+`/oauth/token`. Errors are RFC 9457 problem documents; every code stands in `GET /v1/problems` with a French sentence to
+show and a next step. A refusal (rights closed, domain not covered) is an answer, not an error.
+
+Every write accepts an `Idempotency-Key`. Money is whole cents. Times are UTC. Lists are paged with `after` and `limit`.
+The schemas here are our own, not those of SESAM-Vitale or of any licensed norm.
+"""
+
+
+def document(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
+    """The whole document. Its servers are left out: it is served where it describes."""
+    references, schemas = _schemas(routes)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, references)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "tpgateway", "version": version, "description": _ABOUT},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "__Host-session",
+                    "description": "A practitioner in person, from POST /v1/sessions (by plain HTTP: session).",
+                },
+                "practitioner_client": _client_credentials("A practitioner's software."),
+                "insurer_client": _client_credentials("An insurer's system."),
+            },
+        },
+    }
+
+
+def as_text(document: dict[str, Any]) -> str:
+    """The document as it is committed and served: stable, readable."""
+    return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def _client_credentials(about: str) -> dict[str, Any]:
+    flow = {"tokenUrl": "/oauth/token", "scopes": {"cards": "", "approvals": "", "tables": ""}}
+    return {"type": "oauth2", "description": about, "flows": {"clientCredentials": flow}}
+
+
+def _shapes(route: Route) -> Iterator[tuple[type[BaseModel], JsonSchemaMode]]:
+    if isinstance(route.body, type):
+        yield route.body, "validation"
+    for shape in route.answers.values():
+        for each in shape if isinstance(shape, Sequence) else [shape]:
+            if isinstance(each, type):
+                yield each, "serialization"
+
+
+def _schemas(
+    routes: Sequence[Route],
+) -> tuple[_References, dict[str, Any]]:
+    wanted = dict.fromkeys(shape for route in routes for shape in _shapes(route))
+    wanted[(ProblemView, "serialization")] = None
+    references, definitions = models_json_schema(list(wanted), ref_template=_REFERENCE)
+    return references, definitions["$defs"]
+
+
+def _operation(route: Route, references: _References) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "operationId": route.operation,
+        "summary": route.summary,
+        "tags": [route.tag],
+        "parameters": list(_parameters(route)),
+        "responses": dict(_answers(route, references)),
+        "security": _security(route),
+    }
+    if route.handler.__doc__:
+        found["description"] = route.handler.__doc__
+    if route.body is not None:
+        schema = {"type": "string"} if isinstance(route.body, Media) else references[(route.body, "validation")]
+        found["requestBody"] = {"required": True, "content": {media_of(route): {"schema": schema}}}
+        if isinstance(route.body, Media):
+            found["requestBody"]["description"] = route.body.description
+        found["x-body-limit-bytes"] = route.body_limit
+    return found
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    ways = sorted(route.access)
+    return [
+        {_SECURITY[way]: [route.scope.value] if route.scope and way is Access.PRACTITIONER_CLIENT else []}
+        for way in ways
+    ]
+
+
+def _parameters(route: Route) -> Iterator[dict[str, Any]]:
+    for place, shape in (("path", route.path_shape), ("query", route.query)):
+        if shape is None:
+            continue
+        schema = shape.model_json_schema(ref_template=_REFERENCE)
+        definitions = schema.get("$defs", {})
+        for name, each in schema["properties"].items():
+            # Parameters stand on their own: what they refer to is written where it is used.
+            inlined = definitions[each["$ref"].rpartition("/")[2]] if "$ref" in each else each
+            yield {
+                "name": name,
+                "in": place,
+                "required": place == "path" or name in schema.get("required", []),
+                "schema": inlined,
+            }
+    if route.takes_key:
+        yield {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "Sent again under the same key, the request is answered as the first time and done once.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+        }
+
+
+def _common_problems(route: Route) -> Iterator[type[Problem]]:
+    yield problems.RateLimited
+    yield problems.DatabaseUnavailable
+    if route.access:
+        yield from (problems.AuthenticationRequired, problems.TokenInvalid, problems.TokenExpired)
+        yield problems.CallerNotAllowed
+        if route.is_write and Access.SESSION in route.access:
+            yield problems.CrossSiteRequest
+    if route.scope:
+        yield problems.ScopeMissing
+    if route.path_shape:
+        yield problems.NotFound
+    if route.query:
+        yield from (InvalidRequest, problems.WrongEncoding)
+    if route.body is not None:
+        yield problems.BodyTooLarge
+        yield problems.MediaTypeNotSupported
+    if isinstance(route.body, type):
+        yield from (problems.NotJson, problems.WrongEncoding, InvalidRequest)
+    if route.takes_key:
+        yield problems.IdempotencyKeyInvalid
+        yield problems.IdempotencyKeyReused
+        yield problems.IdempotencyKeyInFlight
+
+
+def _answers(route: Route, references: _References) -> Iterator[tuple[str, dict[str, Any]]]:
+    for status, shape in sorted(route.answers.items()):
+        content: dict[str, Any] = {}
+        description = "Done"
+        for each in shape if isinstance(shape, Sequence) else [shape]:
+            if isinstance(each, type):
+                content["application/json"] = {"schema": references[(each, "serialization")]}
+            elif isinstance(each, Media):
+                content[each.media_type] = {"schema": {"type": "string"}}
+                description = each.description
+        yield str(status), {"description": description, **({"content": content} if content else {})}
+    by_status: dict[int, list[type[Problem]]] = {}
+    for problem in dict.fromkeys([*_common_problems(route), *route.problems]):
+        by_status.setdefault(problem.status, []).append(problem)
+    for status, kinds in sorted(by_status.items()):
+        lines = [f"- `{kind.code}`: {kind.title}" for kind in sorted(kinds, key=lambda kind: kind.code)]
+        yield (
+            str(status),
+            {
+                "description": "\n".join(lines),
+                "content": {problems.MEDIA_TYPE: {"schema": references[(ProblemView, "serialization")]}},
+            },
+        )

@@ -1,0 +1,101 @@
+"""Access tokens: JWTs signed with Ed25519, whose public keys are published as a JWK Set."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
+
+from tpgateway.web.callers import Access, Caller
+from tpgateway.web.problems import TokenExpired, TokenInvalid
+
+ALGORITHM = "EdDSA"
+_REMEMBERED = 20_000
+
+
+def new_signing_keys_json() -> str:
+    """A fresh JWK Set with one private Ed25519 key."""
+    key = json.loads(OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate()))
+    return json.dumps({"keys": [{**key, "kid": uuid4().hex[:12], "alg": ALGORITHM, "use": "sig"}]})
+
+
+class Tokens:
+    """Issues and checks access tokens of one gateway, its issuer and audience being ``base_url``.
+
+    A checked token is remembered until it expires, so that its signature is verified once and not at each request.
+    """
+
+    def __init__(self, *, keys_json: str, base_url: str, lifetime: timedelta) -> None:
+        keys = json.loads(keys_json)["keys"]
+        if not keys:
+            raise ValueError("the set of token keys is empty")
+        self._private = {key["kid"]: jwt.PyJWK(key, algorithm=ALGORITHM) for key in keys}
+        self._signing = keys[0]["kid"]
+        self.jwks = {"keys": [{name: value for name, value in key.items() if name != "d"} for key in keys]}
+        self._public = {key["kid"]: jwt.PyJWK(key, algorithm=ALGORITHM) for key in self.jwks["keys"]}
+        self.issuer = base_url
+        self.lifetime = lifetime
+        self._remembered: dict[str, tuple[float, Caller]] = {}
+
+    def issue(self, caller: Caller, now: datetime) -> str:
+        """A token for the caller, good from now for the lifetime."""
+        claims = {
+            "iss": self.issuer,
+            "aud": self.issuer,
+            "sub": str(caller.account_id),
+            "client_id": str(caller.client_id),
+            "access": caller.access.value,
+            "scope": " ".join(sorted(caller.scopes)),
+            "iat": now,
+            "exp": now + self.lifetime,
+            "jti": uuid4().hex,
+        }
+        headers = {"kid": self._signing, "typ": "at+jwt"}
+        return jwt.encode(claims, self._private[self._signing].key, algorithm=ALGORITHM, headers=headers)
+
+    def check(self, token: str, now: datetime) -> Caller:
+        """The caller whom the token names; raises ``TokenInvalid`` or ``TokenExpired``."""
+        remembered = self._remembered.get(token)
+        if remembered is None:
+            remembered = self._verify(token)
+            if len(self._remembered) >= _REMEMBERED:
+                self._forget(now.timestamp())
+            self._remembered[token] = remembered
+        expires, caller = remembered
+        if now.timestamp() >= expires:
+            self._remembered.pop(token, None)
+            raise TokenExpired
+        return caller
+
+    def _verify(self, token: str) -> tuple[float, Caller]:
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("typ") != "at+jwt":
+                raise TokenInvalid
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._public[header["kid"]],
+                algorithms=[ALGORITHM],
+                audience=self.issuer,
+                issuer=self.issuer,
+                options={"require": ["exp", "sub", "client_id", "access"]},
+            )
+            caller = Caller(
+                access=Access(claims["access"]),
+                account_id=UUID(claims["sub"]),
+                client_id=UUID(claims["client_id"]),
+                scopes=frozenset(claims["scope"].split()),
+            )
+        except jwt.ExpiredSignatureError:
+            raise TokenExpired from None
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError):
+            raise TokenInvalid from None
+        return float(claims["exp"]), caller
+
+    def _forget(self, now: float) -> None:
+        alive = {token: kept for token, kept in self._remembered.items() if kept[0] > now}
+        # Were all of them alive, the oldest half makes room.
+        self._remembered = dict(list(alive.items())[-_REMEMBERED // 2 :])

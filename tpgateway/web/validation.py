@@ -1,0 +1,115 @@
+"""pydantic's findings as our faults: every one, with a JSON pointer and a French sentence, never with the value."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from tpgateway.errors import CATALOGUE, Fault, FieldInvalid, FieldMissing, FieldUnknown, InvalidRequest, Problem
+from tpgateway.web.problems import NotJson, WrongEncoding
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+class Payload(BaseModel):
+    """Base of what comes in as JSON: nothing unknown, nothing coerced, values never shown in an error."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, str_strip_whitespace=True, hide_input_in_errors=True
+    )
+
+
+class Parameters(BaseModel):
+    """Base of what comes in a query or a path: text that is coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
+
+
+class View(BaseModel):
+    """Base of what goes out."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+_SENTENCES: Mapping[str, str] = {
+    "string_too_short": "Le texte est trop court.",
+    "string_too_long": "Le texte est trop long.",
+    "string_type": "Un texte est attendu.",
+    "string_pattern_mismatch": "Le format n'est pas celui attendu.",
+    "int_type": "Un nombre entier est attendu.",
+    "int_parsing": "Un nombre entier est attendu.",
+    "bool_type": "Vrai ou faux est attendu.",
+    "enum": "La valeur ne fait pas partie des choix possibles.",
+    "literal_error": "La valeur ne fait pas partie des choix possibles.",
+    "greater_than_equal": "Le nombre est trop petit.",
+    "less_than_equal": "Le nombre est trop grand.",
+    "date_from_datetime_parsing": "La date n'est pas valable (AAAA-MM-JJ).",
+    "date_parsing": "La date n'est pas valable (AAAA-MM-JJ).",
+    "date_type": "La date n'est pas valable (AAAA-MM-JJ).",
+    "value_error": "La valeur n'est pas acceptée.",
+}
+
+
+def fault_error(
+    problem: type[Problem], message_fr: str | None = None, detail: str | None = None
+) -> PydanticCustomError:
+    """What a validator raises to name the problem itself."""
+    return PydanticCustomError(
+        "tpg_problem", "{detail}", {"code": problem.code, "message_fr": message_fr, "detail": detail or problem.title}
+    )
+
+
+def parse_json(shape: type[Shape], raw: bytes, context: Mapping[str, Any]) -> Shape:
+    """The body as its shape; raises ``WrongEncoding``, ``NotJson`` or the faults, all at once."""
+    try:
+        raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    except UnicodeDecodeError:
+        raise WrongEncoding from None
+    if b"\\u0000" in raw:
+        raise WrongEncoding("a NUL character stands in the body")
+    try:
+        return shape.model_validate_json(raw.removeprefix(b"\xef\xbb\xbf"), context=dict(context))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        if found[0]["type"] == "json_invalid":
+            # The parser says where, in its own words and without the text around.
+            raise NotJson(str(found[0]["ctx"]["error"])) from None
+        raise InvalidRequest(faults=_faults(found)) from None
+
+
+def parse_parameters(shape: type[Shape], values: Mapping[str, Any]) -> Shape:
+    """Query or path as its shape; raises the faults, all at once. Their pointers open with ``/query``."""
+    if any(isinstance(value, str) and "\0" in value for value in values.values()):
+        raise WrongEncoding
+    try:
+        return shape.model_validate(dict(values))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise InvalidRequest(faults=_faults(found, prefix="/query")) from None
+
+
+def _faults(found: Sequence[ErrorDetails], prefix: str = "") -> list[Fault]:
+    return [_fault(each, prefix) for each in found]
+
+
+def _fault(error: ErrorDetails, prefix: str) -> Fault:
+    pointer = prefix + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in error["loc"])
+    context = error.get("ctx", {})
+    if error["type"] == "tpg_problem":
+        return Fault(
+            pointer=pointer,
+            problem=CATALOGUE[context["code"]],
+            detail=context["detail"],
+            message_fr=context["message_fr"],
+        )
+    if error["type"] == "missing":
+        return Fault(pointer=pointer, problem=FieldMissing)
+    if error["type"] == "extra_forbidden":
+        return Fault(pointer=pointer, problem=FieldUnknown)
+    return Fault(
+        pointer=pointer,
+        problem=FieldInvalid,
+        detail=error["msg"],
+        message_fr=_SENTENCES.get(error["type"]),
+    )

@@ -1,0 +1,111 @@
+"""The worker: takes jobs off the queue, and sweeps what is past its time."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import structlog
+from pgqueuer import AsyncpgPoolDriver, Job, PgQueuer
+from pgqueuer.models import Schedule
+
+from tpgateway import mail
+from tpgateway.database.pool import open_pool
+from tpgateway.insurers import client
+from tpgateway.insurers import jobs as insurer_jobs
+from tpgateway.jobs import Handler, JobKind, RetryRequested, Tools, ids_of, queries
+from tpgateway.settings import Settings
+from tpgateway.vault import Vault
+from tpgateway.web import idempotency, oauth, sessions
+from tpgateway.web.logs import where
+
+JOBS: Mapping[JobKind, Handler] = {**mail.JOBS, **insurer_jobs.JOBS}
+_MOST_TRIES = 12
+_LONGEST_DELAY = timedelta(hours=1)
+_RESTART_SECONDS = 1.0
+_GONE = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError, ExceptionGroup)
+_log = structlog.get_logger(__name__)
+
+
+class JobFailed(Exception):
+    """A job failed too often: it is held in the queue for a person to look at. The log tells where it failed."""
+
+
+async def work(settings: Settings, database_url: str) -> None:
+    """Works until SIGTERM or SIGINT; starts over when the database was away."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _log.info("working", pid=os.getpid())
+    while not stop.is_set():
+        try:
+            await run(settings, database_url, stop)
+        except _GONE as error:
+            _log.error("worker_interrupted", failure=type(error).__name__, where=where(error))
+            await asyncio.sleep(_RESTART_SECONDS)
+    _log.info("stopped", pid=os.getpid())
+
+
+async def run(settings: Settings, database_url: str, stop: asyncio.Event) -> None:
+    """Works until ``stop`` is set; raises when the database goes away."""
+    pool = await open_pool(database_url, size=settings.database_pool_size, name="tpgateway work")
+    try:
+        async with client.open_session(allows_private=settings.webhook_private_targets) as http:
+            vault = Vault.from_json(settings.vault_keys.get_secret_value())
+            queue = build_queue(Tools(pool=pool, settings=settings, vault=vault, http=http))
+            stopper = asyncio.create_task(_relay(stop, queue.shutdown))
+            try:
+                await queue.run(dequeue_timeout=timedelta(seconds=5), batch_size=50)
+            finally:
+                stopper.cancel()
+    finally:
+        await pool.close()
+
+
+async def _relay(stop: asyncio.Event, shutdown: asyncio.Event) -> None:
+    await stop.wait()
+    shutdown.set()
+
+
+def build_queue(tools: Tools) -> PgQueuer:
+    """pgqueuer with every job that this program knows."""
+    driver = AsyncpgPoolDriver(tools.pool)
+    queue = PgQueuer(connection=driver, queries=queries(driver))
+    for kind, handler in JOBS.items():
+        queue.entrypoint(kind.value, on_failure="hold")(_entry(tools, kind, handler))
+
+    @queue.schedule("sweep", "*/10 * * * *")
+    async def sweep(_: Schedule) -> None:
+        await sweep_once(tools)
+
+    return queue
+
+
+def _entry(tools: Tools, kind: JobKind, handler: Handler):  # type: ignore[no-untyped-def]  # pgqueuer inspects it
+    async def run_job(job: Job) -> None:
+        try:
+            await handler(tools, ids_of(job.payload), job.attempts)
+        except RetryRequested:
+            raise
+        except Exception as error:
+            # Neither the queue nor its log may hold the exception's text: it can name people.
+            _log.error(
+                "job_failed", job=kind.value, tries=job.attempts + 1, failure=type(error).__name__, where=where(error)
+            )
+            if job.attempts + 1 >= _MOST_TRIES:
+                raise JobFailed(kind.value) from None
+            raise RetryRequested(delay=min(timedelta(seconds=2**job.attempts), _LONGEST_DELAY)) from None
+
+    return run_job
+
+
+async def sweep_once(tools: Tools) -> None:
+    """Removes idempotency keys, used assertions and sessions that are past their time."""
+    now = datetime.now(UTC)
+    async with tools.pool.acquire() as connection:
+        rows = await idempotency.forget_old(connection, now=now, hours=tools.settings.idempotency_hours)
+        rows += await oauth.forget_used(connection, now=now)
+        rows += await sessions.forget_expired(connection, now=now)
+    _log.info("swept", rows=rows)
