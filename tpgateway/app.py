@@ -105,7 +105,10 @@ async def _serve_until_stopped(settings: Settings, database_url: str, listening:
 
 def serve(settings: Settings, database_url: str, *, workers: int) -> None:
     """Serves until SIGTERM or SIGINT. Several workers share one listening socket; one that dies is replaced."""
-    listening = socket.create_server((settings.host, settings.port), backlog=_BACKLOG)
+    if settings.socket_fd is not None:
+        listening = socket.socket(fileno=settings.socket_fd)
+    else:
+        listening = socket.create_server((settings.host, settings.port), backlog=_BACKLOG)
     if workers == 1:
         _run(settings, database_url, listening)
         return

@@ -39,6 +39,9 @@ class Settings(DatabaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    socket_fd: int | None = Field(
+        default=None, ge=3, description="A listening socket inherited from whoever started us; host and port then rest."
+    )
     base_url: str = Field(
         default="http://127.0.0.1:8080",
         description="The address practitioners and insurers see; links are made from it.",

@@ -55,7 +55,7 @@ class Vault:
 
     def open(self, sealed: bytes, *, purpose: str) -> bytes:
         """The value that was sealed for this purpose; raises ``SealBroken``."""
-        start = 1 + sealed[0]
+        start = 1 + int.from_bytes(sealed[:1])
         key_id, nonce, body = sealed[1:start], sealed[start : start + _NONCE_BYTES], sealed[start + _NONCE_BYTES :]
         try:
             return self._ciphers[key_id].decrypt(nonce, body, purpose.encode())

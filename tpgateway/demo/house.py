@@ -52,8 +52,9 @@ class House:
     def __init__(self, *, folder: Path, database_url: str, port: int | None) -> None:
         self.folder = folder
         self.memory = Memory.load(folder / "demo.json")
-        self.port = _free_port(port)
-        self.url = f"http://127.0.0.1:{self.port}"
+        # Held from here on, so that no other process can take the port and be mistaken for our service.
+        self._listening = _listen(port)
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self.mailbox = Mailbox()
         self.receivers = {seed.key: Receiver(seed.name) for seed in people.INSURERS}
         self._database_url = database_url
@@ -67,7 +68,6 @@ class House:
             **others,
             "TPG_DATABASE_URL": self._database_url,
             "TPG_SECRETS_DIR": str(self.folder / "secrets"),
-            "TPG_PORT": str(self.port),
             "TPG_BASE_URL": self.url,
             "TPG_SMTP_PORT": str(self.mailbox.smtp_port),
             "TPG_SMTP_ENCRYPTION": "none",
@@ -88,8 +88,10 @@ class House:
         await self.mailbox.open()
         for receiver in self.receivers.values():
             await receiver.open()
-        for name in ("serve", "work"):
-            self._processes[name] = await self._start(name)
+        fd = self._listening.fileno()
+        self._processes["serve"] = await self._start("serve", {"TPG_SOCKET_FD": str(fd)}, pass_fds=(fd,))
+        self._processes["work"] = await self._start("work")
+        self._listening.close()
         await self._wait_until_ready()
 
     async def close(self) -> None:
@@ -143,12 +145,15 @@ class House:
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
-    async def _start(self, name: str) -> asyncio.subprocess.Process:
+    async def _start(
+        self, name: str, more: dict[str, str] | None = None, *, pass_fds: tuple[int, ...] = ()
+    ) -> asyncio.subprocess.Process:
         with self._log(name).open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *_program(),
                 name,
-                env=self.environment,
+                env={**self.environment, **(more or {})},
+                pass_fds=pass_fds,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -181,16 +186,11 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _free_port(wanted: int | None) -> int:
-    """The port asked for, whatever holds it; else the usual one where it is free, else any."""
+def _listen(wanted: int | None) -> socket.socket:
+    """A socket on the port asked for; else on the usual one where it is free, else on any."""
     if wanted:
-        return wanted
-    for port in (DEFAULT_PORT, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise OSError("no free port")
+        return socket.create_server(("127.0.0.1", wanted))
+    try:
+        return socket.create_server(("127.0.0.1", DEFAULT_PORT))
+    except OSError:
+        return socket.create_server(("127.0.0.1", 0))

@@ -153,9 +153,9 @@ class Story:
                 self._told(seed.label, "POST /v1/me/clients", f"201 client {kept['client_id']} and its secret", reply)
             await self._sign_when_told(seed, browser)
         form = aiohttp.FormData({"grant_type": "client_credentials"})
-        auth = aiohttp.BasicAuth(kept["client_id"], kept["client_secret"])
+        headers = {"Authorization": aiohttp.encode_basic_auth(kept["client_id"], kept["client_secret"])}
         started = time.perf_counter()
-        async with self.http.post(f"{self.house.url}/oauth/token", data=form, auth=auth) as answer:
+        async with self.http.post(f"{self.house.url}/oauth/token", data=form, headers=headers) as answer:
             token = await answer.json()
             self._expect(answer.status == 200, "POST /oauth/token", token)
         self._tokens[seed.key] = token["access_token"]

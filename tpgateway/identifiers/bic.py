@@ -6,7 +6,8 @@ The form is python-stdnum's; the country must be one of ISO 3166-1, or Kosovo's 
 from typing import NewType
 
 from stdnum import bic as _bic
-from stdnum.exceptions import InvalidComponent, ValidationError
+from stdnum.exceptions import InvalidComponent, InvalidFormat, ValidationError
+from stdnum.util import clean
 
 Bic = NewType("Bic", str)
 
@@ -31,6 +32,8 @@ def compact(number: str) -> str:
 
 def validate(number: str) -> Bic:
     """The code as a Bic; raises a stdnum ``ValidationError`` otherwise, ``InvalidComponent`` for an unknown country."""
+    if not clean(number).isascii():
+        raise InvalidFormat  # before upper case turns ß into SS
     bic = _bic.validate(number)
     if country(Bic(bic)) not in COUNTRIES:
         raise InvalidComponent

@@ -29,6 +29,11 @@ def rib_key(bank: str, branch: str, account: str) -> str:
 def validate(number: str) -> Iban:
     """The number as an Iban; raises a stdnum ``ValidationError`` otherwise, the RIB key included."""
     number = _iban.validate(number)
+    # Modulo 97 alone lets letters, foreign digits and 00, 01, 99 pass as check digits; ISO 7064 gives 02 to 98.
+    if not number.isascii() or not number[2:4].isdigit():
+        raise InvalidFormat
+    if not 2 <= int(number[2:4]) <= 98:
+        raise InvalidChecksum
     if number[:2] in _RIB_COUNTRIES:
         bank, branch, account, key = number[4:9], number[9:14], number[14:25], number[25:27]
         if not (bank.isdigit() and branch.isdigit() and key.isdigit()):

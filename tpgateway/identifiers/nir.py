@@ -4,11 +4,15 @@ Thirteen characters and a two-digit key: 97 minus the number modulo 97, where Co
 Read and checked by python-stdnum. Use of the NIR is limited by decree 2019-341: never a key, a URL, a log or an event.
 """
 
+import re
 from typing import NewType
 
+from stdnum.exceptions import InvalidFormat, ValidationError
 from stdnum.fr import nir as _nir
 
 Nir = NewType("Nir", str)
+
+_FORM = re.compile(r"[0-9AB]*")
 
 
 def compact(number: str) -> str:
@@ -18,12 +22,18 @@ def compact(number: str) -> str:
 
 def validate(number: str) -> Nir:
     """The number as a Nir; raises a stdnum ``ValidationError`` otherwise."""
+    if not _FORM.fullmatch(compact(number)):
+        raise InvalidFormat
     return Nir(_nir.validate(number))
 
 
 def is_valid(number: str) -> bool:
     """Whether ``validate`` would accept the number."""
-    return bool(_nir.is_valid(number))
+    try:
+        validate(number)
+    except ValidationError:
+        return False
+    return True
 
 
 def format(number: str) -> str:

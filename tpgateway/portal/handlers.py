@@ -17,7 +17,7 @@ from tpgateway.practitioners.model import PractitionerId, Scheme
 from tpgateway.practitioners.payloads import ClientRequest, LoginRequest
 from tpgateway.web import sessions
 from tpgateway.web.callers import Scope
-from tpgateway.web.frame import address_of, read_body, refuse_cross_site
+from tpgateway.web.frame import REQUEST_ID, address_of, read_body, refuse_cross_site
 from tpgateway.web.limits import Allowance
 from tpgateway.web.problems import RateLimited, WrongEncoding
 from tpgateway.web.state import STATE
@@ -96,7 +96,7 @@ async def log_in(request: web.Request) -> web.Response:
         kept = {"scheme": form.get("scheme", Scheme.FINESS.value), "value": form.get("value", "")}
         return _page(request, "login.html", status=problem.status, problem=problem, schemes=SCHEME_NAMES, **kept)
     await sessions.log_in(request, practitioner_id)
-    raise web.HTTPSeeOther("/compte")
+    return _see_other("/compte")
 
 
 class _LoginForm(LoginRequest):
@@ -114,7 +114,7 @@ async def _check_login(request: web.Request, asked: LoginRequest) -> Practitione
 async def log_out(request: web.Request) -> web.Response:
     refuse_cross_site(request)
     await sessions.log_out(request)
-    raise web.HTTPSeeOther("/")
+    return _see_other("/")
 
 
 async def account(request: web.Request) -> web.Response:
@@ -137,7 +137,7 @@ async def create_client(request: web.Request) -> web.Response:
             name=asked.name,
             scopes=[scope.value for scope in asked.scopes],
             public_jwk=None,
-            actor=Actor(kind="practitioner", id=me, request_id=request["request_id"]),
+            actor=Actor(kind="practitioner", id=me, request_id=request[REQUEST_ID]),
         )
     return await _account(request, made=made)
 
@@ -181,6 +181,10 @@ def _static(name: str) -> bytes:
     return files("tpgateway.portal").joinpath("static", name).read_bytes()
 
 
+def _see_other(path: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": path})
+
+
 async def _form(request: web.Request) -> list[tuple[str, str]]:
     raw = await read_body(request, _FORM_LIMIT)
     try:
@@ -197,7 +201,7 @@ async def _me(request: web.Request) -> PractitionerId:
 
 
 def _nobody(request: web.Request) -> Actor:
-    return Actor(kind=NOBODY.kind, request_id=request["request_id"])
+    return Actor(kind=NOBODY.kind, request_id=request[REQUEST_ID])
 
 
 def _take(request: web.Request, cost: int) -> None:

@@ -39,6 +39,9 @@ _GONE = (
 )
 ACQUIRE_SECONDS = 5.0
 
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+ALLOWANCE: web.RequestKey[Allowance] = web.RequestKey("allowance", Allowance)
+
 # How a page, rather than a machine, is told of a problem; the portal gives it.
 ErrorPage = Callable[[web.Request, Problem, str], Awaitable[web.Response]]
 ERROR_PAGE: web.AppKey[ErrorPage] = web.AppKey("error_page")
@@ -58,7 +61,7 @@ async def middleware(request: web.Request, handler: Callable[..., Awaitable[web.
     started = time.perf_counter()
     offered = request.headers.get("X-Request-Id", "")
     request_id = offered if _REQUEST_ID.fullmatch(offered) else uuid4().hex
-    request["request_id"] = request_id
+    request[REQUEST_ID] = request_id
     state = request.app[STATE]
     response: web.StreamResponse
     try:
@@ -66,10 +69,16 @@ async def middleware(request: web.Request, handler: Callable[..., Awaitable[web.
     except Problem as problem:
         response = await _answer(request, problem, request_id)
     except web.HTTPException as error:
-        response = error if error.status < 400 else await _answer(request, problems.from_http(error), request_id)
+        if error.status < 400:
+            response = web.Response(status=error.status, headers={"Location": error.headers["Location"]})
+        else:
+            response = await _answer(request, problems.from_http(error), request_id)
     except Exception as error:
         # asyncpg's InterfaceError is a lost connection, but also (then a ValueError) an argument that cannot be sent.
         is_gone = isinstance(error, _GONE) and not isinstance(error, ValueError)
+        if request.transport is None or request.transport.is_closing():
+            _log.info("caller_gone", request_id=request_id, failure=type(error).__name__)
+            raise
         ours = problems.DatabaseUnavailable(retry_after_seconds=1) if is_gone else problems.InternalError()
         _log.error(ours.code, request_id=request_id, failure=type(error).__name__, where=where(error))
         response = await _answer(request, ours, request_id)
@@ -79,7 +88,7 @@ async def middleware(request: web.Request, handler: Callable[..., Awaitable[web.
         response.headers["Server-Timing"] = f"total;dur={spent * 1000:.1f}"
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Cache-Control", "no-store")
-        if (allowance := request.get("allowance")) is not None:
+        if (allowance := request.get(ALLOWANCE)) is not None:
             response.headers.update(allowance.headers)
     operation = request.match_info.route.name or "unmatched"
     state.metrics.requests.labels(operation, str(response.status)).inc()
@@ -115,9 +124,9 @@ def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
 
     async def run(request: web.Request) -> web.StreamResponse:
         state = request.app[STATE]
-        call = Call(request=request, state=state, request_id=request["request_id"], now=datetime.now(UTC))
+        call = Call(request=request, state=state, request_id=request[REQUEST_ID], now=datetime.now(UTC))
         call.known = await _identify(route, call)
-        request["allowance"] = allowance = _allowance(route, call)
+        request[ALLOWANCE] = allowance = _allowance(route, call)
         if allowance.is_exceeded:
             raise problems.RateLimited(retry_after_seconds=allowance.reset_seconds)
         if route.takes_key:

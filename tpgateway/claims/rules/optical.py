@@ -91,7 +91,7 @@ def _priced(asked: AskedLine, benefits: Mapping[str, BenefitLine], *, is_respons
 
 def _under_ceilings(asked: Sequence[AskedLine], lines: Sequence[DecidedLine]) -> list[DecidedLine]:
     """Class B cut to the frame's ceiling, then to the equipment's; lenses are served before the frame."""
-    left = _equipment_ceiling(asked)
+    left = _left_to_insurer(asked)
     served: dict[Item, DecidedLine] = {}
     for want, line in sorted(zip(asked, lines, strict=True), key=lambda pair: pair[0].item is Item.FRAME):
         cut = line
@@ -99,19 +99,24 @@ def _under_ceilings(asked: Sequence[AskedLine], lines: Sequence[DecidedLine]) ->
             if line.item is Item.FRAME:
                 cut = _cut(cut, FRAME_CEILING, "frame_ceiling")
             if left is not None:
-                cut = _cut(cut, left, "equipment_ceiling")
-                left = Cents(max(ZERO, left - cut.amo - cut.granted))
+                cut = _cut(cut, Cents(left + cut.amo), "equipment_ceiling")
+                left = Cents(left - cut.granted)
         served[line.item] = cut
     return [served[line.item] for line in lines]
 
 
-def _equipment_ceiling(asked: Sequence[AskedLine]) -> Cents | None:
-    """The pair's ceiling; half of its pair's for a single lens; None where there is no lens."""
+def _left_to_insurer(asked: Sequence[AskedLine]) -> Cents | None:
+    """What the pair's ceiling leaves to the insurer once the AMO has paid for class B; None where there is no lens.
+
+    A single lens has half of the lenses' part of its pair's ceiling, beside the frame's.
+    """
     corrections = [line.correction for line in asked if line.correction is not None]
     if not corrections:
         return None
     ceiling = CEILINGS[frozenset(corrections)].cents
-    return ceiling if len(corrections) == 2 else Cents(ceiling // 2 + FRAME_CEILING // 2)
+    if len(corrections) == 1:
+        ceiling = Cents((ceiling - FRAME_CEILING) // 2 + FRAME_CEILING)
+    return Cents(max(ZERO, ceiling - sum(line.amo for line in asked if line.price_class is PriceClass.B)))
 
 
 def _cut(line: DecidedLine, ceiling: Cents, code: str) -> DecidedLine:

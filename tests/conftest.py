@@ -1,0 +1,118 @@
+"""Real PostgreSQL for every test that asks for it: one template migrated once, a clone a test."""
+
+import asyncio
+import itertools
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from aiohttp import web
+
+from tests.driver import Gateway
+from tpgateway.app import create_app
+from tpgateway.database.embedded import EmbeddedServer
+from tpgateway.database.migrations import migrate
+from tpgateway.database.pool import open_pool
+from tpgateway.demo.mailbox import Mailbox
+from tpgateway.settings import Settings
+from tpgateway.vault import Vault
+from tpgateway.web import logs
+from tpgateway.web.tokens import new_signing_keys_json
+from tpgateway.worker import run as run_worker
+
+TEMPLATE = "migrated"
+_numbers = itertools.count()
+# Made once a run: tokens of one test are then no better in another than a stranger's would be, its base_url differing.
+TOKEN_KEYS = new_signing_keys_json()
+VAULT_KEYS = Vault.new_json()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    server = EmbeddedServer(tmp_path_factory.mktemp("postgresql"))
+    asyncio.run(_create(server, TEMPLATE))
+    asyncio.run(migrate(server.url(TEMPLATE)))
+    yield server
+    server.stop()
+
+
+async def _create(server: EmbeddedServer, name: str, template: str = "template1") -> None:
+    connection = await asyncpg.connect(server.url("postgres"))
+    await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    await connection.close()
+
+
+@pytest.fixture
+async def database(server: EmbeddedServer) -> AsyncIterator[str]:
+    """The URL of a database of this test's own, migrated and empty."""
+    name = f"test_{next(_numbers)}"
+    await _create(server, name, TEMPLATE)
+    yield server.url(name)
+    connection = await asyncpg.connect(server.url("postgres"))
+    await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await connection.close()
+
+
+@pytest.fixture
+async def pool(database: str) -> "AsyncIterator[asyncpg.Pool[asyncpg.Record]]":
+    pool = await open_pool(database, size=10, name="test")
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def mailbox() -> AsyncIterator[Mailbox]:
+    """A real SMTP server, and what it received."""
+    mailbox = Mailbox()
+    await mailbox.open()
+    yield mailbox
+    await mailbox.close()
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    listening = socket.create_server(("127.0.0.1", 0))
+    yield listening
+    listening.close()
+
+
+@pytest.fixture
+def settings(mailbox: Mailbox, listening: socket.socket, tmp_path: Path) -> Settings:
+    return Settings(
+        base_url=f"http://127.0.0.1:{listening.getsockname()[1]}",
+        token_keys=TOKEN_KEYS,
+        vault_keys=VAULT_KEYS,
+        smtp_port=mailbox.smtp_port,
+        smtp_encryption="none",
+        webhook_private_targets=True,
+        graceful_stop_seconds=5,
+        data_dir=tmp_path,
+    )
+
+
+@pytest.fixture
+async def gateway(
+    database: str, settings: Settings, listening: socket.socket, mailbox: Mailbox
+) -> AsyncIterator[Gateway]:
+    """The service on a port of its own, and a client that speaks to it as its users do."""
+    logs.configure(level="warning", form="json")
+    app = await create_app(settings, database)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    await runner.setup()
+    await web.SockSite(runner, listening).start()
+    gateway = Gateway(app=app, url=settings.base_url, database=database, mailbox=mailbox)
+    async with gateway:
+        yield gateway
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def worker(database: str, settings: Settings) -> AsyncIterator[None]:
+    """The worker, beside the service."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_worker(settings, database, stop))
+    yield
+    stop.set()
+    await asyncio.wait_for(task, 15)

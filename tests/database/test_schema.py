@@ -1,0 +1,137 @@
+"""The schema: migrations, what the service refuses, and what the database itself refuses."""
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.conftest import _create
+from tpgateway.database.embedded import EmbeddedServer, database_url
+from tpgateway.database.migrations import known_revisions, migrate
+from tpgateway.database.notices import Notices, notify
+from tpgateway.database.pool import DatabaseNotUsable, open_pool
+from tpgateway.settings import DatabaseSettings
+
+
+@pytest.fixture
+async def empty(server: EmbeddedServer) -> str:
+    name = "empty"
+    connection = await asyncpg.connect(server.url("postgres"))
+    await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    await connection.close()
+    await _create(server, name)
+    return server.url(name)
+
+
+async def test_migrating_twice_or_by_several_at_once_is_safe(empty: str) -> None:
+    applied = await asyncio.gather(*(migrate(empty) for _ in range(3)))
+    assert sorted(applied) == [[], [], known_revisions()]
+    assert await migrate(empty) == []
+
+
+async def test_a_database_without_a_schema_is_refused(empty: str) -> None:
+    with pytest.raises(DatabaseNotUsable, match="tpgateway migrate"):
+        await open_pool(empty, size=2, name="test")
+
+
+@pytest.mark.parametrize(("revision", "says"), [("9999_future", "newer"), ("0001_foundation", "older")])
+async def test_a_schema_of_another_version_is_refused(database: str, revision: str, says: str) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute("UPDATE alembic_version SET version_num = $1", revision)
+    await connection.close()
+    with pytest.raises(DatabaseNotUsable, match=says):
+        await open_pool(database, size=2, name="test")
+
+
+async def test_data_of_insured_people_has_its_insurer_first_in_every_key(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    rows = await connection.fetch(
+        """
+        SELECT c.relname AS name, i.indexrelid::regclass::text AS index,
+               (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = i.indkey[0]) AS first
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+        WHERE i.indisprimary AND c.relnamespace = 'public'::regnamespace
+          AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'membership_number')
+           OR c.relname IN ('prior_approval_lines', 'prior_approval_events', 'insurer_events') AND i.indisprimary
+        """
+    )
+    await connection.close()
+    names = {row["name"] for row in rows}
+    assert {"insured_rights", "card_checks", "prior_approvals", "prior_approval_lines", "insurer_events"} <= names
+    assert {row["first"] for row in rows} == {"insurer_id"}
+
+
+async def test_overlapping_versions_of_a_product_are_impossible(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    insurer = await connection.fetchval(
+        "INSERT INTO insurers (number, name, convention_types) VALUES ('0099990011', 'x', '{SP}') RETURNING id"
+    )
+    add = (
+        "INSERT INTO product_versions (insurer_id, code, name, is_responsible, validity)"
+        " VALUES ($1, $2, 'x', true, daterange($3::text::date, $4::text::date))"
+    )
+    await connection.execute(add, insurer, "A", "2026-01-01", "2027-01-01")
+    await connection.execute(add, insurer, "A", "2027-01-01", None)
+    await connection.execute(add, insurer, "B", "2026-06-01", None)
+    with pytest.raises(asyncpg.ExclusionViolationError):
+        await connection.execute(add, insurer, "A", "2026-12-31", "2027-01-01")
+    await connection.close()
+
+
+async def test_one_who_waits_is_woken_by_the_commit_and_not_before(database: str) -> None:
+    notices = Notices(database, "test")
+    await notices.open()
+    connection = await asyncpg.connect(database)
+    async with notices.expecting("key") as arrived, notices.expecting("other") as other:
+        transaction = connection.transaction()
+        await transaction.start()
+        await notify(connection, "test", "key")
+        await asyncio.sleep(0.1)
+        assert not arrived.is_set()
+        await transaction.commit()
+        await asyncio.wait_for(arrived.wait(), 5)
+        assert not other.is_set()
+    await connection.close()
+    await notices.close()
+
+
+async def test_one_who_waits_is_woken_when_the_connection_is_lost_and_hears_again_after(database: str) -> None:
+    notices = Notices(database, "test")
+    await notices.open()
+    connection = await asyncpg.connect(database)
+    async with notices.expecting("key") as arrived:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await asyncio.wait_for(arrived.wait(), 5)
+    async with asyncio.timeout(10), notices.expecting("key") as arrived:
+        while not arrived.is_set():
+            await notify(connection, "test", "key")
+            await asyncio.sleep(0.1)
+    assert arrived.is_set()
+    await connection.close()
+    await notices.close()
+
+
+def test_an_embedded_server_is_made_kept_and_stopped(tmp_path: Path) -> None:
+    settings = DatabaseSettings(data_dir=tmp_path)
+    with database_url(settings) as url:
+        asyncio.run(_add_insurer(url))
+    assert not (tmp_path / "postgresql" / "postmaster.pid").exists()
+    with database_url(settings) as url:
+        assert asyncio.run(_count_insurers(url)) == 1
+
+
+async def _add_insurer(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("INSERT INTO insurers (number, name, convention_types) VALUES ('0099990011', 'x', '{SP}')")
+    await connection.close()
+
+
+async def _count_insurers(url: str) -> int:
+    connection = await asyncpg.connect(url)
+    found: int = await connection.fetchval("SELECT count(*) FROM insurers")
+    await connection.close()
+    return found

@@ -1,0 +1,115 @@
+"""The demo, as a program: what it prints, its exit status, and that it leaves nothing behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import psutil
+
+DEMO = (sys.executable, "-m", "tpgateway.cli", "demo")
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Whatever still runs and names the demo's folder in its command or environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            words = [*process.cmdline(), process.environ().get("TPG_SECRETS_DIR", "")]
+        except psutil.Error:
+            continue
+        if any(str(folder) in word for word in words):
+            found.append(" ".join(words))
+    return found
+
+
+def test_it_plays_its_story_twice_on_the_same_data(tmp_path: Path) -> None:
+    lines = []
+    for _ in range(2):
+        done = subprocess.run(
+            [*DEMO, "--once", "--json", "--data-dir", str(tmp_path)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        [line] = done.stdout.splitlines()
+        lines.append(json.loads(line))
+        assert processes_of(tmp_path) == []
+    first, second = lines
+    assert set(first) == {"url", "mailbox_url", "practitioners", "insurers", "cards"}
+    assert first["practitioners"] == second["practitioners"]
+    assert [each["scheme"] for each in first["practitioners"]] == ["finess", "adeli", "treasury"]
+    assert {card["expect"] for card in first["cards"]} == {
+        "covered",
+        "unknown_person",
+        "rights_closed",
+        "not_covered",
+        "not_contracted",
+    }
+    assert (tmp_path / "demo.json").stat().st_mode & 0o077 == 0
+    for insurer in first["insurers"]:
+        assert Path(insurer["private_key_file"]).stat().st_mode & 0o077 == 0
+
+
+@contextmanager
+def serving(folder: Path) -> "Iterator[tuple[subprocess.Popen[str], dict[str, object]]]":
+    """The demo, ready, with the line of JSON that it printed."""
+    demo = subprocess.Popen(
+        [*DEMO, "--json", "--data-dir", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert demo.stdout
+        yield demo, json.loads(demo.stdout.readline())
+    finally:
+        demo.kill()
+        demo.wait()
+        assert demo.stdout
+        demo.stdout.close()
+
+
+def test_its_json_is_true_and_sigterm_leaves_no_process(tmp_path: Path) -> None:
+    with serving(tmp_path) as (demo, ready):
+        optician = next(each for each in ready["practitioners"] if each["specialty"] == "optics")  # type: ignore[attr-defined]
+        token = ask_token(str(ready["url"]), optician["client_id"], optician["client_secret"])
+        for card in ready["cards"]:  # type: ignore[attr-defined]
+            expected = card.pop("expect")
+            body = json.dumps({**card, "domain": "OPTI"}).encode()
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            with urlopen(Request(f"{ready['url']}/v1/card-checks", body, headers)) as answer:
+                assert json.load(answer)["outcome"] == expected
+        with urlopen(f"{ready['mailbox_url']}/mails.json") as answer:
+            assert len(json.load(answer)["mails"]) == 3
+        with urlopen(ready["insurers"][0]["events_url"]) as answer:  # type: ignore[index]
+            assert "prior_approval.decided" in [event["type"] for event in json.load(answer)["events"]]
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(30) == 0
+    assert processes_of(tmp_path) == []
+
+
+def test_a_stop_at_any_moment_of_the_start_leaves_no_process(tmp_path: Path) -> None:
+    for number, moment in enumerate((0.3, 1.0, 1.8, 2.6, 3.5)):
+        folder = tmp_path / str(number)
+        demo = subprocess.Popen(
+            [*DEMO, "--once", "--data-dir", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            demo.wait(moment)
+        except subprocess.TimeoutExpired:
+            demo.send_signal(signal.SIGTERM if number % 2 else signal.SIGINT)
+        demo.wait(60)
+        assert processes_of(folder) == [], moment
+
+
+def ask_token(url: str, client_id: str, client_secret: str) -> str:
+    form = f"grant_type=client_credentials&client_id={client_id}&client_secret={client_secret}"
+    with urlopen(Request(f"{url}/oauth/token", form.encode())) as answer:
+        return str(json.load(answer)["access_token"])

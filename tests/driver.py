@@ -1,0 +1,278 @@
+"""Speaks to the gateway over HTTP as practitioners, their software and insurers do."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import asyncpg
+import jwt
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
+from multidict import CIMultiDictProxy
+
+from tests import builders
+from tpgateway.audit import OPERATOR
+from tpgateway.conventions import codec as convention_files
+from tpgateway.conventions import service as conventions
+from tpgateway.database.pool import prepare_connection
+from tpgateway.demo.mailbox import Letter, Mailbox
+from tpgateway.identifiers import amc_number
+from tpgateway.insurers import service as insurers
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer: its body is parsed where it is JSON."""
+
+    status: int
+    body: Any
+    headers: CIMultiDictProxy[str]
+
+    @property
+    def code(self) -> str:
+        """The problem's code, with the document's shape checked on the way."""
+        assert self.headers["Content-Type"].startswith("application/problem+json"), self.body
+        assert self.body["status"] == self.status
+        assert self.body["message_fr"]
+        assert self.body["type"].endswith("#" + self.body["code"])
+        return str(self.body["code"])
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Codes by pointer."""
+        return {each["pointer"]: each["code"] for each in self.body["errors"]}
+
+
+@dataclass(slots=True)
+class Practitioner:
+    """A registered practitioner, in person (``browser``) and through software (``token``)."""
+
+    gateway: "Gateway"
+    form: dict[str, Any]
+    browser: aiohttp.ClientSession
+    client_id: str = ""
+    client_secret: str = ""
+    token: str = ""
+
+    async def call(self, method: str, path: str, body: Any = None, **options: Any) -> Reply:
+        """As the software."""
+        return await self.gateway.call(method, path, body, token=self.token, **options)
+
+    async def in_person(self, method: str, path: str, body: Any = None, **options: Any) -> Reply:
+        """With the session cookie."""
+        return await self.gateway.call(method, path, body, http=self.browser, **options)
+
+    async def sign(self) -> None:
+        path = f"/v1/conventions/{self.form['specialty']}"
+        version = (await self.in_person("GET", path)).body["version"]
+        signed = await self.in_person("POST", f"{path}/signature", {"version": version})
+        assert signed.status == 201, signed.body
+
+    async def check(self, card: dict[str, Any], domain: str = "OPTI", **options: Any) -> Reply:
+        return await self.call("POST", "/v1/card-checks", {**card, "domain": domain}, **options)
+
+
+@dataclass(slots=True)
+class Insurer:
+    """An insurer's system."""
+
+    gateway: "Gateway"
+    id: UUID
+    number: str
+    client_id: str
+    key: Ed25519PrivateKey
+    token: str = ""
+
+    def assertion(self, **changes: Any) -> str:
+        now = datetime.now(UTC)
+        claims = {
+            "iss": self.client_id,
+            "sub": self.client_id,
+            "aud": f"{self.gateway.url}/oauth/token",
+            "exp": now + timedelta(minutes=1),
+            "jti": uuid4().hex,
+        }
+        return jwt.encode({**claims, **changes}, self.key, algorithm="EdDSA")
+
+    async def log_in(self) -> None:
+        reply = await self.gateway.ask_token(client_assertion_type=ASSERTION_TYPE, client_assertion=self.assertion())
+        assert reply.status == 200, reply.body
+        self.token = reply.body["access_token"]
+
+    async def call(self, method: str, path: str, body: Any = None, **options: Any) -> Reply:
+        return await self.gateway.call(method, path, body, token=self.token, **options)
+
+    async def put_product(self, code: str = "CONFORT", **changes: Any) -> Reply:
+        return await self.call("PUT", f"/v1/insurer/products/{code}", builders.a_product(**changes))
+
+    async def load(self, *lines: str, mode: str = "update", **options: Any) -> Reply:
+        """Streams a rights file made of these lines, the header put in front."""
+        return await self.load_bytes("\n".join([builders.RIGHTS_HEADER, *lines, ""]).encode(), mode=mode, **options)
+
+    async def load_bytes(self, content: bytes, *, mode: str = "update", **options: Any) -> Reply:
+        return await self.call(
+            "POST",
+            f"/v1/insurer/rights-imports?mode={mode}",
+            data=_in_pieces(content),
+            headers={"Content-Type": "text/csv", **options.pop("headers", {})},
+            **options,
+        )
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The running service."""
+
+    app: web.Application
+    url: str
+    database: str
+    mailbox: Mailbox
+    http: aiohttp.ClientSession = field(init=False)
+    _browsers: list[aiohttp.ClientSession] = field(default_factory=list)
+
+    async def __aenter__(self) -> "Gateway":
+        self.http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for session in [self.http, *self._browsers]:
+            await session.close()
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        http: aiohttp.ClientSession | None = None,
+        headers: dict[str, str] | None = None,
+        data: Any = None,
+        key: str | None = None,
+    ) -> Reply:
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        if key is not None:
+            sent["Idempotency-Key"] = key
+        async with (http or self.http).request(
+            method, self.url + path, json=body, data=data, headers=sent, allow_redirects=False
+        ) as answer:
+            raw = await answer.read()
+            parsed = json.loads(raw) if answer.content_type.endswith("json") and raw else raw
+            return Reply(status=answer.status, body=parsed, headers=answer.headers)
+
+    async def ask_token(self, *, basic: tuple[str, str] | None = None, **form: str) -> Reply:
+        headers = {"Authorization": aiohttp.encode_basic_auth(*basic)} if basic else {}
+        data = aiohttp.FormData({"grant_type": "client_credentials", **form})
+        async with self.http.post(f"{self.url}/oauth/token", data=data, headers=headers) as answer:
+            return Reply(status=answer.status, body=await answer.json(content_type=None), headers=answer.headers)
+
+    def browser(self) -> aiohttp.ClientSession:
+        """A browser of its own, that keeps cookies."""
+        session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        self._browsers.append(session)
+        return session
+
+    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection of the test's own, to see what was written."""
+        connection = await asyncpg.connect(self.database)
+        await prepare_connection(connection)
+        return connection
+
+    async def fetchval(self, query: str, *values: Any) -> Any:
+        connection = await self.connect()
+        try:
+            return await connection.fetchval(query, *values)
+        finally:
+            await connection.close()
+
+    async def execute(self, query: str, *values: Any) -> None:
+        connection = await self.connect()
+        try:
+            await connection.execute(query, *values)
+        finally:
+            await connection.close()
+
+    async def letter_to(self, address: str) -> Letter:
+        """The first mail to an address; the worker must be running."""
+        return await self.mailbox.wait_for(address, after=0)
+
+    async def join(self, **changes: Any) -> Practitioner:
+        """A practitioner who has registered, opened the mailed link, logged in, and connected software."""
+        form = builders.a_registration(**changes)
+        registered = await self.call("POST", "/v1/practitioners", form)
+        assert registered.status == 202, registered.body
+        token = link_token(await self.letter_to(form["email"]))
+        activated = await self.call("POST", "/v1/practitioners/activation", {"token": token})
+        assert activated.status == 200, activated.body
+        return await self.enter(form)
+
+    async def enter(self, form: dict[str, Any]) -> Practitioner:
+        practitioner = Practitioner(self, form, self.browser())
+        login = {name: form[name] for name in ("scheme", "value", "password")}
+        session = await practitioner.in_person("POST", "/v1/sessions", login)
+        assert session.status == 201, session.body
+        wanted = {"name": "Logiciel", "scopes": ["cards", "approvals", "tables"]}
+        client = await practitioner.in_person("POST", "/v1/me/clients", wanted)
+        assert client.status == 201, client.body
+        practitioner.client_id, practitioner.client_secret = client.body["client_id"], client.body["client_secret"]
+        token = await self.ask_token(basic=(practitioner.client_id, practitioner.client_secret))
+        practitioner.token = token.body["access_token"]
+        return practitioner
+
+    async def admit(self, number: str = "0099990011", convention_type: str = "SP") -> Insurer:
+        """An insurer of the network, its system holding a token."""
+        key = Ed25519PrivateKey.generate()
+        connection = await self.connect()
+        async with connection.transaction():
+            insurer, client_id = await insurers.add(
+                connection,
+                number=amc_number.validate(number),
+                name=f"Mutuelle {next(_numbers)}",
+                convention_types=[convention_type],
+                public_jwk=json.loads(OKPAlgorithm.to_jwk(key.public_key())),
+                actor=OPERATOR,
+            )
+        await connection.close()
+        admitted = Insurer(self, insurer.id, insurer.number, str(client_id), key)
+        await admitted.log_in()
+        return admitted
+
+    async def publish_conventions(self, folder: Path) -> None:
+        connection = await self.connect()
+        async with connection.transaction():
+            for terms in convention_files.read_folder(folder):
+                await conventions.publish(connection, terms, now=datetime.now(UTC), actor=OPERATOR)
+        await connection.close()
+
+
+def link_token(letter: Letter) -> str:
+    """The token of the link in a letter."""
+    found = re.search(r"/activation/([A-Za-z0-9_-]+)", letter.text)
+    assert found, letter.text
+    return found[1]
+
+
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+    """Waits for something that another process brings about; raises ``TimeoutError``."""
+    async with asyncio.timeout(seconds):
+        while not await holds():  # noqa: ASYNC110  # what is waited for happens in another process
+            await asyncio.sleep(0.02)
+
+
+async def _in_pieces(content: bytes, size: int = 50_000) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), size):
+        yield content[start : start + size]

@@ -1,0 +1,129 @@
+"""Events: in order, without gaps, and delivered."""
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import asyncpg
+
+from tests import builders
+from tests.driver import Gateway, Insurer, until
+from tpgateway.demo.insurer import Receiver
+from tpgateway.insurers import service
+from tpgateway.insurers.model import EventKind, InsurerId
+
+
+async def publish(pool: "asyncpg.Pool[asyncpg.Record]", insurer: Insurer, *, pause: float = 0) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await service.publish(
+            connection,
+            InsurerId(insurer.id),
+            EventKind.RIGHTS_IMPORTED,
+            subject_id=uuid4(),
+            data={"x": 1},
+            now=datetime.now(UTC),
+        )
+        await asyncio.sleep(pause)
+
+
+async def test_a_reader_never_misses_an_event_of_a_writer_who_commits_late(
+    gateway: Gateway, pool: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    """The trap: number 1 is taken first and committed last. A reader who has seen 2 would never come back for 1."""
+    insurer = await gateway.admit()
+    seen: list[int] = []
+
+    async def read() -> None:
+        after = 0
+        while len(seen) < 60:
+            feed = await insurer.call("GET", f"/v1/insurer/events?after={after}&limit=7&wait=5")
+            seen.extend(event["sequence"] for event in feed.body["events"])
+            after = feed.body["after"]
+
+    writers = [publish(pool, insurer, pause=(number * 7 % 5) / 500) for number in range(60)]
+    await asyncio.wait_for(asyncio.gather(read(), *writers), 30)
+    assert seen == list(range(1, 61))
+
+
+async def test_an_event_exists_only_if_its_cause_was_committed(
+    gateway: Gateway, pool: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    insurer = await gateway.admit()
+    connection = await pool.acquire()
+    transaction = connection.transaction()
+    await transaction.start()
+    await service.publish(
+        connection,
+        InsurerId(insurer.id),
+        EventKind.RIGHTS_IMPORTED,
+        subject_id=uuid4(),
+        data={},
+        now=datetime.now(UTC),
+    )
+    await transaction.rollback()
+    await pool.release(connection)
+    await publish(pool, insurer)
+    feed = await insurer.call("GET", "/v1/insurer/events")
+    assert [event["sequence"] for event in feed.body["events"]] == [1]
+
+
+async def test_one_who_waits_is_answered_when_an_event_comes(
+    gateway: Gateway, pool: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    insurer, other = await gateway.admit(), await gateway.admit("0099990029")
+    waiting = asyncio.create_task(insurer.call("GET", "/v1/insurer/events?wait=20"))
+    await asyncio.sleep(0.2)
+    await publish(pool, other)
+    assert not waiting.done()
+    await publish(pool, insurer)
+    feed = await asyncio.wait_for(waiting, 5)
+    assert len(feed.body["events"]) == 1
+
+
+async def test_an_insurer_sees_its_own_events_alone(gateway: Gateway, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    insurer, other = await gateway.admit(), await gateway.admit("0099990029")
+    await publish(pool, insurer)
+    assert len((await insurer.call("GET", "/v1/insurer/events")).body["events"]) == 1
+    assert (await other.call("GET", "/v1/insurer/events")).body["events"] == []
+
+
+async def test_a_webhook_says_what_the_feed_says_and_its_attempts_are_kept(gateway: Gateway, worker: None) -> None:
+    insurer = await gateway.admit()
+    receiver = Receiver("Mutuelle")
+    await receiver.open()
+    endpoint = (await insurer.call("POST", "/v1/insurer/endpoints", {"url": receiver.url})).body
+    await insurer.load(builders.a_right())
+
+    # Nothing is taken before the receiver knows the secret: the first attempt is answered 401, the second 204.
+    async def was_refused() -> bool:
+        return receiver.refused > 0
+
+    await until(was_refused)
+    receiver.secret = endpoint["secret"]
+    event = await receiver.wait_for("rights_import.finished", "update")
+    feed = (await insurer.call("GET", "/v1/insurer/events")).body["events"]
+    assert receiver.events == feed == [event]
+    attempts = "SELECT array_agg(status ORDER BY attempt) FROM insurer_deliveries"
+
+    async def are_both_kept() -> bool:
+        return bool(await gateway.fetchval("SELECT count(*) = 2 FROM insurer_deliveries"))
+
+    await until(are_both_kept)
+    assert await gateway.fetchval(attempts) == [401, 204]
+    await receiver.close()
+
+
+async def test_a_removed_endpoint_gets_nothing_more(gateway: Gateway, worker: None) -> None:
+    insurer = await gateway.admit()
+    receiver = Receiver("Mutuelle")
+    await receiver.open()
+    endpoint = (await insurer.call("POST", "/v1/insurer/endpoints", {"url": receiver.url})).body
+    receiver.secret = endpoint["secret"]
+    path = f"/v1/insurer/endpoints/{endpoint['id']}"
+    assert (await insurer.call("DELETE", path)).status == 204
+    assert (await insurer.call("DELETE", path)).code == "not_found"
+    await insurer.load(builders.a_right())
+    assert (await insurer.call("GET", "/v1/insurer/endpoints")).body == {"endpoints": []}
+    assert await gateway.fetchval("SELECT count(*) FROM queue.pgqueuer WHERE entrypoint = 'deliver_event'") == 0
+    assert receiver.events == []
+    await receiver.close()

@@ -1,0 +1,42 @@
+"""The limiter: what is let through, and what it tells."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import builders
+from tests.driver import Gateway
+from tpgateway.settings import Settings
+from tpgateway.web.limits import WINDOW_SECONDS, Limiter
+from tpgateway.web.state import STATE
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@given(st.integers(1, 50), st.lists(st.integers(1, 10), max_size=100))
+def test_never_more_than_the_quota_passes_in_a_window(quota: int, costs: list[int]) -> None:
+    limiter = Limiter(quota, Clock())
+    passed = sum(cost for cost in costs if not limiter.take("somebody", cost).is_exceeded)
+    assert passed <= quota
+
+
+def test_a_new_window_gives_everything_back() -> None:
+    clock = Clock()
+    limiter = Limiter(2, clock)
+    assert [limiter.take("x").is_exceeded for _ in range(3)] == [False, False, True]
+    assert not limiter.take("somebody else").is_exceeded
+    clock.now = WINDOW_SECONDS
+    assert limiter.take("x").remaining == 1
+
+
+async def test_who_goes_over_the_limit_is_told_when_to_come_back(gateway: Gateway, settings: Settings) -> None:
+    gateway.app[STATE].limiter = Limiter(100)  # the service's own, with a quota that a test can use up
+    replies = [await gateway.call("POST", "/v1/sessions", builders.a_login()) for _ in range(3)]
+    assert [reply.status for reply in replies] == [401, 401, 429]
+    assert replies[2].code == "rate_limited"
+    assert 1 <= int(replies[2].headers["Retry-After"]) <= WINDOW_SECONDS
