@@ -269,7 +269,7 @@ def link_token(letter: Letter) -> str:
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
     """Waits for something that another process brings about; raises ``TimeoutError``."""
     async with asyncio.timeout(seconds):
-        while not await holds():  # noqa: ASYNC110  # what is waited for happens in another process
+        while not await holds():  # what is waited for happens in another process
             await asyncio.sleep(0.02)
 
 

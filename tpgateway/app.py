@@ -28,9 +28,10 @@ from tpgateway.insurers import service as insurers
 from tpgateway.insurers.routes import ROUTES as INSURERS
 from tpgateway.practitioners import service as practitioners
 from tpgateway.practitioners.routes import ROUTES as PRACTITIONERS
+from tpgateway.processes import die_with_parent
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
-from tpgateway.web import docs, frame, logs, openapi, sessions
+from tpgateway.web import docs, frame, logs, metrics, openapi, sessions
 from tpgateway.web.limits import Limiter
 from tpgateway.web.oauth import CLIENT_FINDERS
 from tpgateway.web.routes import ROUTES as WEB
@@ -113,7 +114,7 @@ def serve(settings: Settings, database_url: str, *, workers: int) -> None:
         _run(settings, database_url, listening)
         return
     with tempfile.TemporaryDirectory(prefix="tpgateway-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        metrics.share_between_processes(folder)
         _supervise(settings, database_url, listening, workers)
 
 
@@ -135,6 +136,7 @@ def _supervise(settings: Settings, database_url: str, listening: socket.socket, 
     def start() -> None:
         child = os.fork()
         if child == 0:
+            die_with_parent()
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
             status = 1

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stdnum.exceptions import ValidationError
 
 from tests.identifiers.numbers import SCHEMES, Scheme, unhurried
 
 every_scheme = pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+brief = settings(unhurried, max_examples=50)  # twelve times over
 
 # Characters that slip through `isdigit`, `int`, `\d`, `$`, `strip` or `upper` where they are used without care.
 INTRUDERS = [
@@ -60,7 +61,7 @@ def test_known_numbers_are_valid(scheme: Scheme) -> None:
 
 
 @every_scheme
-@unhurried
+@brief
 @given(data=st.data())
 def test_a_valid_number_is_read_once_and_for_all(scheme: Scheme, data: st.DataObject) -> None:
     number = scheme.module.validate(data.draw(scheme.numbers))
@@ -70,7 +71,7 @@ def test_a_valid_number_is_read_once_and_for_all(scheme: Scheme, data: st.DataOb
 
 
 @every_scheme
-@unhurried
+@brief
 @given(data=st.data())
 def test_a_number_as_people_read_it_is_the_same_number(scheme: Scheme, data: st.DataObject) -> None:
     number = scheme.module.validate(data.draw(scheme.numbers))
@@ -81,7 +82,7 @@ def test_a_number_as_people_read_it_is_the_same_number(scheme: Scheme, data: st.
 
 
 @every_scheme
-@unhurried
+@brief
 @given(data=st.data())
 def test_spaces_in_and_around_a_number_do_not_count(scheme: Scheme, data: st.DataObject) -> None:
     number = data.draw(scheme.numbers)
@@ -93,7 +94,7 @@ def test_spaces_in_and_around_a_number_do_not_count(scheme: Scheme, data: st.Dat
 
 
 @every_scheme
-@unhurried
+@brief
 @given(text=st.text() | st.text("0123456789AB ٣３²\0\n-", max_size=30))
 def test_any_text_is_read_or_refused_and_nothing_else(scheme: Scheme, text: str) -> None:
     number = outcome(scheme, text)
@@ -101,7 +102,7 @@ def test_any_text_is_read_or_refused_and_nothing_else(scheme: Scheme, text: str)
 
 
 @every_scheme
-@unhurried
+@brief
 @given(data=st.data())
 def test_a_valid_number_with_any_text_in_it_is_read_or_refused_and_nothing_else(
     scheme: Scheme, data: st.DataObject

@@ -5,12 +5,10 @@ one out stops the server. Run as root, the server drops to a user of its own (Po
 """
 
 import asyncio
-import ctypes
 import importlib
 import os
 import signal
 import stat
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -21,12 +19,12 @@ from typing import Any
 import asyncpg
 
 from tpgateway.database.migrations import migrate
+from tpgateway.processes import adopt_orphans
 from tpgateway.settings import DatabaseSettings
 
 DATABASE = "tpgateway"
 
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PR_SET_CHILD_SUBREAPER = 36
 
 _CONFIGURATION = """
 # Written by tpgateway; durability is left as PostgreSQL ships it.
@@ -47,7 +45,7 @@ class EmbeddedServer:
         folder = folder.expanduser().resolve()
         folder.mkdir(parents=True, exist_ok=True)
         with _signals_held_back():
-            _adopt_orphans()
+            adopt_orphans()  # the server detaches itself from its starter
             self._server = _library().get_server(folder / "postgresql", cleanup_mode="stop", start=False)
             self._server.ensure_pgdata_inited()
             self._configure(folder / "postgresql")
@@ -63,9 +61,19 @@ class EmbeddedServer:
             with main.open("a") as file:
                 file.write(f"\n{include}\n")
 
-    def url(self, database: str) -> str:
-        """The connection URL of one of its databases."""
+    def url(self, database: str = DATABASE) -> str:
+        """The connection URL of one of its databases; the gateway's own unless another is named."""
         return str(self._server.get_uri(database=database))
+
+    async def create_database(self) -> None:
+        """Makes the gateway's own database, where it is not there yet."""
+        connection = await asyncpg.connect(self.url("postgres"))
+        try:
+            await connection.execute(f"CREATE DATABASE {DATABASE}")
+        except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+            pass  # it was there, or another process made it just now
+        finally:
+            await connection.close()
 
     def stop(self) -> None:
         """Stops the server if no other process uses it."""
@@ -76,16 +84,6 @@ class EmbeddedServer:
                 os.waitpid(pid, os.WNOHANG)
 
 
-async def _create_missing(server: EmbeddedServer) -> None:
-    connection = await asyncpg.connect(server.url("postgres"))
-    try:
-        await connection.execute(f"CREATE DATABASE {DATABASE}")
-    except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
-        pass  # it was there, or another process made it just now
-    finally:
-        await connection.close()
-
-
 @contextmanager
 def database_url(settings: DatabaseSettings) -> Iterator[str]:
     """The database to use: the one set, else an embedded server's, brought up to date and kept for this while."""
@@ -94,9 +92,9 @@ def database_url(settings: DatabaseSettings) -> Iterator[str]:
         return
     server = EmbeddedServer(settings.data_dir)
     try:
-        asyncio.run(_create_missing(server))
-        asyncio.run(migrate(server.url(DATABASE)))
-        yield server.url(DATABASE)
+        asyncio.run(server.create_database())
+        asyncio.run(migrate(server.url()))
+        yield server.url()
     finally:
         server.stop()
 
@@ -116,15 +114,6 @@ def _signals_held_back() -> Iterator[None]:
             signal.signal(number, handler)
         for missed in came:
             os.kill(os.getpid(), missed)
-
-
-def _adopt_orphans() -> None:
-    """On Linux, makes the server, which detaches itself from its starter, a child of this process nonetheless.
-
-    It then stands in this process's tree, and is reaped by it rather than by an init that a container may lack.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _library() -> Any:

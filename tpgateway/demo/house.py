@@ -1,12 +1,11 @@
 """The demo's house: database, service and worker as processes of their own, mailbox and insurers' servers beside them."""
 
 import asyncio
-import ctypes
 import json
 import os
-import signal
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ import aiohttp
 from tpgateway.demo import people
 from tpgateway.demo.insurer import Receiver, make_key
 from tpgateway.demo.mailbox import Mailbox
+from tpgateway.processes import die_with_parent
 
-_PR_SET_PDEATHSIG = 1
 _READY_SECONDS = 30
 _STOP_SECONDS = 15
 DEFAULT_PORT = 8080
@@ -49,7 +48,10 @@ class Memory:
 class House:
     """Everything that runs. ``open`` starts it, ``close`` leaves no process behind."""
 
-    def __init__(self, *, folder: Path, database_url: str, port: int | None) -> None:
+    def __init__(
+        self, *, folder: Path, database_url: str, port: int | None, more: Mapping[str, str] | None = None
+    ) -> None:
+        """``more`` are settings beside the demo's own, as environment variables."""
         self.folder = folder
         self.memory = Memory.load(folder / "demo.json")
         # Held from here on, so that no other process can take the port and be mistaken for our service.
@@ -58,6 +60,7 @@ class House:
         self.mailbox = Mailbox()
         self.receivers = {seed.key: Receiver(seed.name) for seed in people.INSURERS}
         self._database_url = database_url
+        self._more = dict(more or {})
         self._processes: dict[str, asyncio.subprocess.Process] = {}
 
     @property
@@ -73,6 +76,7 @@ class House:
             "TPG_SMTP_ENCRYPTION": "none",
             "TPG_WEBHOOK_PRIVATE_TARGETS": "true",
             "TPG_GRACEFUL_STOP_SECONDS": "5",
+            **self._more,
         }
 
     def key_files(self, seed: people.InsurerSeed) -> tuple[Path, Path]:
@@ -118,7 +122,7 @@ class House:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         try:
             printed, complaint = await process.communicate()
@@ -158,7 +162,7 @@ class House:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops them in order
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     async def _wait_until_ready(self) -> None:
@@ -178,12 +182,6 @@ class House:
 
 def _program() -> tuple[str, ...]:
     return (sys.executable, "-m", "tpgateway.cli")
-
-
-def _die_with_parent() -> None:
-    """On Linux, has the kernel end this process should the demo be killed outright."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _listen(wanted: int | None) -> socket.socket:

@@ -11,6 +11,7 @@ import aiohttp
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
+from rich.table import Table
 
 from tpgateway.database.embedded import database_url
 from tpgateway.demo import people
@@ -30,16 +31,23 @@ class Screen:
 
     def chapter(self, title: str) -> None:
         self._chapters += 1
-        self._console.print(f"\n[bold]{self._chapters}. {escape(title)}[/]")
+        self._console.print(f"\n[bold]{self._chapters}. {escape(title)}[/]", soft_wrap=True)
 
     def step(self, who: str, sent: str, came: str, milliseconds: float) -> None:
-        name = who.removesuffix(" (fictive)")[:_WHO_WIDTH]
+        name = who.removesuffix(" (fictive)")
         spent = f"  [dim]{milliseconds:.0f} ms[/]" if milliseconds >= 1 else ""
-        # One line a step: what would not fit is cut by the terminal's width, in a pipe it is written whole.
-        self._console.print(
-            f"  [green]✓[/] [cyan]{escape(name):<{_WHO_WIDTH}}[/] {escape(sent)} [dim]→[/] {escape(came)}{spent}",
-            soft_wrap=not self._console.is_terminal,
-        )
+        line = f"{escape(sent)} [dim]→[/] {escape(came)}{spent}"
+        if not self._console.is_terminal:
+            self._console.print(f"  ✓ {escape(name):<{_WHO_WIDTH}} {line}", soft_wrap=True)
+            return
+        # On a terminal, what does not fit goes on below itself and not below the name.
+        row = Table.grid(padding=(0, 1))
+        row.add_column(width=1)
+        row.add_column(style="green", width=1)
+        row.add_column(style="cyan", width=_WHO_WIDTH)
+        row.add_column(overflow="fold")
+        row.add_row("", "✓", escape(name), line)
+        self._console.print(row)
 
 
 def run_demo(*, once: bool, as_json: bool, port: int | None, data_dir: Path | None) -> int:

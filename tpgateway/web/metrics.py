@@ -2,9 +2,20 @@
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess, values
+
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+
+
+def share_between_processes(folder: str) -> None:
+    """From now on metrics are kept in files of a folder, so that each worker can tell those of all.
+
+    The library makes this choice when it is imported, by the environment; here it is made anew.
+    """
+    os.environ[_SHARED] = folder
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -29,7 +40,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus's text format, those of the other workers included."""
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        if _SHARED in os.environ:
             together = CollectorRegistry()
             multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
             return generate_latest(together)

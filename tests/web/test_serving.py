@@ -1,0 +1,107 @@
+"""The service as processes: health, metrics, a stop that finishes what is in flight, workers that are replaced."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from tests.conftest import TOKEN_KEYS, VAULT_KEYS
+from tests.driver import Gateway, until
+from tpgateway.web.state import STATE
+
+
+@asynccontextmanager
+async def service(database: str, *words: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """``tpgateway serve`` on a port that it is handed."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    environment = {
+        **os.environ,
+        "TPG_DATABASE_URL": database,
+        "TPG_TOKEN_KEYS": TOKEN_KEYS,
+        "TPG_VAULT_KEYS": VAULT_KEYS,
+        "TPG_BASE_URL": url,
+        "TPG_SOCKET_FD": str(listening.fileno()),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tpgateway.cli", "serve", *words),
+        env=environment,
+        pass_fds=(listening.fileno(),),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    listening.close()
+    try:
+        async with aiohttp.ClientSession() as http, http.get(f"{url}/health/ready") as answer:
+            assert answer.status == 200
+        yield process, url
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_a_stop_finishes_what_is_in_flight(database: str) -> None:
+    async with service(database) as (process, url), aiohttp.ClientSession() as http:
+        form = {"scheme": "finess", "value": "2B0000020", "password": "Officine-2026-ok"}
+        logins = [asyncio.create_task(http.post(f"{url}/v1/sessions", json=form)) for _ in range(20)]
+        async with asyncio.timeout(10):
+            while not any(login.done() for login in logins):  # the first is answered, the others are being worked on
+                await asyncio.sleep(0.001)
+        process.send_signal(signal.SIGTERM)
+        answers = await asyncio.gather(*logins)
+        assert {answer.status for answer in answers} == {401}
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+        with pytest.raises(aiohttp.ClientError):
+            await http.get(f"{url}/health/live")
+
+
+async def test_a_worker_process_that_dies_is_replaced_and_all_stop_together(database: str) -> None:
+    async with service(database, "--workers", "2") as (process, url), aiohttp.ClientSession() as http:
+        parent = psutil.Process(process.pid)
+        before = {child.pid for child in parent.children()}
+        assert len(before) == 2
+        os.kill(before.copy().pop(), signal.SIGKILL)
+
+        async def is_replaced() -> bool:
+            return len({child.pid for child in parent.children()} - before) == 1
+
+        await until(is_replaced)
+        for _ in range(10):
+            async with http.get(f"{url}/health/ready") as answer:
+                assert answer.status == 200
+        async with http.get(f"{url}/metrics") as answer:
+            assert "tpgateway_requests_total" in await answer.text()
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+        assert not any(psutil.pid_exists(pid) for pid in before)
+
+
+async def test_health_metrics_and_readiness_while_stopping(gateway: Gateway) -> None:
+    assert (await gateway.call("GET", "/health/live")).body == {"status": "alive"}
+    assert (await gateway.call("GET", "/health/ready")).body == {"status": "ready"}
+    text = (await gateway.call("GET", "/metrics")).body.decode()
+    assert 'tpgateway_requests_total{operation="service.tell_ready",status="200"} 1.0' in text
+    gateway.app[STATE].is_draining = True
+    draining = await gateway.call("GET", "/health/ready")
+    assert (draining.status, draining.code, draining.headers["Retry-After"]) == (503, "database_unavailable", "1")
+
+
+async def test_without_its_secrets_the_service_says_what_is_missing(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TPG_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *("-m", "tpgateway.cli", "serve"), env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    _, complaint = await process.communicate()
+    assert process.returncode == 1
+    assert b"TPG_TOKEN_KEYS" in complaint
+    assert b"tpgateway secrets new" in complaint
+    assert b"Traceback" not in complaint
