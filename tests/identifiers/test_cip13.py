@@ -38,6 +38,12 @@ def test_an_article_that_is_no_medicine_is_refused(body: str) -> None:
         cip13.validate(body + ean_key(body))
 
 
+@pytest.mark.parametrize("opening", ["34000", "34008", "34019", "33009", "24009"])
+def test_an_opening_one_digit_off_is_refused_whatever_its_key(opening: str) -> None:
+    with pytest.raises(InvalidComponent):
+        cip13.validate(f"{opening}3595583{ean_key(opening + '3595583')}")
+
+
 @unhurried
 @given(cip13_codes())
 def test_one_key_in_ten_is_right(code: str) -> None:

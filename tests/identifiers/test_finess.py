@@ -28,6 +28,7 @@ def test_a_known_number_is_valid(number: str) -> None:
         ("A20000014", InvalidFormat),
         ("2A000001A", InvalidFormat),
         ("02A000014", InvalidFormat),
+        ("٥٤٠٠٠٢٦٩٨", InvalidFormat),
     ],
 )
 def test_a_wrong_number_is_refused(number: str, error: type[ValidationError]) -> None:

