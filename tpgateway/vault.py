@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _NONCE_BYTES = 12
+_KEY_BYTES = 32
 
 
 class SealBroken(Exception):
@@ -30,6 +31,10 @@ class Vault:
         self._matching_key = matching_key
         if self._current not in self._ciphers:
             raise ValueError("the current vault key is not among the vault's keys")
+        if any(len(key) != _KEY_BYTES for key in [*keys.values(), matching_key]):
+            raise ValueError(f"vault keys have {_KEY_BYTES} bytes")
+        if not all(1 <= len(key_id) <= 255 for key_id in self._ciphers):
+            raise ValueError("a vault key's id has 1 to 255 bytes")
 
     @classmethod
     def from_json(cls, text: str) -> "Vault":
@@ -64,4 +69,4 @@ class Vault:
 
     def match(self, value: bytes, *, purpose: str) -> bytes:
         """A keyed hash (32 bytes): equal for equal values of one purpose, telling nothing without the key."""
-        return hmac.digest(self._matching_key, purpose.encode() + b"\0" + value, hashlib.sha256)
+        return hmac.digest(self._matching_key, f"{len(purpose)}:{purpose}:".encode() + value, hashlib.sha256)

@@ -129,3 +129,13 @@ def test_a_number_may_come_lower_case_and_in_groups() -> None:
 
 def test_a_number_is_read_in_groups_of_four() -> None:
     assert iban.format(KNOWN) == "FR76 3000 1007 9412 3456 7890 185"
+
+
+def test_an_account_at_a_bank_that_no_list_names_is_read() -> None:
+    assert iban.validate("BE68 5390 0754 7034") == "BE68539007547034"
+
+
+@pytest.mark.parametrize("letter", ["ß", "ﬁ", "ı"])
+def test_a_letter_outside_the_alphabet_is_not_read_as_one_within(letter: str) -> None:
+    with pytest.raises(ValidationError):
+        iban.validate(f"FR36300010079412345{letter}890139")

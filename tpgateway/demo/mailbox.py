@@ -26,9 +26,12 @@ class Letter:
     received_at: str
 
 
-@dataclass(slots=True)
+@dataclass
 class Mailbox:
-    """Receives on one port, shows on another; both are free ports of this machine unless given."""
+    """Receives on one port, shows on another; both are free ports of this machine unless given.
+
+    Without slots: aiosmtpd looks at every attribute of its handler, and some Pythons then trip over ``__weakref__``.
+    """
 
     letters: list[Letter] = field(default_factory=list)
     smtp_port: int = 0

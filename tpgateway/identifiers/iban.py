@@ -8,6 +8,7 @@ from typing import NewType
 
 from stdnum import iban as _iban
 from stdnum.exceptions import InvalidChecksum, InvalidFormat, ValidationError
+from stdnum.util import clean
 
 Iban = NewType("Iban", str)
 
@@ -28,9 +29,12 @@ def rib_key(bank: str, branch: str, account: str) -> str:
 
 def validate(number: str) -> Iban:
     """The number as an Iban; raises a stdnum ``ValidationError`` otherwise, the RIB key included."""
-    number = _iban.validate(number)
-    # Modulo 97 alone lets letters, foreign digits and 00, 01, 99 pass as check digits; ISO 7064 gives 02 to 98.
-    if not number.isascii() or not number[2:4].isdigit():
+    if not clean(number).isascii():
+        raise InvalidFormat  # before upper case turns ß into SS
+    # Without its lists of banks, which some countries have and which are not all complete.
+    number = _iban.validate(number, check_country=False)
+    # Modulo 97 alone lets letters and 00, 01, 99 pass as check digits; ISO 7064 gives 02 to 98.
+    if not number[2:4].isdigit():
         raise InvalidFormat
     if not 2 <= int(number[2:4]) <= 98:
         raise InvalidChecksum
