@@ -92,7 +92,7 @@ async def import_rights(call: Call, *, query: ImportQuery) -> web.StreamResponse
                 actor=call.actor,
             )
             location = f"/v1/insurer/rights-imports/{done.id}"
-            response = respond(Answer(status=201, body=RightsImportView.of(done), headers={"Location": location}))
+            response = respond(Answer(status=201, body=RightsImportView.showing(done), headers={"Location": location}))
             if replay:
                 await replay.keep(kept_from(response))
             return response
@@ -112,7 +112,7 @@ async def show_import(call: Call, *, path: ImportPath) -> Answer:
     done = await service.get_import(call.connection, InsurerId(call.caller.account_id), ImportId(path.id))
     if done is None:
         raise NotFound
-    return Answer(body=RightsImportView.of(done))
+    return Answer(body=RightsImportView.showing(done))
 
 
 async def list_rejects(call: Call, *, path: ImportPath, query: RejectsQuery) -> Answer:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from tpgateway.cards.codec import format_proof
 from tpgateway.cards.errors import BirthDateInvalid
-from tpgateway.cards.model import Card, ImportMode, Outcome, Reject, RightsImport
+from tpgateway.cards.model import Card, ImportMode, Outcome, Reject
 from tpgateway.cards.service import Answered
 from tpgateway.guarantees.model import Domain
 from tpgateway.guarantees.payloads import BenefitView
@@ -96,7 +96,7 @@ class CardCheckView(View):
             proof=format_proof(check.proof) if is_covered else None,
             proof_expires_at=check.proof_expires_at if is_covered else None,
             rights=rights,
-            benefits=[BenefitView.of(line) for line in verdict.benefits],
+            benefits=[BenefitView.showing(line) for line in verdict.benefits],
         )
 
 
@@ -117,19 +117,6 @@ class RightsImportView(View):
     closed: int = Field(description="periods of people missing from a full file")
     started_at: datetime
     finished_at: datetime
-
-    @classmethod
-    def of(cls, done: RightsImport) -> "RightsImportView":
-        return cls(
-            id=done.id,
-            mode=done.mode,
-            lines=done.lines,
-            loaded=done.loaded,
-            rejected=done.rejected,
-            closed=done.closed,
-            started_at=done.started_at,
-            finished_at=done.finished_at,
-        )
 
 
 class RejectsQuery(Parameters):

@@ -14,10 +14,7 @@ _ENDINGS = {FileFormat.JSON: "json", FileFormat.CSV: "csv.zip"}
 async def list_versions(call: Call) -> Answer:
     specialty = await _specialty(call)
     found = await service.versions(call.connection, specialty)
-    views = [
-        VersionView(version=each.version, effective_from=each.effective_from, published_at=each.published_at)
-        for each in found
-    ]
+    views = [VersionView.showing(version) for version in found]
     return Answer(body=VersionListView(specialty=specialty, versions=views))
 
 

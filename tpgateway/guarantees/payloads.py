@@ -106,25 +106,11 @@ class FormulaView(View):
     amount_cents: int | None = None
     ceiling_cents: int | None = None
 
-    @classmethod
-    def of(cls, formula: Formula) -> "FormulaView":
-        return cls(
-            kind=formula.kind,
-            per=formula.per,
-            rate_basis_points=formula.rate_basis_points,
-            amount_cents=formula.amount_cents,
-            ceiling_cents=formula.ceiling_cents,
-        )
-
 
 class BenefitView(View):
     benefit: str
     formula: FormulaView
     approval: Approval
-
-    @classmethod
-    def of(cls, line: BenefitLine) -> "BenefitView":
-        return cls(benefit=line.benefit, formula=FormulaView.of(line.formula), approval=line.approval)
 
 
 class ProductView(View):

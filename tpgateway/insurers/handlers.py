@@ -24,20 +24,12 @@ from tpgateway.web.routing import Answer, Call
 
 async def show_insurer(call: Call) -> Answer:
     insurer = await service.get(call.connection, _me(call))
-    return Answer(
-        body=InsurerView(
-            id=insurer.id,
-            number=insurer.number,
-            name=insurer.name,
-            state=insurer.state,
-            convention_types=list(insurer.convention_types),
-        )
-    )
+    return Answer(body=InsurerView.showing(insurer))
 
 
 async def list_endpoints(call: Call) -> Answer:
     endpoints = await service.list_endpoints(call.connection, _me(call))
-    return Answer(body=EndpointListView(endpoints=[EndpointView.of(endpoint) for endpoint in endpoints]))
+    return Answer(body=EndpointListView(endpoints=[EndpointView.showing(endpoint) for endpoint in endpoints]))
 
 
 async def add_endpoint(call: Call, *, body: EndpointRequest) -> Answer:

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints
 
 from tpgateway.errors import FieldInvalid
-from tpgateway.insurers.model import Endpoint, Event, EventKind, InsurerState, Reference
+from tpgateway.insurers.model import Event, EventKind, InsurerState, Reference
 from tpgateway.web.validation import Parameters, Payload, View, fault_error
 
 
@@ -46,10 +46,6 @@ class EndpointView(View):
     id: UUID
     url: str
     created_at: datetime
-
-    @classmethod
-    def of(cls, endpoint: Endpoint) -> "EndpointView":
-        return cls(id=endpoint.id, url=endpoint.url, created_at=endpoint.created_at)
 
 
 class NewEndpointView(EndpointView):

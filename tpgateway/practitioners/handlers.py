@@ -47,7 +47,7 @@ async def register(call: Call, *, body: RegistrationRequest) -> Answer:
 
 async def activate(call: Call, *, body: ActivationRequest) -> Answer:
     practitioner = await service.activate(call.connection, body.token, now=call.now, actor=call.actor)
-    return Answer(body=PractitionerView.of(practitioner))
+    return Answer(body=PractitionerView.showing(practitioner))
 
 
 async def open_session(call: Call, *, body: LoginRequest) -> Answer:
@@ -57,7 +57,7 @@ async def open_session(call: Call, *, body: LoginRequest) -> Answer:
         login = await service.open_door(connection, body.scheme, body.value, body.password, actor=call.actor)
         practitioner = await service.get(connection, login.practitioner_id)
     await sessions.log_in(call.request, login.practitioner_id)
-    return Answer(status=201, body=SessionView(practitioner=PractitionerView.of(practitioner)))
+    return Answer(status=201, body=SessionView(practitioner=PractitionerView.showing(practitioner)))
 
 
 async def close_session(call: Call) -> Answer:
@@ -67,7 +67,7 @@ async def close_session(call: Call) -> Answer:
 
 
 async def show_me(call: Call) -> Answer:
-    return Answer(body=PractitionerView.of(await service.get(call.connection, _me(call))))
+    return Answer(body=PractitionerView.showing(await service.get(call.connection, _me(call))))
 
 
 async def list_clients(call: Call) -> Answer:

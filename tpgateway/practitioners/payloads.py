@@ -16,7 +16,7 @@ from pydantic import (
 
 from tpgateway.errors import SchemeUnknown
 from tpgateway.practitioners.errors import NameMissing, PasswordTooWeak, TermsNotAccepted, TreasuryNeedsEstablishment
-from tpgateway.practitioners.model import AccountState, Identifier, Practitioner, Registration, Scheme, Specialty
+from tpgateway.practitioners.model import AccountState, Identifier, Registration, Scheme, Specialty
 from tpgateway.practitioners.rules import parse_identifier, password_weaknesses
 from tpgateway.web.callers import Scope
 from tpgateway.web.fields import BicField, FinessField, PostalCodeField, PublicJwkField, SiretField, parsed
@@ -132,21 +132,6 @@ class PractitionerView(View):
     identifiers: list[IdentifierView]
     registered_at: datetime
     activated_at: datetime | None
-
-    @classmethod
-    def of(cls, practitioner: Practitioner) -> "PractitionerView":
-        return cls(
-            id=practitioner.id,
-            state=practitioner.state,
-            name=practitioner.name,
-            specialty=practitioner.specialty,
-            postal_code=practitioner.postal_code,
-            email=practitioner.email,
-            bic=practitioner.bic,
-            identifiers=[IdentifierView(scheme=each.scheme, value=each.value) for each in practitioner.identifiers],
-            registered_at=practitioner.registered_at,
-            activated_at=practitioner.activated_at,
-        )
 
 
 class ClientRequest(Payload):

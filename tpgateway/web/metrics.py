@@ -22,21 +22,21 @@ class Metrics:
     """Counters that the frame feeds; ``exposition`` is what ``/metrics`` answers."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
+        self._own = CollectorRegistry()
         self.requests = Counter(
             "tpgateway_requests",
             "Requests answered, by operation and status.",
             ["operation", "status"],
-            registry=self._registry,
+            registry=self._own,
         )
         self.seconds = Histogram(
             "tpgateway_request_seconds",
             "Time from the request's head to its answer.",
             ["operation"],
             buckets=_BUCKETS,
-            registry=self._registry,
+            registry=self._own,
         )
-        self.problems = Counter("tpgateway_problems", "Problems answered, by code.", ["code"], registry=self._registry)
+        self.problems = Counter("tpgateway_problems", "Problems answered, by code.", ["code"], registry=self._own)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus's text format, those of the other workers included."""
@@ -44,4 +44,4 @@ class Metrics:
             together = CollectorRegistry()
             multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
             return generate_latest(together)
-        return generate_latest(self._registry)
+        return generate_latest(self._own)

@@ -1,7 +1,7 @@
 """pydantic's findings as our faults: every one, with a JSON pointer and a French sentence, never with the value."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -27,9 +27,13 @@ class Parameters(BaseModel):
 
 
 class View(BaseModel):
-    """Base of what goes out."""
+    """Base of what goes out; ``showing`` reads it from a model whose attributes have the same names."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    @classmethod
+    def showing(cls, model: object) -> Self:
+        return cls.model_validate(model)
 
 
 _SENTENCES: Mapping[str, str] = {

@@ -1,0 +1,109 @@
+"""The command line: what operators type, what they read, and the exit status."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
+
+from tests import builders
+from tests.driver import Gateway
+
+
+async def run(*words: str, database: str | None = None, **environment: str) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of a command."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TPG_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tpgateway.cli", *words),
+        env={**kept, "COLUMNS": "200", **({"TPG_DATABASE_URL": database} if database else {}), **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    printed, complaint = await process.communicate()
+    assert process.returncode is not None
+    assert b"Traceback" not in complaint, complaint.decode()
+    return process.returncode, printed.decode(), complaint.decode()
+
+
+def a_key(folder: Path, *, private: bool = False) -> str:
+    key = Ed25519PrivateKey.generate()
+    file = folder / "key.jwk"
+    file.write_text(OKPAlgorithm.to_jwk(key if private else key.public_key()))
+    return str(file)
+
+
+async def test_an_insurer_is_admitted_once_and_listed(database: str, tmp_path: Path) -> None:
+    words = ("insurers", "add", "--number", "99990011", "--name", "Mutuelle du Lac", "--convention-type", "sp")
+    words += ("--key", a_key(tmp_path), "--json")
+    status, printed, _ = await run(*words, database=database)
+    assert (status, json.loads(printed)["number"]) == (0, "0099990011")
+    status, _, complaint = await run(*words, database=database)
+    assert status == 1
+    assert "exists already" in complaint
+    _, listed, _ = await run("insurers", "list", database=database)
+    assert "0099990011" in listed
+    assert "Mutuelle du Lac" in listed
+
+
+async def test_a_private_key_is_refused(database: str, tmp_path: Path) -> None:
+    words = ("insurers", "add", "--number", "99990011", "--name", "x", "--convention-type", "SP")
+    status, _, complaint = await run(*words, "--key", a_key(tmp_path, private=True), database=database)
+    assert status == 2
+    assert "not public" in complaint
+
+
+async def test_rights_are_loaded_from_a_file_and_bad_lines_told(gateway: Gateway, tmp_path: Path) -> None:
+    await gateway.admit()
+    file = tmp_path / "rights.csv"
+    file.write_text("\n".join([builders.RIGHTS_HEADER, builders.a_right(), "broken", ""]))
+    words = ("rights", "import", str(file), "--insurer", "99990011", "--mode", "full")
+    status, printed, _ = await run(*words, database=gateway.database)
+    assert (status, printed.splitlines()) == (
+        0,
+        ["2 lines: 1 loaded, 1 rejected, 0 periods closed", "  line 3: line: wrong_column_count"],
+    )
+    assert await gateway.fetchval("SELECT count(*) FROM insured_rights") == 1
+    status, _, complaint = await run("rights", "import", str(file), "--insurer", "19000000", database=gateway.database)
+    assert status == 1
+    assert "No insurer" in complaint
+
+
+async def test_conventions_and_tables_are_published(gateway: Gateway, tmp_path: Path) -> None:
+    await (await gateway.admit()).put_product()
+    folder = str(builders.convention_files(tmp_path))
+    _, printed, _ = await run("conventions", "publish", folder, database=gateway.database)
+    assert f"optics: version 1 from {builders.today().year - 1}-01-01" in printed
+    _, printed, _ = await run("conventions", "publish", folder, database=gateway.database)
+    assert printed.splitlines() == ["hospital: unchanged", "optics: unchanged", "pharmacy: unchanged"]
+    status, printed, _ = await run("dre", "publish", database=gateway.database)
+    assert (status, printed.splitlines()[0]) == (0, f"Version 1, in force from {builders.today()}")
+    status, _, complaint = await run("dre", "publish", "--effective", "2020-01-01", database=gateway.database)
+    assert status == 1
+    assert "past" in complaint
+
+
+async def test_secrets_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    assert (await run("secrets", "new", str(folder)))[0] == 0
+    made = {path.name: (path.read_text(), path.stat().st_mode & 0o077) for path in folder.iterdir()}
+    assert {name: mode for name, (_, mode) in made.items()} == {"tpg_token_keys": 0, "tpg_vault_keys": 0}
+    await run("secrets", "new", str(folder))
+    assert all((folder / name).read_text() == text for name, (text, _) in made.items())
+
+
+async def test_a_database_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    nowhere = "postgresql://nobody@127.0.0.1:1/x"
+    status, _, complaint = await run("insurers", "list", database=nowhere)
+    assert status == 1
+    assert "ConnectionRefusedError" in complaint
+
+
+async def test_every_command_has_help_with_an_example() -> None:
+    for words in (("demo",), ("serve",), ("work",), ("migrate",), ("rights", "import"), ("dre", "publish")):
+        status, printed, _ = await run(*words, "--help")
+        assert status == 0
+        assert "Example" in printed, words
