@@ -60,7 +60,6 @@ main.add_typer(rights_app, name="rights")
 T = TypeVar("T")
 _out = Console()
 _err = Console(stderr=True)
-_CHUNK = 1024 * 1024
 AsJson = Annotated[bool, typer.Option("--json", help="Answer one line of JSON.")]
 
 
@@ -326,6 +325,9 @@ def import_rights(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, as schemas/README.md describes it.")],
     insurer: Annotated[str, typer.Option(help="AMC number of the insurer whose people these are.")],
     mode: Annotated[ImportMode, typer.Option(help="full closes whoever is missing.")] = ImportMode.UPDATE,
+    confirm_closing: Annotated[
+        bool, typer.Option("--confirm-closing", help="Let a full file close any share of the rights.")
+    ] = False,
 ) -> None:
     """Load people's rights from a file. Good lines load, bad ones are listed.
 
@@ -333,19 +335,27 @@ def import_rights(
     """
     number = _amc(insurer)
     started = datetime.now(UTC)
+    settings = configuration.load_database()
 
     async def act(connection: Connection) -> Any:
         found = await insurers.find(connection, number)
         with _progress() as progress:
-            async with cards.staged_rights(connection, _chunks(file, progress)), connection.transaction():
+            lines = cards.readable_lines(_pieces(file, progress))
+            async with cards.staged_rights(connection, lines), connection.transaction():
                 progress.update(progress.task_ids[0], description="Checking and merging")
                 done = await cards.merge_rights(
-                    connection, found.id, mode, started_at=started, today=_today(), actor=OPERATOR
+                    connection,
+                    found.id,
+                    mode,
+                    closing_percent=None if confirm_closing else settings.closing_percent,
+                    started_at=started,
+                    today=_today(),
+                    actor=OPERATOR,
                 )
         return done, await cards.rejects(connection, found.id, done.id, after=0, limit=20)
 
     with _explained():
-        done, rejects = _on_database(configuration.load_database(), act)
+        done, rejects = _on_database(settings, act)
     _out.print(f"{done.lines} lines: {done.loaded} loaded, {done.rejected} rejected, {done.closed} periods closed")
     for reject in rejects:
         _out.print(f"  line {reject.line}: {reject.column or 'line'}: {reject.code}")
@@ -364,12 +374,12 @@ def _progress() -> Progress:
     )
 
 
-async def _chunks(file: Path, progress: Progress) -> AsyncIterator[bytes]:
+async def _pieces(file: Path, progress: Progress) -> AsyncIterator[bytes]:
     task = progress.add_task("Reading", total=os.path.getsize(file))
     with file.open("rb") as source:
-        while chunk := await asyncio.to_thread(source.read, _CHUNK):
-            yield chunk
-            progress.advance(task, len(chunk))
+        async for piece in cards.read_pieces(source):
+            yield piece
+            progress.advance(task, len(piece))
 
 
 if __name__ == "__main__":

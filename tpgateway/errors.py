@@ -24,6 +24,8 @@ class Problem(Exception):
     message_fr: ClassVar[str]
     next_step_fr: ClassVar[str | None] = None
     hint: ClassVar[str | None] = None
+    oauth_error: ClassVar[str | None] = None
+    """What RFC 6749 calls it, for what the token endpoint answers."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

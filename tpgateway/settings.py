@@ -20,7 +20,7 @@ def default_data_dir() -> Path:
 
 
 class DatabaseSettings(BaseSettings):
-    """Where the database is: all that operators' commands need."""
+    """Where the database is, and whatever else operators' commands need."""
 
     model_config = SettingsConfigDict(env_prefix="TPG_", hide_input_in_errors=True, extra="ignore", frozen=True)
 
@@ -29,6 +29,10 @@ class DatabaseSettings(BaseSettings):
     )
     data_dir: Path = Field(default_factory=default_data_dir, description="Folder of the embedded server.")
     database_pool_size: int = Field(default=10, ge=2, le=200)
+
+    closing_percent: int = Field(
+        default=20, ge=0, le=100, description="Share of open rights that a full file may end without being confirmed."
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

@@ -118,6 +118,8 @@ async def test_an_insurer_outside_the_convention_is_not_contracted(
         ({"domain": "NOPE"}, "/domain", "field_invalid"),
         ({"care_date": "2026-02-30"}, "/care_date", "field_invalid"),
         ({"nir": "x"}, "/nir", "field_unknown"),
+        ({"care_date": "9999-12-31"}, "/care_date", "care_date_out_of_range"),
+        ({"care_date": "0001-01-01"}, "/care_date", "care_date_out_of_range"),
     ],
 )
 async def test_a_wrong_card_says_what_is_wrong_and_records_nothing(

@@ -1,6 +1,7 @@
 """Imports of rights: what loads, what is listed, and that a file is in or not at all."""
 
 import asyncio
+import gzip
 
 import aiohttp
 import pytest
@@ -30,6 +31,7 @@ ROWS = "SELECT count(*) FROM insured_rights"
         ({"csr": "x" * 9}, "csr", "wrong_form"),
         ({"product_code": "low"}, "product_code", "wrong_form"),
         ({"product_code": "A;B"}, "", "wrong_column_count"),
+        ({"product_code": "A" * 2_000}, "", "line_too_long"),
     ],
 )
 async def test_a_broken_line_is_listed_and_the_good_ones_load(
@@ -44,12 +46,21 @@ async def test_a_broken_line_is_listed_and_the_good_ones_load(
     assert await gateway.fetchval(ROWS) == 2
 
 
-async def test_a_person_stated_twice_from_the_same_day_is_loaded_once(gateway: Gateway) -> None:
+async def test_of_two_periods_of_one_person_that_overlap_the_one_that_begins_first_is_loaded(gateway: Gateway) -> None:
     insurer = await gateway.admit()
-    done = await insurer.load(builders.a_right("abc"), builders.a_right("ABC"), builders.a_right("1", birth_rank="2"))
-    assert (done.body["loaded"], done.body["rejected"]) == (2, 1)
-    [reject] = (await insurer.call("GET", f"{done.headers['Location']}/rejects")).body["rejects"]
-    assert (reject["line"], reject["code"]) == (3, "repeated")
+    done = await insurer.load(
+        builders.a_right("abc"),
+        builders.a_right("ABC"),
+        builders.a_right("1", valid_from="2026-06-30"),
+        builders.a_right("1", valid_from="2026-01-01", valid_to="2026-06-30"),
+        builders.a_right("1", birth_rank="2"),
+    )
+    assert (done.body["loaded"], done.body["rejected"]) == (3, 2)
+    rejects = (await insurer.call("GET", f"{done.headers['Location']}/rejects")).body["rejects"]
+    assert [(each["line"], each["column"], each["code"]) for each in rejects] == [
+        (3, "valid_from", "overlaps"),
+        (4, "valid_from", "overlaps"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +103,7 @@ async def test_a_full_file_closes_the_rights_of_whoever_is_missing(gateway: Gate
     next_year = builders.today().year + 1
     future = builders.a_right("2", valid_from=f"{next_year}-01-01", valid_to=f"{next_year}-12-31")
     await insurer.load(builders.a_right("1"), builders.a_right("2"), future, builders.a_right("3"))
-    done = await insurer.load(builders.a_right("1"), mode="full")
+    done = await insurer.load(builders.a_right("1"), mode="full&confirm_closing=true")
     assert done.body["closed"] == 3
     still = (
         "SELECT array_agg(membership_number ORDER BY 1) FROM insured_rights WHERE valid_to >= $1 AND insurer_id = $2"
@@ -110,18 +121,104 @@ async def test_an_update_touches_only_whom_it_names(gateway: Gateway) -> None:
     assert await gateway.fetchval(products) == ["CONFORT", "OTHER"]
 
 
-async def test_a_period_that_begins_within_another_ends_it(gateway: Gateway) -> None:
-    insurer, year = await gateway.admit(), builders.today().year
-    await insurer.load(builders.a_right())
-    await insurer.load(builders.a_right(valid_from=f"{year}-06-01", product_code="OTHER"))
-    periods = "SELECT array_agg(valid_from || ' ' || valid_to ORDER BY valid_from) FROM insured_rights"
-    assert await gateway.fetchval(periods) == [f"{year}-01-01 {year}-05-31", f"{year}-06-01 {year}-12-31"]
+@pytest.mark.parametrize(
+    ("before", "update", "after"),
+    [
+        (
+            [("2026-01-01", "2026-12-31")],
+            [("2026-06-01", "2026-12-31")],
+            ["2026-01-01 2026-05-31 OLD", "2026-06-01 2026-12-31 NEW"],
+        ),
+        (
+            [("2026-03-01", "2027-12-31")],
+            [("2026-01-01", "2026-02-28"), ("2026-07-01", "2026-12-31")],
+            [
+                "2026-01-01 2026-02-28 NEW",
+                "2026-03-01 2026-06-30 OLD",
+                "2026-07-01 2026-12-31 NEW",
+                "2027-01-01 2027-12-31 OLD",
+            ],
+        ),
+        ([("2026-03-01", "2026-04-30")], [("2026-01-01", "9999-12-31")], ["2026-01-01 9999-12-31 NEW"]),
+        (
+            [("2026-01-01", "2026-03-31"), ("2026-04-01", "9999-12-31")],
+            [("2026-03-31", "2026-04-01")],
+            ["2026-01-01 2026-03-30 OLD", "2026-03-31 2026-04-01 NEW", "2026-04-02 9999-12-31 OLD"],
+        ),
+        ([("2026-01-01", "2026-12-31")], [("2026-01-01", "2026-12-31")], ["2026-01-01 2026-12-31 NEW"]),
+        (
+            [("2025-01-01", "2025-12-31")],
+            [("2026-01-01", "2026-12-31")],
+            ["2025-01-01 2025-12-31 OLD", "2026-01-01 2026-12-31 NEW"],
+        ),
+    ],
+)
+async def test_what_a_file_says_of_a_day_is_what_holds_and_other_days_stay(
+    gateway: Gateway, before: list[tuple[str, str]], update: list[tuple[str, str]], after: list[str]
+) -> None:
+    insurer = await gateway.admit()
+    for periods, product in ((before, "OLD"), (update, "NEW")):
+        lines = [builders.a_right(valid_from=begin, valid_to=end, product_code=product) for begin, end in periods]
+        await insurer.load(*lines, builders.a_right("OTHER", product_code="OLD"))
+    held = """
+        SELECT array_agg(valid_from || ' ' || valid_to || ' ' || product_code ORDER BY valid_from)
+        FROM insured_rights WHERE membership_number = '1234567'
+    """
+    assert await gateway.fetchval(held) == after
+
+
+async def test_a_full_file_that_would_close_too_many_asks_first(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    await insurer.load(*(builders.a_right(f"{number}") for number in range(10)))
+    for lines in ([], [builders.a_right("0", valid_from="01/01/2026")], [builders.a_right("0")]):
+        refused = await insurer.load(*lines, mode="full")
+        assert (refused.status, refused.code) == (409, "closes_too_many")
+    assert await gateway.fetchval("SELECT count(*) FROM insured_rights WHERE valid_to > now()") == 10
+    usual = await insurer.load(*(builders.a_right(f"{number}") for number in range(8)), mode="full")
+    assert (usual.status, usual.body["closed"]) == (201, 2)
+
+
+async def test_a_full_file_does_not_close_the_rights_of_whom_a_broken_line_names(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    await insurer.load(builders.a_right("1"), builders.a_right("2"))
+    broken = builders.a_right("2", valid_from="01/01/2026")
+    done = await insurer.load(builders.a_right("1"), broken, mode="full")
+    assert (done.status, done.body["rejected"], done.body["closed"]) == (201, 1, 0)
+
+
+async def test_a_compressed_file_is_refused_since_a_cut_one_would_pass_for_whole(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    content = gzip.compress("\n".join([builders.RIGHTS_HEADER, builders.a_right(), ""]).encode())[:-12]
+    reply = await insurer.load_bytes(content, headers={"Content-Encoding": "gzip"})
+    assert (reply.status, reply.code) == (415, "media_type_not_supported")
+    assert await gateway.fetchval(ROWS) == 0
+
+
+async def test_slow_uploads_hold_up_nobody(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    go_on = asyncio.Event()
+
+    async def slow():  # type: ignore[no-untyped-def]
+        yield f"{builders.RIGHTS_HEADER}\n".encode()
+        await go_on.wait()
+        yield f"{builders.a_right()}\n".encode()
+
+    path, headers = "/v1/insurer/rights-imports?mode=update", {"Content-Type": "text/csv"}
+    uploads = [
+        asyncio.create_task(gateway.call("POST", path, data=slow(), token=insurer.token, headers=headers))
+        for _ in range(15)
+    ]
+    await asyncio.sleep(0.3)
+    assert (await gateway.call("GET", "/health/ready")).status == 200
+    assert (await insurer.call("GET", "/v1/insurer")).status == 200
+    go_on.set()
+    assert {reply.status for reply in await asyncio.gather(*uploads)} == {201}
 
 
 async def test_imports_of_one_insurer_wait_for_each_other(gateway: Gateway) -> None:
     insurer = await gateway.admit()
     files = [[builders.a_right(f"{n}") for n in range(start, start + 300)] for start in (0, 100, 200)]
-    done = await asyncio.gather(*(insurer.load(*lines, mode="full") for lines in files))
+    done = await asyncio.gather(*(insurer.load(*lines, mode="full&confirm_closing=true") for lines in files))
     assert [reply.status for reply in done] == [201, 201, 201]
     open_rights = await gateway.fetchval("SELECT count(*) FROM insured_rights WHERE valid_to >= $1", builders.today())
     assert open_rights == 300

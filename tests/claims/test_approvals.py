@@ -58,8 +58,8 @@ async def test_what_the_contract_does_not_hold_is_cut_or_refused(optician: Pract
 @pytest.mark.parametrize(
     ("changes", "pointer", "code"),
     [
-        ({"proof": "7KQ2-M8XA-4T9D"}, "", "proof_mistyped"),
-        ({"proof": "nonsense"}, "", "proof_mistyped"),
+        ({"proof": "7KQ2-M8XA-4T9D"}, "/proof", "proof_mistyped"),
+        ({"proof": "nonsense"}, "/proof", "proof_mistyped"),
         ({"insurer_number": "0000000019"}, "", "insurer_unknown"),
         ({"prescription_date": "2099-01-01"}, "", "prescription_after_care"),
         ({"prescriber_rpps": "10999999907"}, "/prescriber_rpps", "identifier_wrong_key"),

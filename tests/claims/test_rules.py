@@ -98,6 +98,12 @@ def test_class_a_is_paid_in_full_by_a_responsible_contract_and_by_its_lines_othe
     assert other.kind is Kind.PARTIALLY_APPROVED
 
 
+def test_a_frame_above_thirty_euros_is_no_class_a() -> None:
+    frame = asked(Item.FRAME, None, 3_001, kind=PriceClass.A)
+    decision = optical.decide(request(frame), benefits=GENEROUS, is_responsible=True, care_date=DAY)
+    assert (decision.lines[0].granted, decision.lines[0].code) == (0, "price_above_class_a")
+
+
 def test_what_no_line_pays_is_refused() -> None:
     lens = asked(Item.RIGHT_LENS, SIMPLE)
     decision = optical.decide(request(lens), benefits=(), is_responsible=True, care_date=DAY)

@@ -33,6 +33,14 @@ def test_ten_attempts_spread_over_three_days() -> None:
         "https://[::ffff:10.0.0.1]/events",
         "https://mutuelle.example:notaport/events",
         "mutuelle.example",
+        "https://mutuelle.example/a b",
+        "https://mutu elle.example/",
+        "https://mutuelle.example/\x01",
+        "https://mutuelle.éxample/",
+        "https://mutuelle.example:0/",
+        "https://-mutuelle.example/",
+        "https://" + "a" * 64 + ".example/",
+        "https://[v1.x]/",
     ],
 )
 def test_events_are_not_sent_inside(url: str) -> None:

@@ -58,6 +58,8 @@ async def test_each_scheme_opens_an_account_by_its_mailed_link(
         ({"email": "a@b.example\r\nBcc: c@d.example"}, "/email", "field_invalid"),
         ({"legal_name": "Pharmacie\nBcc: x"}, "/legal_name", "field_invalid"),
         ({"legal_name": "<script>"}, "/legal_name", "field_invalid"),
+        ({"legal_name": "http://evil.example/ cliquez"}, "/legal_name", "field_invalid"),
+        ({"legal_name": "Pharmacie\u202egro.live"}, "/legal_name", "field_invalid"),
         ({"terms_accepted": False}, "/terms_accepted", "terms_not_accepted"),
         ({"terms_accepted": None}, "/terms_accepted", "field_missing"),
         ({"legal_name": None}, "", "name_missing"),

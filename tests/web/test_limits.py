@@ -34,6 +34,13 @@ def test_a_new_window_gives_everything_back() -> None:
     assert limiter.take("x").remaining == 1
 
 
+async def test_a_stranger_who_knocks_without_end_is_not_even_looked_up(gateway: Gateway) -> None:
+    gateway.app[STATE].limiter = Limiter(20)
+    replies = [await gateway.call("GET", "/v1/me", headers={"Cookie": "session=x"}) for _ in range(6)]
+    assert [reply.status for reply in replies] == [401, 401, 401, 401, 429, 429]
+    assert replies[0].headers["RateLimit"].startswith('"default";r=15;')
+
+
 async def test_who_goes_over_the_limit_is_told_when_to_come_back(gateway: Gateway, settings: Settings) -> None:
     gateway.app[STATE].limiter = Limiter(100)  # the service's own, with a quota that a test can use up
     replies = [await gateway.call("POST", "/v1/sessions", builders.a_login()) for _ in range(3)]

@@ -1,5 +1,7 @@
 """Whatever goes wrong is answered as a problem document, all faults at once."""
 
+import asyncio
+
 import pytest
 
 from tests import builders
@@ -29,6 +31,8 @@ async def test_a_wrong_method_is_a_problem_that_names_the_right_ones(gateway: Ga
         (b"a=b", "application/x-www-form-urlencoded", 415, "media_type_not_supported"),
         (b'{"value": "' + b"x" * 70_000 + b'"}', "application/json", 413, "body_too_large"),
         (b"[" * 10_000, "application/json", 400, "not_json"),
+        (b'{"value": "a\\\\\\u0000b"}', "application/json", 400, "wrong_encoding"),
+        (b'{"value": "a\\\\u0000b"}', "application/json", 422, "field_missing"),
     ],
 )
 async def test_a_body_that_cannot_be_read_is_a_problem(
@@ -108,3 +112,32 @@ async def test_a_person_with_a_browser_gets_a_page(gateway: Gateway) -> None:
     reply = await gateway.call("GET", "/nulle-part", headers={"Accept": "text/html"})
     assert reply.status == 404
     assert "Cet élément n&#39;existe pas" in reply.body.decode()
+
+
+@pytest.mark.parametrize("path", ["/v1/practitioners", "/v1/sessions", "/oauth/token", "/connexion"])
+async def test_a_compressed_body_is_refused(gateway: Gateway, path: str) -> None:
+    kind = "application/json" if path.startswith("/v1") else "application/x-www-form-urlencoded"
+    headers = {"Content-Type": kind, "Content-Encoding": "gzip"}
+    reply = await gateway.call("POST", path, data=b"not gzip at all", headers=headers)
+    assert (reply.status, reply.code) == (415, "media_type_not_supported")
+
+
+async def test_a_cookie_of_nonsense_opens_nothing(gateway: Gateway) -> None:
+    for cookie in (b"session=\xff", "session=é".encode(), b"session="):
+        raw = await exchange(gateway, b"GET /v1/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: " + cookie)
+        assert raw.startswith(b"HTTP/1.1 401"), raw
+
+
+async def test_what_may_be_got_may_be_asked_after(gateway: Gateway) -> None:
+    for path in ("/health/live", "/v1/problems", "/docs", "/"):
+        assert (await gateway.call("HEAD", path)).status == 200, path
+
+
+async def exchange(gateway: Gateway, head: bytes) -> bytes:
+    """What the service says to a request that no client library would send."""
+    host, port = gateway.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(head + b"\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    return answer

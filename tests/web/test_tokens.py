@@ -1,5 +1,6 @@
 """The token endpoint and the tokens it gives: what is refused, and how."""
 
+import asyncio
 import base64
 import json
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,8 @@ from uuid import uuid4
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from jwt.algorithms import OKPAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
 from tests.driver import ASSERTION_TYPE, Gateway
 from tpgateway.web.callers import Access, Caller
@@ -43,8 +45,26 @@ async def test_an_assertion_is_good_for_one_use(gateway: Gateway) -> None:
         {"sub": str(uuid4())},
         {"jti": ""},
         {"jti": None},
+        {"jti": "\0x"},
+        {"jti": "\ud800"},
+        {"exp": 253402300800},
+        {"exp": 1e18},
+        {"exp": 10**400},
     ],
-    ids=["audience", "expired", "too long", "issuer", "subject", "no jti", "null jti"],
+    ids=[
+        "audience",
+        "expired",
+        "long",
+        "issuer",
+        "subject",
+        "jti",
+        "null",
+        "NUL",
+        "surrogate",
+        "year",
+        "float",
+        "huge",
+    ],
 )
 async def test_an_assertion_with_wrong_claims_is_refused(gateway: Gateway, changes: dict[str, Any]) -> None:
     insurer = await gateway.admit()
@@ -80,6 +100,7 @@ async def test_an_assertion_by_another_key_is_refused(gateway: Gateway) -> None:
         ({"client_id": str(uuid4()), "client_secret": "x"}, 401, "invalid_client"),
         ({"client_assertion": "not.a.jwt", "client_assertion_type": ASSERTION_TYPE}, 401, "invalid_client"),
         ({"client_assertion": "x", "client_assertion_type": "other"}, 400, "invalid_grant_request"),
+        ({"client_id": "x", "client_secret": "y", "client_assertion": "z"}, 400, "invalid_grant_request"),
     ],
 )
 async def test_a_wrong_token_request_says_what_is_wrong(
@@ -87,6 +108,97 @@ async def test_a_wrong_token_request_says_what_is_wrong(
 ) -> None:
     reply = await gateway.ask_token(**form)
     assert (reply.status, reply.code) == (status, code)
+
+
+async def test_a_wrong_token_request_says_so_in_the_words_of_oauth_too(gateway: Gateway) -> None:
+    reply = await gateway.ask_token(client_id=str(uuid4()), client_secret="x")
+    assert (reply.body["error"], bool(reply.body["error_description"])) == ("invalid_client", True)
+
+
+async def test_a_client_id_beside_an_assertion_must_be_its_subject(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    reply = await gateway.ask_token(
+        client_id=str(uuid4()), client_assertion_type=ASSERTION_TYPE, client_assertion=insurer.assertion()
+    )
+    assert (reply.status, reply.code) == (401, "invalid_client")
+
+
+@pytest.mark.parametrize("header", ["Basic é", "Basic \udcff", "Basic !!!", "Basic eA==", "Digest x"])
+async def test_credentials_that_cannot_be_read_are_a_wrong_request(gateway: Gateway, header: str) -> None:
+    form = b"grant_type=client_credentials"
+    head = f"POST /oauth/token HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {header}\r\n"
+    head += f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\n\r\n"
+    host, port = gateway.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(head.encode("utf-8", "surrogateescape") + form)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b'"invalid_grant_request"' in answer
+
+
+def ed25519(**changes: Any) -> dict[str, Any]:
+    public = json.loads(OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate().public_key()))
+    return {**public, **changes}
+
+
+def rsa(bits: int, *, private: bool = False) -> dict[str, Any]:
+    key = generate_private_key(65537, bits)
+    jwk: dict[str, Any] = RSAAlgorithm.to_jwk(key if private else key.public_key(), as_dict=True)
+    return {name: value for name, value in jwk.items() if name != "d"}
+
+
+@pytest.mark.parametrize(
+    "jwk",
+    [
+        {},
+        {"kty": "oct", "k": "c2VjcmV0"},
+        ed25519(x="A" * 43),
+        ed25519(x=5),
+        ed25519(crv="X25519"),
+        ed25519(d="x"),
+        rsa(1024),
+        rsa(2048, private=True),
+        {"kty": "RSA", "n": "AQAB", "e": "AQAB"},
+        {"kty": ["OKP"]},
+    ],
+    ids=[
+        "empty",
+        "secret",
+        "small order",
+        "number",
+        "other curve",
+        "private",
+        "short RSA",
+        "factors",
+        "tiny RSA",
+        "list",
+    ],
+)
+async def test_a_key_that_is_weak_private_or_none_is_refused(
+    gateway: Gateway, worker: None, jwk: dict[str, Any]
+) -> None:
+    practitioner = await gateway.join()
+    body = {"name": "Clé", "scopes": ["cards"], "public_jwk": jwk}
+    reply = await practitioner.in_person("POST", "/v1/me/clients", body)
+    assert (reply.status, reply.code) == (422, "public_key_invalid")
+
+
+@pytest.mark.parametrize("jwk", [ed25519(alg="none", use="enc", a="x" * 5_000), rsa(2048)], ids=["ed25519", "rsa"])
+async def test_of_a_key_the_public_members_alone_are_kept(gateway: Gateway, worker: None, jwk: dict[str, Any]) -> None:
+    practitioner = await gateway.join()
+    body = {"name": "Clé", "scopes": ["cards"], "public_jwk": jwk}
+    made = await practitioner.in_person("POST", "/v1/me/clients", body)
+    assert (made.status, made.body["client_secret"]) == (201, None)
+    kept = await gateway.fetchval("SELECT public_jwk FROM practitioner_clients WHERE public_jwk IS NOT NULL")
+    assert set(kept) <= {"kty", "crv", "x", "n", "e"}
+
+
+async def test_a_token_has_one_spelling(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    assert (await insurer.call("GET", "/v1/insurer")).status == 200
+    insurer.token += "=="
+    assert (await insurer.call("GET", "/v1/insurer")).code == "token_invalid"
 
 
 async def test_a_practitioners_client_gets_no_more_than_its_scopes(gateway: Gateway, worker: None) -> None:

@@ -1,7 +1,7 @@
 """Proof numbers: short, readable over the phone, with a check character.
 
 Twelve characters of an alphabet without I, L, O and U: eleven at random (55 bits) and a Luhn check over the same alphabet,
-written ``7KQ2-M8XA-4T9C``. A reader's I and L count as 1, O as 0.
+written ``HWYA-H1AG-MHEW``. A reader's I and L count as 1, O as 0.
 """
 
 import secrets

@@ -12,6 +12,24 @@ class BirthDateInvalid(Problem):
     hint = "YYYYMMDD as text. Calendar dates are not enforced: some cards carry lunar dates such as 19451300."
 
 
+class CareDateOutOfRange(Problem):
+    code = "care_date_out_of_range"
+    status = 422
+    title = "The day of care is too far from today"
+    message_fr = "La date des soins est trop éloignée."
+    next_step_fr = "Corrigez la date des soins."
+    hint = "At most three years back and one year ahead."
+
+
+class ClosesTooMany(Problem):
+    code = "closes_too_many"
+    status = 409
+    title = "The full file would close the rights of an unusual share of people"
+    message_fr = "Ce fichier fermerait les droits d'une part inhabituelle des personnes."
+    next_step_fr = "Vérifiez que le fichier est complet ; s'il l'est, renvoyez-le en confirmant."
+    hint = "Nothing was changed. Send it again with confirm_closing=true if it is what you mean; TPG_CLOSING_PERCENT."
+
+
 class RightsFileUnreadable(Problem):
     code = "rights_file_unreadable"
     status = 422

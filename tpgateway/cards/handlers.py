@@ -1,6 +1,8 @@
 """Handlers of card checks and of imports."""
 
+import asyncio
 import hashlib
+import tempfile
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -9,6 +11,7 @@ from aiohttp import web
 from tpgateway.cards import service
 from tpgateway.cards.checker import CHECKER
 from tpgateway.cards.codec import new_proof
+from tpgateway.cards.errors import CareDateOutOfRange
 from tpgateway.cards.model import Ask, CardCheckId, ImportId
 from tpgateway.cards.payloads import (
     CardCheckRequest,
@@ -20,27 +23,33 @@ from tpgateway.cards.payloads import (
     RejectView,
     RightsImportView,
 )
+from tpgateway.errors import Fault, InvalidRequest
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import InsurerId
 from tpgateway.insurers.payloads import ReferencePath
 from tpgateway.practitioners.model import PractitionerId
-from tpgateway.web.frame import ACQUIRE_SECONDS, kept_from, replay_of, replayed, respond
+from tpgateway.web.frame import kept_from, refuse_encoded, replay_of, replayed, respond
 from tpgateway.web.problems import BodyTooLarge, MediaTypeNotSupported, NotFound
 from tpgateway.web.routing import Answer, Call
 
 RIGHTS_FILE_LIMIT = 16 * 1024**3
 _CHUNK = 256 * 1024
+_LONGEST_AGO = timedelta(days=3 * 366)
+_FURTHEST_AHEAD = timedelta(days=366)
 
 
 async def check_card(call: Call, *, body: CardCheckRequest) -> Answer:
     """Answers whether the person's rights are open, once the check is durably recorded. A refusal is an answer too."""
+    care_date = body.care_date or call.today
+    if not call.today - _LONGEST_AGO <= care_date <= call.today + _FURTHEST_AHEAD:
+        raise InvalidRequest(faults=[Fault(pointer="/care_date", problem=CareDateOutOfRange)])
     ask = Ask(
         practitioner_id=PractitionerId(call.caller.account_id),
         client_id=call.caller.client_id,
         card=body.card(),
         domain=body.domain,
-        care_date=body.care_date or call.today,
+        care_date=care_date,
         proof=new_proof(),
         proof_expires_at=call.now + timedelta(days=call.state.settings.proof_days),
         checked_at=call.now,
@@ -76,26 +85,37 @@ async def import_rights(call: Call, *, query: ImportQuery) -> web.StreamResponse
     """Streams a rights file in. Good lines load, bad ones are listed; the file as a whole is in or not at all."""
     if call.request.content_type != "text/csv":
         raise MediaTypeNotSupported("Content-Type must be text/csv")
+    refuse_encoded(call.request)
     digest = hashlib.sha256()
-    async with call.state.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-        call.open_connection = connection
-        async with service.staged_rights(connection, _chunks(call, digest)), connection.transaction():
-            replay = replay_of(call, request=digest.digest()) if call.idempotency_key else None
-            if replay and (kept := await replay.begin()) is not None:
-                return replayed(kept)
-            done = await service.merge_rights(
-                connection,
-                InsurerId(call.caller.account_id),
-                query.mode,
-                started_at=call.now,
-                today=call.today,
-                actor=call.actor,
-            )
-            location = f"/v1/insurer/rights-imports/{done.id}"
-            response = respond(Answer(status=201, body=RightsImportView.showing(done), headers={"Location": location}))
-            if replay:
-                await replay.keep(kept_from(response))
-            return response
+    with tempfile.TemporaryFile() as spool:
+        # However slowly it comes, an upload holds no connection.
+        async for clean in service.readable_lines(_chunks(call, digest)):
+            await asyncio.to_thread(spool.write, clean)
+        await asyncio.to_thread(spool.seek, 0)
+        async with call.state.long_work, call.state.connection() as connection:
+            call.open_connection = connection
+            async with service.staged_rights(connection, service.read_pieces(spool)), connection.transaction():
+                return await _merge(call, query, digest.digest())
+
+
+async def _merge(call: Call, query: ImportQuery, digest: bytes) -> web.StreamResponse:
+    replay = replay_of(call, request=digest) if call.idempotency_key else None
+    if replay and (kept := await replay.begin()) is not None:
+        return replayed(kept)
+    done = await service.merge_rights(
+        call.connection,
+        InsurerId(call.caller.account_id),
+        query.mode,
+        closing_percent=None if query.confirm_closing else call.state.settings.closing_percent,
+        started_at=call.now,
+        today=call.today,
+        actor=call.actor,
+    )
+    location = f"/v1/insurer/rights-imports/{done.id}"
+    response = respond(Answer(status=201, body=RightsImportView.showing(done), headers={"Location": location}))
+    if replay:
+        await replay.keep(kept_from(response))
+    return response
 
 
 async def _chunks(call: Call, digest: "hashlib._Hash") -> AsyncIterator[bytes]:

@@ -102,6 +102,9 @@ class CardCheckView(View):
 
 class ImportQuery(Parameters):
     mode: ImportMode = Field(description="full closes whoever is missing; update touches only whom it names")
+    confirm_closing: bool = Field(
+        default=False, description="that a full file may close more than the usual share of rights"
+    )
 
 
 class ImportPath(Parameters):
@@ -140,7 +143,8 @@ REASONS = {
     "wrong_form": "The value does not have the form of its column; see schemas/README.md.",
     "no_date": "The value is no calendar date written YYYY-MM-DD.",
     "before_valid_from": "The period ends before it begins.",
-    "repeated": "An earlier line of the file states a period of the same person from the same day.",
+    "overlaps": "Another line of the file states a period of the same person that runs into this one.",
+    "line_too_long": "The line is longer than 1,000 bytes.",
 }
 
 

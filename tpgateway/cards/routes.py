@@ -29,7 +29,7 @@ ROUTES = [
         scope=Scope.CARDS,
         body=CardCheckRequest,
         answers={200: CardCheckView},
-        problems=[InsurerUnknown],
+        problems=[InsurerUnknown, errors.CareDateOutOfRange],
         transactional=False,
     ),
     Route(
@@ -54,7 +54,8 @@ ROUTES = [
         body=_CSV,
         body_limit=handlers.RIGHTS_FILE_LIMIT,
         answers={201: RightsImportView},
-        problems=[errors.RightsFileUnreadable, WrongEncoding],
+        problems=[errors.RightsFileUnreadable, errors.ClosesTooMany, WrongEncoding],
+        answer_headers={"Location": "where it can be read again"},
         transactional=False,
     ),
     Route(

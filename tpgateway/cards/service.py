@@ -1,9 +1,11 @@
 """Use cases of cards: a check, its record, a proof, an import of rights."""
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from typing import IO
 
 import asyncpg
 
@@ -12,7 +14,7 @@ from tpgateway.audit import Action, Actor
 from tpgateway.cards import rules
 from tpgateway.cards.checker import Checker
 from tpgateway.cards.codec import new_proof
-from tpgateway.cards.errors import RightsFileUnreadable
+from tpgateway.cards.errors import ClosesTooMany, RightsFileUnreadable
 from tpgateway.cards.model import (
     RIGHTS_HEADER,
     Ask,
@@ -35,7 +37,8 @@ from tpgateway.practitioners.model import PractitionerId
 from tpgateway.web.problems import IdempotencyKeyReused, WrongEncoding
 
 _PROOF_TRIES = 3
-_LONGEST_LINE = 1000
+_PIECE = 1024 * 1024
+_LONGEST_LINE = 1_000_000  # one over 1,000 bytes is a reject; one over this is no line at all
 # COPY's delimiter and quote, which no line may hold, and NUL, which no text may.
 _FORBIDDEN = (b"\x00", b"\x01", b"\x02")
 
@@ -60,7 +63,7 @@ async def check_card(pool: Pool, checker: Checker, ask: Ask, *, care_date: date 
         check = await checker.check(ask)
         if check is not None:
             return Answered(check=check, verdict=await _verdict(pool, checker.benefits, check))
-        async with pool.acquire() as connection:
+        async with pool.acquire(timeout=5) as connection:
             insurer = await insurers.find(connection, ask.card.insurer_number)
         if not insurer.is_active:
             raise InsurerUnknown
@@ -72,7 +75,7 @@ async def check_card(pool: Pool, checker: Checker, ask: Ask, *, care_date: date 
 
 async def _made_before(pool: Pool, ask: Ask, care_date: date | None) -> CardCheck | None:
     assert ask.idempotency_key is not None
-    async with pool.acquire() as connection:
+    async with pool.acquire(timeout=5) as connection:
         before = await CheckStore(connection).find_by_key(ask.practitioner_id, ask.idempotency_key)
     if before is None:
         return None
@@ -86,7 +89,7 @@ async def _verdict(pool: Pool, benefits: BenefitCache, check: CardCheck) -> Verd
     if check.product_version_id is None:
         return rules.answer(check, ())
     if (lines := benefits.remembered(check.insurer_id, check.product_version_id)) is None:
-        async with pool.acquire() as connection:
+        async with pool.acquire(timeout=5) as connection:
             lines = await benefits.lines(connection, check.insurer_id, check.product_version_id)
     return rules.answer(check, lines)
 
@@ -129,16 +132,17 @@ async def find_proof(
 
 
 @asynccontextmanager
-async def staged_rights(connection: Connection, chunks: AsyncIterable[bytes]) -> AsyncIterator[None]:
-    """A rights file, copied line by line as it comes into a table of this connection's, outside any transaction.
+async def staged_rights(connection: Connection, lines: AsyncIterable[bytes]) -> AsyncIterator[None]:
+    """A rights file, copied line by line into a table of this connection's, outside any transaction.
 
+    ``lines`` are what ``readable_lines`` gives, and must come quickly: a connection is held for as long as they take.
     Raises ``WrongEncoding`` and ``RightsFileUnreadable``. Whatever happens, the table is gone afterwards.
     """
     store = RightsStore(connection)
     await store.open_staging()
     try:
         try:
-            await store.stage(_lines(chunks))
+            await store.stage(lines)
         except asyncpg.CharacterNotInRepertoireError:
             raise WrongEncoding from None
         header = await store.header()
@@ -150,8 +154,17 @@ async def staged_rights(connection: Connection, chunks: AsyncIterable[bytes]) ->
             await store.close_staging()
 
 
-async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """The file as COPY can take it: no byte-order mark, no carriage returns, no line without end."""
+async def read_pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+    """An open file, a piece at a time, read aside from the event loop."""
+    while piece := await asyncio.to_thread(file.read, _PIECE):
+        yield piece
+
+
+async def readable_lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The file as COPY can take it: no byte-order mark, no carriage returns, no line without end.
+
+    Raises ``WrongEncoding`` and ``RightsFileUnreadable`` as soon as it is seen.
+    """
     is_first, pending = True, 0
     async for chunk in chunks:
         clean = chunk.replace(b"\r", b"")
@@ -167,20 +180,33 @@ async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
 
 
 async def merge_rights(
-    connection: Connection, insurer_id: InsurerId, mode: ImportMode, *, started_at: datetime, today: date, actor: Actor
+    connection: Connection,
+    insurer_id: InsurerId,
+    mode: ImportMode,
+    *,
+    closing_percent: int | None,
+    started_at: datetime,
+    today: date,
+    actor: Actor,
 ) -> RightsImport:
-    """The staged file becomes the insurer's rights, in the caller's transaction: others see before or after."""
+    """The staged file becomes the insurer's rights, in the caller's transaction: others see before or after.
+
+    Raises ``ClosesTooMany`` where a full file would end more than this share of the rights that are open; None lets it.
+    """
     store = RightsStore(connection)
     await store.lock_insurer(insurer_id)
     import_id = await store.new_import_id()
     await store.check_lines()
     lines = await store.count_lines()
-    await store.end_earlier(insurer_id)
-    loaded = await store.merge(insurer_id, import_id)
     closed = 0
     if mode is ImportMode.FULL:
-        closed = await store.close_missing(insurer_id, import_id, today)
-        closed += await store.drop_future(insurer_id, import_id, today)
+        open_before = await store.count_open(insurer_id, today)
+        closed = await store.close_missing(insurer_id, today)
+        if closing_percent is not None and closed * 100 > open_before * closing_percent:
+            raise ClosesTooMany(f"{closed} of {open_before} open rights would end")
+        closed += await store.drop_future(insurer_id, today)
+    await store.make_room(insurer_id)
+    loaded = await store.add_good(insurer_id, import_id)
     done = RightsImport(
         id=import_id,
         mode=mode,

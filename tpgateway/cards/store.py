@@ -50,32 +50,45 @@ RETURNING *
 """
 
 
-# One column at a time, the first fault of a line being the one that is told.
+# One column at a time, the first fault of a line being the one that is told; then periods that run into each other.
+# A line that is faulty may still name its person, whose rights a full file must then not close.
 _CHECK_LINES = """
 CREATE TEMPORARY TABLE rights_checked ON COMMIT DROP AS
 WITH split AS (
-    SELECT line, string_to_array(raw, ';') AS f FROM rights_staging WHERE line > 1 AND raw <> ''
+    SELECT line, raw, string_to_array(raw, ';') AS f FROM rights_staging WHERE line > 1 AND raw <> ''
 ), checked AS (
     SELECT line, f, CASE
+        WHEN octet_length(raw) > 1000 THEN ':line_too_long'
         WHEN cardinality(f) <> 8 THEN ':wrong_column_count'
         WHEN f[1] !~ '^[A-Za-z0-9]{1,16}$' THEN 'membership_number:wrong_form'
         WHEN f[2] !~ '^[0-9]{8}$' THEN 'birth_date:wrong_form'
         WHEN f[3] !~ '^[1-9]$' THEN 'birth_rank:wrong_form'
-        WHEN f[4] !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' OR NOT pg_input_is_valid(f[4], 'date')
-            THEN 'valid_from:no_date'
-        WHEN f[5] !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' OR NOT pg_input_is_valid(f[5], 'date')
-            THEN 'valid_to:no_date'
+        WHEN f[4] !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' OR NOT pg_input_is_valid(f[4], 'date') THEN 'valid_from:no_date'
+        WHEN f[5] !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' OR NOT pg_input_is_valid(f[5], 'date') THEN 'valid_to:no_date'
         WHEN f[5]::date < f[4]::date THEN 'valid_to:before_valid_from'
         WHEN f[6] !~ '^[A-Z]{2}( [A-Z]{2}){0,9}$' THEN 'convention_types:wrong_form'
         WHEN f[7] !~ '^[A-Za-z0-9]{0,8}$' THEN 'csr:wrong_form'
         WHEN f[8] !~ '^[A-Z0-9_-]{1,20}$' THEN 'product_code:wrong_form'
-    END AS fault FROM split
+    END AS fault
+    FROM split
+), typed AS (
+    SELECT line, f, fault, upper(f[1]) AS membership_number, f[2] AS birth_date,
+           CASE WHEN f[3] ~ '^[1-9]$' THEN f[3]::smallint END AS birth_rank,
+           CASE WHEN fault IS NULL THEN f[4]::date END AS valid_from,
+           CASE WHEN fault IS NULL THEN f[5]::date END AS valid_to
+    FROM checked
 )
-SELECT line, f, fault,
-       CASE WHEN fault IS NULL THEN
-           row_number() OVER (PARTITION BY fault IS NULL, upper(f[1]), f[2], f[3], f[4] ORDER BY line) END AS nth
-FROM checked
+SELECT line, f, membership_number, birth_date, birth_rank, valid_from, valid_to, CASE
+           WHEN fault IS NOT NULL THEN fault
+           WHEN max(valid_to) OVER (
+                    PARTITION BY fault IS NULL, membership_number, birth_date, birth_rank ORDER BY valid_from, line
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) >= valid_from THEN 'valid_from:overlaps'
+       END AS fault
+FROM typed
 """
+_SAME_PERSON = "(r.membership_number, r.birth_date, r.birth_rank) = (n.membership_number, n.birth_date, n.birth_rank)"
+# What an import may take; the pool's own limit is made for requests.
+_PATIENCE = 6 * 3600.0
 
 
 class RightsStore:
@@ -95,7 +108,13 @@ class RightsStore:
     async def stage(self, chunks: AsyncIterable[bytes]) -> None:
         """Copies raw lines; the delimiter and quote named here are bytes that ``chunks`` never holds."""
         await self.connection.copy_to_table(
-            "rights_staging", source=chunks, columns=["raw"], format="csv", delimiter="\x01", quote="\x02"
+            "rights_staging",
+            source=chunks,
+            columns=["raw"],
+            format="csv",
+            delimiter="\x01",
+            quote="\x02",
+            timeout=_PATIENCE,
         )
 
     async def header(self) -> str | None:
@@ -105,71 +124,87 @@ class RightsStore:
 
     async def lock_insurer(self, insurer: InsurerId) -> None:
         """Other imports of the insurer wait until the transaction ends."""
-        await self.connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"rights {insurer}")
-
-    async def check_lines(self) -> None:
-        await self.connection.execute(_CHECK_LINES)
-
-    async def end_earlier(self, insurer: InsurerId) -> None:
-        """Periods that run into one of the file's, having begun before it, end the day before."""
         await self.connection.execute(
-            """
-            UPDATE insured_rights r SET valid_to = n.valid_from - 1
-            FROM (SELECT upper(f[1]) AS membership_number, f[2] AS birth_date, f[3]::smallint AS birth_rank,
-                         min(f[4]::date) AS valid_from
-                  FROM rights_checked WHERE nth = 1 GROUP BY 1, 2, 3) n
-            WHERE r.insurer_id = $1 AND r.membership_number = n.membership_number AND r.birth_date = n.birth_date
-              AND r.birth_rank = n.birth_rank AND r.valid_from < n.valid_from AND r.valid_to >= n.valid_from
-            """,
-            insurer,
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"rights {insurer}", timeout=_PATIENCE
         )
 
-    async def merge(self, insurer: InsurerId, import_id: ImportId) -> int:
+    async def check_lines(self) -> None:
+        await self.connection.execute(_CHECK_LINES, timeout=_PATIENCE)
+
+    async def make_room(self, insurer: InsurerId) -> None:
+        """The file's periods win: what they overlap is cut to what lies outside them, before, between and after."""
+        await self.connection.execute(
+            f"""
+            WITH n AS (
+                SELECT membership_number, birth_date, birth_rank,
+                       range_agg(daterange(valid_from, valid_to, '[]')) AS span
+                FROM rights_checked WHERE fault IS NULL GROUP BY 1, 2, 3
+            ), cut AS (
+                DELETE FROM insured_rights r USING n
+                WHERE r.insurer_id = $1 AND {_SAME_PERSON} AND daterange(r.valid_from, r.valid_to, '[]') && n.span
+                RETURNING r.*, n.span
+            )
+            INSERT INTO insured_rights (insurer_id, membership_number, birth_date, birth_rank, valid_from, valid_to,
+                                        convention_types, csr, product_code, import_id)
+            SELECT insurer_id, membership_number, birth_date, birth_rank, lower(part), upper(part) - 1,
+                   convention_types, csr, product_code, import_id
+            FROM cut, unnest(datemultirange(daterange(valid_from, valid_to, '[]')) - span) AS part
+            """,  # noqa: S608
+            insurer,
+            timeout=_PATIENCE,
+        )
+
+    async def add_good(self, insurer: InsurerId, import_id: ImportId) -> int:
         """The good lines become rights; answers how many."""
         done = await self.connection.execute(
             """
             INSERT INTO insured_rights (insurer_id, membership_number, birth_date, birth_rank, valid_from, valid_to,
                                         convention_types, csr, product_code, import_id)
-            SELECT $1, upper(f[1]), f[2], f[3]::smallint, f[4]::date, f[5]::date, string_to_array(f[6], ' '), f[7], f[8], $2
-            FROM rights_checked WHERE nth = 1
-            ON CONFLICT (insurer_id, membership_number, birth_date, birth_rank, valid_from) DO UPDATE
-            SET valid_to = excluded.valid_to, convention_types = excluded.convention_types, csr = excluded.csr,
-                product_code = excluded.product_code, import_id = excluded.import_id
+            SELECT $1, membership_number, birth_date, birth_rank, valid_from, valid_to, string_to_array(f[6], ' '), f[7],
+                   f[8], $2
+            FROM rights_checked WHERE fault IS NULL
             """,
             insurer,
             import_id,
+            timeout=_PATIENCE,
         )
         return int(done.split()[-1])
 
-    async def close_missing(self, insurer: InsurerId, import_id: ImportId, today: date) -> int:
-        """Rights in force of people who are not in the file end yesterday; answers how many."""
-        done = await self.connection.execute(
-            """
-            UPDATE insured_rights r SET valid_to = $3::date - 1
-            WHERE r.insurer_id = $1 AND r.import_id <> $2 AND r.valid_from < $3 AND r.valid_to >= $3
-              AND NOT EXISTS (SELECT FROM insured_rights k
-                              WHERE k.insurer_id = $1 AND k.membership_number = r.membership_number
-                                AND k.birth_date = r.birth_date AND k.birth_rank = r.birth_rank AND k.import_id = $2)
-            """,
+    async def count_open(self, insurer: InsurerId, today: date) -> int:
+        """How many rights are open today."""
+        found: int = await self.connection.fetchval(
+            "SELECT count(*) FROM insured_rights WHERE insurer_id = $1 AND $2 BETWEEN valid_from AND valid_to",
             insurer,
-            import_id,
             today,
+            timeout=_PATIENCE,
+        )
+        return found
+
+    async def close_missing(self, insurer: InsurerId, today: date) -> int:
+        """Open rights of people whom the file does not name end yesterday; answers how many."""
+        done = await self.connection.execute(
+            f"""
+            UPDATE insured_rights r SET valid_to = $2::date - 1
+            WHERE r.insurer_id = $1 AND r.valid_from < $2 AND r.valid_to >= $2
+              AND NOT EXISTS (SELECT FROM rights_checked n WHERE {_SAME_PERSON})
+            """,  # noqa: S608
+            insurer,
+            today,
+            timeout=_PATIENCE,
         )
         return int(done.split()[-1])
 
-    async def drop_future(self, insurer: InsurerId, import_id: ImportId, today: date) -> int:
-        """Rights that have not begun, of people who are not in the file, never begin; answers how many."""
+    async def drop_future(self, insurer: InsurerId, today: date) -> int:
+        """Rights that have not begun, of people whom the file does not name, never begin; answers how many."""
         done = await self.connection.execute(
-            """
+            f"""
             DELETE FROM insured_rights r
-            WHERE r.insurer_id = $1 AND r.import_id <> $2 AND r.valid_from >= $3
-              AND NOT EXISTS (SELECT FROM insured_rights k
-                              WHERE k.insurer_id = $1 AND k.membership_number = r.membership_number
-                                AND k.birth_date = r.birth_date AND k.birth_rank = r.birth_rank AND k.import_id = $2)
-            """,
+            WHERE r.insurer_id = $1 AND r.valid_from >= $2
+              AND NOT EXISTS (SELECT FROM rights_checked n WHERE {_SAME_PERSON})
+            """,  # noqa: S608
             insurer,
-            import_id,
             today,
+            timeout=_PATIENCE,
         )
         return int(done.split()[-1])
 
@@ -195,9 +230,8 @@ class RightsStore:
         await self.connection.execute(
             """
             INSERT INTO rights_rejects (insurer_id, import_id, line, column_name, code)
-            SELECT $1, $2, line, split_part(coalesce(fault, 'membership_number:repeated'), ':', 1),
-                   split_part(coalesce(fault, 'membership_number:repeated'), ':', 2)
-            FROM rights_checked WHERE nth IS DISTINCT FROM 1
+            SELECT $1, $2, line, split_part(fault, ':', 1), split_part(fault, ':', 2)
+            FROM rights_checked WHERE fault IS NOT NULL
             """,
             insurer,
             import_id,

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from tpgateway.cards.checker import CHECKER
-from tpgateway.cards.codec import parse_proof
 from tpgateway.claims import service
 from tpgateway.claims.model import ApprovalId, PriorApproval, State
 from tpgateway.claims.payloads import (
@@ -84,7 +83,7 @@ def _submission(call: Call, body: PriorApprovalRequest) -> service.Submission:
     return service.Submission(
         practitioner_id=_me(call),
         insurer_number=body.insurer_number,
-        proof=parse_proof(body.proof),
+        proof=body.proof,
         request=body.request(),
     )
 

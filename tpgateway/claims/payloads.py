@@ -3,8 +3,10 @@
 from datetime import date, datetime
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from tpgateway.cards.codec import parse_proof
+from tpgateway.cards.errors import ProofMistyped
 from tpgateway.claims.errors import AmountsImpossible, ItemMissing
 from tpgateway.claims.model import (
     ApprovalEvent,
@@ -62,11 +64,20 @@ class LensRequest(FrameRequest):
     correction: Correction
 
 
+def _proof(text: str) -> str:
+    try:
+        return parse_proof(text)
+    except ProofMistyped:
+        raise fault_error(ProofMistyped) from None
+
+
 class PriorApprovalRequest(Payload):
     """An optical request, on the proof of a card check. The person and the day of care are the check's."""
 
     insurer_number: AmcNumberField
-    proof: Annotated[str, StringConstraints(min_length=1, max_length=30)] = Field(examples=["7KQ2-M8XA-4T9C"])
+    proof: Annotated[str, StringConstraints(max_length=30), AfterValidator(_proof)] = Field(
+        examples=["HWYA-H1AG-MHEW"], description="of a card check for OPTI by the same practitioner"
+    )
     prescription_date: date
     prescriber_rpps: RppsField
     right_lens: LensRequest | None = None

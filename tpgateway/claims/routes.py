@@ -35,6 +35,7 @@ ROUTES = [
         scope=Scope.APPROVALS,
         body=PriorApprovalRequest,
         answers={201: PriorApprovalView},
+        answer_headers={"Location": "where it can be read again"},
         problems=_SUBMISSION_PROBLEMS,
     ),
     Route(

@@ -30,7 +30,7 @@ async def download(call: Call, *, path: VersionPath, query: FileQuery) -> Answer
         "Content-Disposition": f'attachment; filename="{name}"',
         "X-Tables-Version": str(found.version),
     }
-    known = [each.strip() for each in call.request.headers.get("If-None-Match", "").split(",")]
+    known = [each.strip().removeprefix("W/") for each in call.request.headers.get("If-None-Match", "").split(",")]
     if etag in known or "*" in known:
         return Answer(status=304, headers=headers)
     return Answer(body=found.content, media_type=MEDIA[query.format], headers=headers)

@@ -34,5 +34,11 @@ ROUTES = [
             304: None,
         },
         problems=[errors.NoTables],
+        request_headers={"If-None-Match": "ETags already had; one of them is answered with 304"},
+        answer_headers={
+            "ETag": "the file's SHA-256",
+            "X-Tables-Version": "which version this is",
+            "Content-Disposition": "a name to keep the file under",
+        },
     ),
 ]

@@ -17,6 +17,7 @@ from tpgateway.guarantees.model import (
     ProductTerms,
     ProductVersion,
 )
+from tpgateway.web.fields import Line
 from tpgateway.web.validation import Parameters, Payload, View, fault_error
 
 MAX_CENTS = 100_000_000
@@ -67,7 +68,7 @@ class ProductPath(Parameters):
 
 
 class ProductRequest(Payload):
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    name: Annotated[str, Line, StringConstraints(max_length=200)]
     is_responsible: bool = Field(description="whether the product keeps the rules of a contrat responsable")
     valid_from: date
     valid_to: date | None = Field(default=None, description="last day in force")

@@ -17,7 +17,6 @@ from tpgateway.insurers.payloads import (
     InsurerView,
     NewEndpointView,
 )
-from tpgateway.web.frame import ACQUIRE_SECONDS
 from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import Answer, Call
 
@@ -75,7 +74,7 @@ async def list_events(call: Call, *, query: EventsQuery) -> Answer:
 
 
 async def _events(call: Call, query: EventsQuery) -> Sequence[Event]:
-    async with call.state.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+    async with call.state.connection() as connection:
         return await service.events_after(connection, _me(call), after=query.after, limit=query.limit)
 
 

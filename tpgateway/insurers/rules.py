@@ -1,8 +1,11 @@
 """Decisions about endpoints and deliveries."""
 
 import ipaddress
+import re
 from datetime import timedelta
 from urllib.parse import urlsplit
+
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 # Ten tries over 75 h 35 min, as Standard Webhooks advises: the first at once, then after each of these.
 RETRY_DELAYS = (
@@ -30,20 +33,32 @@ def is_public(address: str) -> bool:
     return (mapped or parsed).is_global and not parsed.is_multicast
 
 
+def _is_host(name: str, *, is_bracketed: bool) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return not is_bracketed and len(name) <= 253 and all(_LABEL.fullmatch(label) for label in name.split("."))
+    return True
+
+
 def endpoint_fault(url: str, *, allows_private: bool) -> str | None:
     """Why events may not be sent to a URL (English, for the vendor), None where they may.
 
     Names are checked again when they are resolved: what they point to can change.
     """
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return "only printable ASCII may stand in it"
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        port = parts.port
     except ValueError:
         return "not a URL"
+    if port == 0:
+        return "the port must be 1 to 65535"
     if parts.scheme not in ({"http", "https"} if allows_private else {"https"}):
         return "the scheme must be https"
-    if not parts.hostname:
-        return "a host is missing"
+    if not parts.hostname or not _is_host(parts.hostname, is_bracketed="[" in parts.netloc):
+        return "a host name or address is missing"
     if parts.username or parts.password or parts.fragment:
         return "no user, password or fragment may stand in it"
     if allows_private:

@@ -72,7 +72,7 @@ async def activate(request: web.Request) -> web.Response:
     state = request.app[STATE]
     refuse_cross_site(request)
     try:
-        async with state.pool.acquire() as connection, connection.transaction():
+        async with state.connection() as connection, connection.transaction():
             await service.activate(
                 connection, request.match_info["token"], now=datetime.now(UTC), actor=_nobody(request)
             )
@@ -106,7 +106,7 @@ class _LoginForm(LoginRequest):
 
 
 async def _check_login(request: web.Request, asked: LoginRequest) -> PractitionerId:
-    async with request.app[STATE].pool.acquire() as connection:
+    async with request.app[STATE].connection() as connection:
         login = await service.open_door(connection, asked.scheme, asked.value, asked.password, actor=_nobody(request))
     return login.practitioner_id
 
@@ -130,7 +130,7 @@ async def create_client(request: web.Request) -> web.Response:
         asked = parse_parameters(_ClientForm, fields)
     except Problem as problem:
         return await _account(request, problem=problem)
-    async with request.app[STATE].pool.acquire() as connection, connection.transaction():
+    async with request.app[STATE].connection() as connection, connection.transaction():
         made = await service.create_client(
             connection,
             me,
@@ -152,7 +152,7 @@ async def _account(
     request: web.Request, *, problem: Problem | None = None, made: service.NewClient | None = None
 ) -> web.Response:
     me = await _me(request)
-    async with request.app[STATE].pool.acquire() as connection:
+    async with request.app[STATE].connection() as connection:
         practitioner = await service.get(connection, me)
         clients = await service.list_clients(connection, me)
     return _page(

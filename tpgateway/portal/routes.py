@@ -37,4 +37,6 @@ def mount(app: web.Application) -> None:
     )
     for method, path, handler in PAGES:
         app.router.add_route(method, path, handler, name=f"portal.{handler.__name__}")
+        if method == "GET":
+            app.router.add_route("HEAD", path, handler)
     app[ERROR_PAGE] = handlers.error_page

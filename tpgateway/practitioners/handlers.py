@@ -20,7 +20,7 @@ from tpgateway.practitioners.payloads import (
     SessionView,
 )
 from tpgateway.web import sessions
-from tpgateway.web.frame import ACQUIRE_SECONDS, refuse_cross_site
+from tpgateway.web.frame import refuse_cross_site
 from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import Answer, Call
 
@@ -53,7 +53,7 @@ async def activate(call: Call, *, body: ActivationRequest) -> Answer:
 async def open_session(call: Call, *, body: LoginRequest) -> Answer:
     """Log in: the answer sets the session cookie."""
     refuse_cross_site(call.request)
-    async with call.state.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+    async with call.state.connection() as connection:
         login = await service.open_door(connection, body.scheme, body.value, body.password, actor=call.actor)
         practitioner = await service.get(connection, login.practitioner_id)
     await sessions.log_in(call.request, login.practitioner_id)

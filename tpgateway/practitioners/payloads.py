@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     EmailStr,
     Field,
@@ -14,12 +15,12 @@ from pydantic import (
     model_validator,
 )
 
-from tpgateway.errors import SchemeUnknown
+from tpgateway.errors import FieldInvalid, SchemeUnknown
 from tpgateway.practitioners.errors import NameMissing, PasswordTooWeak, TermsNotAccepted, TreasuryNeedsEstablishment
 from tpgateway.practitioners.model import AccountState, Identifier, Registration, Scheme, Specialty
 from tpgateway.practitioners.rules import parse_identifier, password_weaknesses
 from tpgateway.web.callers import Scope
-from tpgateway.web.fields import BicField, FinessField, PostalCodeField, PublicJwkField, SiretField, parsed
+from tpgateway.web.fields import BicField, FinessField, Line, PostalCodeField, PublicJwkField, SiretField, parsed
 from tpgateway.web.validation import Parameters, Payload, View, fault_error
 
 
@@ -30,9 +31,17 @@ def _known_scheme(value: Any) -> Any:
 
 
 SchemeField = Annotated[Scheme, BeforeValidator(_known_scheme)]
-# No control characters, no mark-up: a name goes into mails, pages and PDFs.
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f<>]+$")]
-LegalName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f<>]+$")]
+
+
+def _no_link(name: str) -> str:
+    """Names stand in our own mails, where they must not become somebody's link."""
+    if "//" in name:
+        raise fault_error(FieldInvalid)
+    return name
+
+
+Name = Annotated[str, Line, StringConstraints(max_length=100), AfterValidator(_no_link)]
+LegalName = Annotated[str, Line, StringConstraints(max_length=200), AfterValidator(_no_link)]
 Password = Annotated[str, StringConstraints(strip_whitespace=False, min_length=1, max_length=200), Field(repr=False)]
 
 

@@ -14,6 +14,7 @@ from tpgateway.practitioners.payloads import (
     SessionView,
 )
 from tpgateway.web.callers import PERSON, PRACTITIONER
+from tpgateway.web.problems import CrossSiteRequest
 from tpgateway.web.routing import Route
 
 # Hashing a password takes about the time of fifty other requests.
@@ -49,7 +50,8 @@ ROUTES = [
         tag="Practitioners",
         body=LoginRequest,
         answers={201: SessionView},
-        problems=[errors.LoginRefused, errors.AccountSuspended, errors.AccountClosed],
+        problems=[errors.LoginRefused, errors.AccountSuspended, errors.AccountClosed, CrossSiteRequest],
+        answer_headers={"Set-Cookie": "the session"},
         transactional=False,
         is_replayable=False,
         cost=_PASSWORD_COST,

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from pydantic import AfterValidator, Field, StringConstraints
 from stdnum.exceptions import InvalidChecksum, InvalidLength, ValidationError
 
@@ -19,7 +21,7 @@ class PublicKeyInvalid(Problem):
     title = "The public key cannot be used"
     message_fr = "La clé publique n'est pas utilisable."
     next_step_fr = "Contactez l'éditeur de votre logiciel."
-    hint = "A public JWK: Ed25519 (OKP), P-256 (EC) or RSA, without its private part."
+    hint = "A public JWK: Ed25519 (OKP), P-256 (EC) or RSA of 2048 to 4096 bits, without its private part."
 
 
 def parsed(validate: Callable[[str], Any], name: str) -> Callable[[str], Any]:
@@ -37,6 +39,11 @@ def parsed(validate: Callable[[str], Any], name: str) -> Callable[[str], Any]:
 
     return check
 
+
+# One line of text for pages, mails and PDFs: no control characters, no line or direction marks, no mark-up.
+Line = StringConstraints(
+    min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069<>]+$"
+)
 
 _Short = Annotated[str, StringConstraints(max_length=50)]
 
@@ -56,16 +63,41 @@ PostalCodeField = Annotated[
 ]
 
 
-def _public_jwk(value: dict[str, Any]) -> dict[str, Any]:
-    if "d" in value or "k" in value:
+_PRIVATE_MEMBERS = frozenset({"d", "k", "p", "q", "dp", "dq", "qi", "oth"})
+_JWK_MEMBERS = {"OKP": ("crv", "x"), "EC": ("crv", "x", "y"), "RSA": ("n", "e")}
+_RSA_BITS = range(2048, 4097)
+# Points of small order on Ed25519, under which one signature fits every message (RFC 8032 leaves them to the verifier).
+_SMALL_ORDER = {
+    *(number.to_bytes(32, "little") for number in (0, 1, 2**255 - 20, 2**255 - 19, 2**255 - 18)),
+    bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
+    bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+}
+
+
+def _public_jwk(value: dict[str, Any]) -> dict[str, str]:
+    """The key's public members and nothing else; refuses private ones and keys too weak to sign with."""
+    if not _PRIVATE_MEMBERS.isdisjoint(value):
         raise fault_error(PublicKeyInvalid, "Une clé privée ne doit jamais être envoyée.", "the key is not public")
-    try:
-        name = jwt.PyJWK(value).algorithm_name
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
-        raise fault_error(PublicKeyInvalid) from None
-    if name not in oauth.ASSERTION_ALGORITHMS:
+    kind = value.get("kty")
+    members = {name: value.get(name) for name in ("kty", *_JWK_MEMBERS.get(str(kind), ()))}
+    if not all(isinstance(member, str) and member.isascii() for member in members.values()):
         raise fault_error(PublicKeyInvalid)
-    return value
+    try:
+        key = jwt.PyJWK(members)
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, NotImplementedError):
+        raise fault_error(PublicKeyInvalid) from None
+    if key.algorithm_name not in oauth.ASSERTION_ALGORITHMS or not _is_strong(key.key):
+        raise fault_error(PublicKeyInvalid)
+    return {name: str(member) for name, member in members.items()}
+
+
+def _is_strong(key: Any) -> bool:
+    if isinstance(key, RSAPublicKey):
+        return key.key_size in _RSA_BITS and key.public_numbers().n % 2 == 1
+    if isinstance(key, Ed25519PublicKey):
+        encoded = key.public_bytes_raw()
+        return bytes([*encoded[:31], encoded[31] & 0x7F]) not in _SMALL_ORDER
+    return True
 
 
 PublicJwkField = Annotated[

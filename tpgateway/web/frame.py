@@ -37,10 +37,11 @@ _GONE = (
     ConnectionError,
     TimeoutError,
 )
-ACQUIRE_SECONDS = 5.0
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 ALLOWANCE: web.RequestKey[Allowance] = web.RequestKey("allowance", Allowance)
+
+_FAILURE_COST = 5
 
 # How a page, rather than a machine, is told of a problem; the portal gives it.
 ErrorPage = Callable[[web.Request, Problem, str], Awaitable[web.Response]]
@@ -52,7 +53,10 @@ def mount(app: web.Application, routes: Sequence[Route]) -> None:
     for route in routes:
         if wrong := route.mismatch():
             raise TypeError(wrong)
-        app.router.add_route(route.method, route.path, _framed(route), name=route.operation)
+        framed = _framed(route)
+        app.router.add_route(route.method, route.path, framed, name=route.operation)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, framed)
 
 
 @web.middleware
@@ -125,7 +129,7 @@ def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
     async def run(request: web.Request) -> web.StreamResponse:
         state = request.app[STATE]
         call = Call(request=request, state=state, request_id=request[REQUEST_ID], now=datetime.now(UTC))
-        call.known = await _identify(route, call)
+        call.known = await _identify_sparingly(route, call)
         request[ALLOWANCE] = allowance = _allowance(route, call)
         if allowance.is_exceeded:
             raise problems.RateLimited(retry_after_seconds=allowance.reset_seconds)
@@ -134,7 +138,7 @@ def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
         raw, shapes = await _read(route, call)
         if not route.transactional:
             return respond(await route.handler(call, **shapes))
-        async with state.pool.acquire(timeout=ACQUIRE_SECONDS) as connection, connection.transaction():
+        async with state.connection() as connection, connection.transaction():
             call.open_connection = connection
             return await _once(route, call, raw, shapes)
 
@@ -194,6 +198,18 @@ def address_of(request: web.Request) -> str:
 
 def _allowance(route: Route, call: Call) -> Allowance:
     return call.state.limiter.take(_owner(call), route.cost)
+
+
+async def _identify_sparingly(route: Route, call: Call) -> Caller | None:
+    """The caller; what fails counts against the address, and one that has failed too often is not even looked up."""
+    limiter, stranger = call.state.limiter, _owner(call)
+    if route.access and (allowance := limiter.look(stranger)).is_exceeded:
+        raise problems.RateLimited(retry_after_seconds=allowance.reset_seconds)
+    try:
+        return await _identify(route, call)
+    except Problem:
+        call.request[ALLOWANCE] = limiter.take(stranger, _FAILURE_COST)
+        raise
 
 
 async def _identify(route: Route, call: Call) -> Caller | None:
@@ -261,6 +277,7 @@ async def _read(route: Route, call: Call) -> tuple[bytes, dict[str, BaseModel]]:
 
 async def read_body(request: web.Request, limit: int) -> bytes:
     """The whole body; raises ``BodyTooLarge`` as soon as it is known to be over the limit in bytes."""
+    refuse_encoded(request)
     if request.content_length is not None and request.content_length > limit:
         raise problems.BodyTooLarge(f"at most {limit} bytes")
     chunks, size = [], 0
@@ -270,6 +287,12 @@ async def read_body(request: web.Request, limit: int) -> bytes:
             raise problems.BodyTooLarge(f"at most {limit} bytes")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def refuse_encoded(request: web.Request) -> None:
+    """Raises ``MediaTypeNotSupported`` for a compressed body: one cut short would be taken for a whole one."""
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise problems.MediaTypeNotSupported("Content-Encoding is not accepted: send the body as it is")
 
 
 def respond(answer: Answer | web.StreamResponse) -> web.StreamResponse:

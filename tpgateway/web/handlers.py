@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 
 from tpgateway.web import oauth
 from tpgateway.web.callers import Scope
-from tpgateway.web.frame import ACQUIRE_SECONDS, read_body
+from tpgateway.web.frame import read_body
 from tpgateway.web.payloads import (
     AuthorizationServerView,
     HealthView,
@@ -27,12 +27,14 @@ async def issue_token(call: Call) -> Answer:
         raise MediaTypeNotSupported(f"Content-Type must be {_FORM}")
     raw = await read_body(call.request, _FORM_LIMIT)
     try:
-        form = dict(parse_qsl(raw.decode("ascii"), strict_parsing=True))
+        pairs = parse_qsl(raw.decode("ascii"), strict_parsing=True, errors="strict")
     except ValueError:
         raise oauth.TokenRequestInvalid("the form cannot be read") from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise oauth.TokenRequestInvalid("a parameter stands twice in the form")
     tokens = call.state.tokens
-    pool = call.state.pool
-    async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection, connection.transaction():
+    async with call.state.connection() as connection, connection.transaction():
         caller = await oauth.authenticate(
             connection,
             call.request.app[oauth.CLIENT_FINDERS],

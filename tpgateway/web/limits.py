@@ -41,20 +41,32 @@ class Limiter:
 
     def take(self, key: str, cost: int = 1) -> Allowance:
         """Counts a request and tells where its caller stands."""
+        window = self._window(key)
+        is_exceeded = window.used + cost > self._quota
+        if not is_exceeded:
+            window.used += cost
+        return self._tell(key, is_exceeded=is_exceeded)
+
+    def look(self, key: str) -> Allowance:
+        """Where a caller stands, without counting anything."""
+        return self._tell(key, is_exceeded=self._window(key).used >= self._quota)
+
+    def _window(self, key: str) -> _Window:
         now = self._clock()
         window = self._windows.get(key)
         if window is None or now - window.started >= WINDOW_SECONDS:
             if len(self._windows) >= _SWEEP_AT:
                 self._sweep(now)
             window = self._windows[key] = _Window(started=now, used=0)
-        is_exceeded = window.used + cost > self._quota
-        if not is_exceeded:
-            window.used += cost
+        return window
+
+    def _tell(self, key: str, *, is_exceeded: bool) -> Allowance:
+        window = self._windows[key]
         return Allowance(
             is_exceeded=is_exceeded,
             quota=self._quota,
             remaining=self._quota - window.used,
-            reset_seconds=max(1, round(window.started + WINDOW_SECONDS - now)),
+            reset_seconds=max(1, round(window.started + WINDOW_SECONDS - self._clock())),
         )
 
     def _sweep(self, now: float) -> None:

@@ -45,7 +45,7 @@ class _StandardLibrary(logging.Handler):
 def configure(*, level: str, form: str, to: TextIO = sys.stderr) -> None:
     """Sets up logging for the process; ``form`` is ``json`` or ``console``."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
+    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
     if form == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=to.isatty())
     structlog.configure(

@@ -4,9 +4,9 @@ Practitioners' and insurers' clients are kept by their own domains; the applicat
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,10 +24,12 @@ from tpgateway.web.callers import Caller
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_ALGORITHMS = ("EdDSA", "ES256", "RS256", "PS256")
 _ASSERTION_SECONDS = 600
+_JTI = re.compile(r"[\x20-\x7e]{1,200}")
 
 
 class TokenRequestInvalid(Problem):
     code = "invalid_grant_request"
+    oauth_error = "invalid_request"
     status = 400
     title = "The token request cannot be understood"
     message_fr = "La connexion de votre logiciel est mal formée."
@@ -39,6 +41,7 @@ class TokenRequestInvalid(Problem):
 
 class GrantNotSupported(Problem):
     code = "unsupported_grant_type"
+    oauth_error = "unsupported_grant_type"
     status = 400
     title = "Only client_credentials is offered"
     message_fr = "La connexion de votre logiciel est mal formée."
@@ -48,6 +51,7 @@ class GrantNotSupported(Problem):
 
 class ClientInvalid(Problem):
     code = "invalid_client"
+    oauth_error = "invalid_client"
     status = 401
     title = "The client could not be authenticated"
     message_fr = "L'accès de votre logiciel n'est pas reconnu."
@@ -57,6 +61,7 @@ class ClientInvalid(Problem):
 
 class ScopeInvalid(Problem):
     code = "invalid_scope"
+    oauth_error = "invalid_scope"
     status = 400
     title = "The client was not given this scope"
     message_fr = "L'accès de votre logiciel ne couvre pas cette opération."
@@ -94,6 +99,9 @@ async def authenticate(
     """The client of a token request, its scopes narrowed to those asked; raises ``ClientInvalid`` and the like."""
     if form.get("grant_type") != "client_credentials":
         raise GrantNotSupported if "grant_type" in form else TokenRequestInvalid("grant_type is missing")
+    ways = [authorization is not None, "client_secret" in form, "client_assertion" in form]
+    if sum(ways) > 1:
+        raise TokenRequestInvalid("authenticate in one way only")
     if "client_assertion" in form:
         client = await _by_assertion(connection, finders, form, audiences, now)
     else:
@@ -126,7 +134,7 @@ def _basic(authorization: str) -> tuple[str, str]:
     scheme, _, encoded = authorization.partition(" ")
     try:
         user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, or not UTF-8 within
         raise TokenRequestInvalid("the Authorization header cannot be read") from None
     if scheme.lower() != "basic" or not colon:
         raise TokenRequestInvalid("the Authorization header is not Basic")
@@ -145,18 +153,19 @@ async def _by_assertion(
     assertion = form["client_assertion"]
     try:
         named = jwt.decode(assertion, options={"verify_signature": False})
+        if form.get("client_id", named.get("sub")) != named.get("sub"):
+            raise ClientInvalid("client_id is not the assertion's sub")
         client = await _find(connection, finders, str(named.get("sub", "")))
         if client is None or client.public_jwk is None:
             raise ClientInvalid
         claims = _verified(assertion, client, audiences)
     except jwt.PyJWTError as error:
         raise ClientInvalid(f"the assertion was refused: {type(error).__name__}") from None
-    expires = datetime.fromtimestamp(float(claims["exp"]), UTC)
-    if (expires - now).total_seconds() > _ASSERTION_SECONDS:
+    if int(claims["exp"]) > int(now.timestamp()) + _ASSERTION_SECONDS:
         raise ClientInvalid(f"an assertion lasts at most {_ASSERTION_SECONDS} seconds")
-    if not 1 <= len(claims["jti"]) <= 200:
-        raise ClientInvalid("jti must have 1 to 200 characters")
-    await _use_once(connection, client, claims["jti"], expires)
+    if not _JTI.fullmatch(claims["jti"]):
+        raise ClientInvalid("jti must have 1 to 200 printable ASCII characters")
+    await _use_once(connection, client, claims["jti"], datetime.fromtimestamp(int(claims["exp"]), UTC))
     return client
 
 

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, made from the route tables and nothing else."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
@@ -9,7 +9,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from tpgateway.errors import InvalidRequest, Problem
 from tpgateway.web import problems
-from tpgateway.web.callers import Access
+from tpgateway.web.callers import Access, Scope
 from tpgateway.web.frame import media_of
 from tpgateway.web.payloads import ProblemView
 from tpgateway.web.routing import Media, Route
@@ -31,6 +31,22 @@ The schemas here are our own, not those of SESAM-Vitale or of any licensed norm.
 """
 
 
+_ALWAYS = {
+    "X-Request-Id": "what to quote to us",
+    "Server-Timing": "how long the answer took, in ms",
+    "RateLimit": "what remains of the caller's limit, and until when",
+    "RateLimit-Policy": "the caller's limit",
+}
+_REPLAYED = {"Idempotency-Replayed": "true where this is the answer given before"}
+_ON_PROBLEM = {
+    401: {"WWW-Authenticate": "how to authenticate"},
+    405: {"Allow": "the methods that the address knows"},
+    409: {"Retry-After": "seconds; where waiting helps"},
+    429: {"Retry-After": "seconds"},
+    503: {"Retry-After": "seconds"},
+}
+
+
 def document(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
     """The whole document. Its servers are left out: it is served where it describes."""
     references, schemas = _schemas(routes)
@@ -50,8 +66,8 @@ def document(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
                     "name": "__Host-session",
                     "description": "A practitioner in person, from POST /v1/sessions (by plain HTTP: session).",
                 },
-                "practitioner_client": _client_credentials("A practitioner's software."),
-                "insurer_client": _client_credentials("An insurer's system."),
+                "practitioner_client": _client_credentials("A practitioner's software.", Scope),
+                "insurer_client": _client_credentials("An insurer's system; it has no scopes.", ()),
             },
         },
     }
@@ -62,18 +78,26 @@ def as_text(document: dict[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def _client_credentials(about: str) -> dict[str, Any]:
-    flow = {"tokenUrl": "/oauth/token", "scopes": {"cards": "", "approvals": "", "tables": ""}}
+def _client_credentials(about: str, scopes: Iterable[Scope]) -> dict[str, Any]:
+    flow = {"tokenUrl": "/oauth/token", "scopes": {scope.value: "" for scope in scopes}}
     return {"type": "oauth2", "description": about, "flows": {"clientCredentials": flow}}
 
 
 def _shapes(route: Route) -> Iterator[tuple[type[BaseModel], JsonSchemaMode]]:
-    if isinstance(route.body, type):
-        yield route.body, "validation"
-    for shape in route.answers.values():
-        for each in shape if isinstance(shape, Sequence) else [shape]:
+    if (shape := _body_shape(route)) is not None:
+        yield shape, "validation"
+    for answer in route.answers.values():
+        for each in answer if isinstance(answer, Sequence) else [answer]:
             if isinstance(each, type):
                 yield each, "serialization"
+
+
+def _body_shape(route: Route) -> type[BaseModel] | None:
+    return route.body.shape if isinstance(route.body, Media) else route.body
+
+
+def _headers(described: Mapping[str, str]) -> dict[str, Any]:
+    return {name: {"description": about, "schema": {"type": "string"}} for name, about in described.items()}
 
 
 def _schemas(
@@ -97,7 +121,8 @@ def _operation(route: Route, references: _References) -> dict[str, Any]:
     if route.handler.__doc__:
         found["description"] = route.handler.__doc__
     if route.body is not None:
-        schema = {"type": "string"} if isinstance(route.body, Media) else references[(route.body, "validation")]
+        shape = _body_shape(route)
+        schema = {"type": "string"} if shape is None else references[(shape, "validation")]
         found["requestBody"] = {"required": True, "content": {media_of(route): {"schema": schema}}}
         if isinstance(route.body, Media):
             found["requestBody"]["description"] = route.body.description
@@ -128,6 +153,8 @@ def _parameters(route: Route) -> Iterator[dict[str, Any]]:
                 "required": place == "path" or name in schema.get("required", []),
                 "schema": inlined,
             }
+    for name, about in route.request_headers.items():
+        yield {"name": name, "in": "header", "required": False, "description": about, "schema": {"type": "string"}}
     if route.takes_key:
         yield {
             "name": "Idempotency-Key",
@@ -139,8 +166,7 @@ def _parameters(route: Route) -> Iterator[dict[str, Any]]:
 
 
 def _common_problems(route: Route) -> Iterator[type[Problem]]:
-    yield problems.RateLimited
-    yield problems.DatabaseUnavailable
+    yield from (problems.RateLimited, problems.InternalError, problems.DatabaseUnavailable)
     if route.access:
         yield from (problems.AuthenticationRequired, problems.TokenInvalid, problems.TokenExpired)
         yield problems.CallerNotAllowed
@@ -173,7 +199,11 @@ def _answers(route: Route, references: _References) -> Iterator[tuple[str, dict[
             elif isinstance(each, Media):
                 content[each.media_type] = {"schema": {"type": "string"}}
                 description = each.description
-        yield str(status), {"description": description, **({"content": content} if content else {})}
+        headers = {**_ALWAYS, **(_REPLAYED if route.takes_key else {}), **route.answer_headers}
+        yield (
+            str(status),
+            {"description": description, "headers": _headers(headers), **({"content": content} if content else {})},
+        )
     by_status: dict[int, list[type[Problem]]] = {}
     for problem in dict.fromkeys([*_common_problems(route), *route.problems]):
         by_status.setdefault(problem.status, []).append(problem)
@@ -183,6 +213,7 @@ def _answers(route: Route, references: _References) -> Iterator[tuple[str, dict[
             str(status),
             {
                 "description": "\n".join(lines),
+                "headers": _headers({**_ALWAYS, **_ON_PROBLEM.get(status, {})}),
                 "content": {problems.MEDIA_TYPE: {"schema": references[(ProblemView, "serialization")]}},
             },
         )

@@ -1,10 +1,25 @@
 """Shapes of the frame's own operations."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
-from tpgateway.web.validation import View
+from tpgateway.web.validation import Payload, View
+
+
+class TokenForm(Payload):
+    """Authenticate in one way: HTTP Basic, client_id with client_secret, or client_assertion."""
+
+    grant_type: Literal["client_credentials"]
+    client_id: str | None = None
+    client_secret: str | None = None
+    client_assertion_type: Literal["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"] | None = None
+    client_assertion: str | None = Field(
+        default=None,
+        description="JWT by the client's key: iss and sub the client_id, aud this endpoint or the issuer, jti, exp within"
+        " 10 minutes; good for one use",
+    )
+    scope: str | None = Field(default=None, description="space-separated; all that the client has where it is left out")
 
 
 class TokenView(View):

@@ -190,8 +190,10 @@ def same_or_several(problem: Problem) -> Problem:
 
 
 def document(problem: Problem, *, base_url: str, request_id: str) -> dict[str, Any]:
-    """The problem as RFC 9457 has it, with our members beside."""
+    """The problem as RFC 9457 has it, with our members beside, and RFC 6749's where it is the token endpoint's."""
+    oauth = {"error": problem.oauth_error, "error_description": problem.detail or problem.title}
     return {
+        **(oauth if problem.oauth_error else {}),
         "type": f"{base_url}/v1/problems#{problem.code}",
         "title": problem.title,
         "status": problem.status,

@@ -6,6 +6,7 @@ from tpgateway.web.payloads import (
     HealthView,
     JwksView,
     ProblemCatalogueView,
+    TokenForm,
     TokenView,
 )
 from tpgateway.web.problems import MediaTypeNotSupported
@@ -13,7 +14,8 @@ from tpgateway.web.routing import Media, Route
 
 _FORM = Media(
     media_type="application/x-www-form-urlencoded",
-    description="grant_type=client_credentials, and client_id with client_secret, or Basic, or client_assertion",
+    description="Client credentials, by Basic, client_secret or client_assertion.",
+    shape=TokenForm,
 )
 
 ROUTES = [

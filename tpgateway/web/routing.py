@@ -70,17 +70,19 @@ Handler = Callable[..., Awaitable[Answer | web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Media:
-    """An answer or body that is no JSON shape."""
+    """An answer or body that is not JSON; ``shape`` documents a form's fields."""
 
     media_type: str
     description: str
+    shape: type[BaseModel] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One operation. The handler takes the call and, by keyword, ``path``, ``query`` and ``body`` as declared here.
 
-    ``answers`` maps a status to its shape; ``problems`` lists what can go wrong beside what can with any operation.
+    ``answers`` maps a status to its shape; ``problems`` lists what can go wrong beside what can with any operation; headers
+    beside the usual ones are named with what they say.
     A route is ``transactional`` (one transaction around the handler) unless it says otherwise; ``cost`` weighs it in the
     caller's rate limit.
     """
@@ -98,6 +100,8 @@ class Route:
     body_limit: int = DEFAULT_BODY_LIMIT
     answers: Mapping[int, type[BaseModel] | Media | Sequence[type[BaseModel] | Media] | None]
     problems: Sequence[type[Problem]] = ()
+    request_headers: Mapping[str, str] = field(default_factory=dict)
+    answer_headers: Mapping[str, str] = field(default_factory=dict)
     transactional: bool = True
     is_replayable: bool = True
     cost: int = 1

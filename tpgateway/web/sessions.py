@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import aiohttp_session
+import asyncpg
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 from aiohttp_session import AbstractStorage, Session, get_session, new_session
@@ -36,9 +37,10 @@ class PostgresStorage(AbstractStorage):
 
     async def load_session(self, request: web.Request) -> Session:
         cookie = self.load_cookie(request)
-        if cookie is None:
+        if cookie is None or not cookie.isascii():
             return Session(None, data=None, new=True)
-        row = await request.app[STATE].pool.fetchrow(
+        row = await self._fetchrow(
+            request,
             "UPDATE sessions s SET seen_at = now()"
             " WHERE s.token_hash = $1 AND s.expires_at > now() AND s.seen_at > now() - $2::interval"
             " AND NOT EXISTS (SELECT FROM practitioners p WHERE p.id = s.practitioner_id AND p.state <> 'active')"
@@ -52,16 +54,16 @@ class PostgresStorage(AbstractStorage):
         return Session(cookie, data={"session": kept, "created": int(row["created_at"].timestamp())}, new=False)
 
     async def save_session(self, request: web.Request, response: web.StreamResponse, session: Session) -> None:
-        pool = request.app[STATE].pool
         if session.empty:
             if session.identity is not None:
-                await pool.execute("DELETE FROM sessions WHERE token_hash = $1", _hash(session.identity))
+                await _end(request, session.identity)
             self.save_cookie(response, "")
             return
         token = session.identity or secrets.token_urlsafe(32)
         kept = dict(session)
         practitioner = kept.pop(_PRACTITIONER, None)
-        await pool.execute(
+        await self._fetchrow(
+            request,
             "INSERT INTO sessions (token_hash, practitioner_id, data, expires_at) VALUES ($1, $2, $3, $4)"
             " ON CONFLICT (token_hash) DO UPDATE SET data = excluded.data",
             _hash(token),
@@ -70,6 +72,16 @@ class PostgresStorage(AbstractStorage):
             datetime.now(UTC) + self._lifetime,
         )
         self.save_cookie(response, token)
+
+    @staticmethod
+    async def _fetchrow(request: web.Request, query: str, *values: object) -> asyncpg.Record | None:
+        async with request.app[STATE].connection() as connection:
+            return await connection.fetchrow(query, *values)
+
+
+async def _end(request: web.Request, token: str) -> None:
+    async with request.app[STATE].connection() as connection:
+        await connection.execute("DELETE FROM sessions WHERE token_hash = $1", _hash(token))
 
 
 def middleware(storage: PostgresStorage) -> Middleware:
@@ -88,7 +100,7 @@ async def log_in(request: web.Request, practitioner_id: UUID) -> None:
     """Opens a new session; one that the browser had before does not carry over."""
     old = await get_session(request)
     if old.identity is not None:
-        await request.app[STATE].pool.execute("DELETE FROM sessions WHERE token_hash = $1", _hash(old.identity))
+        await _end(request, old.identity)
     session = await new_session(request)
     session[_PRACTITIONER] = str(practitioner_id)
 

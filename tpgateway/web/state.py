@@ -1,6 +1,8 @@
 """What every request may need, under one key of the application."""
 
+import asyncio
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -11,6 +13,10 @@ from tpgateway.vault import Vault
 from tpgateway.web.limits import Limiter
 from tpgateway.web.metrics import Metrics
 from tpgateway.web.tokens import Tokens
+
+if TYPE_CHECKING:
+    import asyncpg
+    from asyncpg.pool import PoolAcquireContext
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,7 +30,15 @@ class State:
     limiter: Limiter
     notices: Notices
     metrics: Metrics = field(default_factory=Metrics)
+    long_work: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LONG_WORK))
+    """Entered by what holds a connection for long, so that it never takes all of them."""
     is_draining: bool = False
 
+    def connection(self) -> "PoolAcquireContext[asyncpg.Record]":
+        """A connection of the pool, for ``async with``; raises ``TimeoutError`` rather than wait for long."""
+        return self.pool.acquire(timeout=_ACQUIRE_SECONDS)
 
+
+_ACQUIRE_SECONDS = 5.0
+_LONG_WORK = 2
 STATE: web.AppKey[State] = web.AppKey("state", State)

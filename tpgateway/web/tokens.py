@@ -1,6 +1,7 @@
 """Access tokens: JWTs signed with Ed25519, whose public keys are published as a JWK Set."""
 
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,6 +15,7 @@ from tpgateway.web.problems import TokenExpired, TokenInvalid
 
 ALGORITHM = "EdDSA"
 _REMEMBERED = 20_000
+_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 def new_signing_keys_json() -> str:
@@ -60,6 +62,8 @@ class Tokens:
         """The caller whom the token names; raises ``TokenInvalid`` or ``TokenExpired``."""
         remembered = self._remembered.get(token)
         if remembered is None:
+            if not _FORM.fullmatch(token):
+                raise TokenInvalid  # decoders are lenient; one token should have one spelling
             remembered = self._verify(token)
             if len(self._remembered) >= _REMEMBERED:
                 self._forget(now.timestamp())

@@ -1,5 +1,6 @@
 """pydantic's findings as our faults: every one, with a JSON pointer and a French sentence, never with the value."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeVar
 
@@ -9,6 +10,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from tpgateway.errors import CATALOGUE, Fault, FieldInvalid, FieldMissing, FieldUnknown, InvalidRequest, Problem
 from tpgateway.web.problems import NotJson, WrongEncoding
 
+# \u0000, but not a backslash that is itself escaped and then u0000.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
@@ -70,7 +73,7 @@ def parse_json(shape: type[Shape], raw: bytes, context: Mapping[str, Any]) -> Sh
         raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError:
         raise WrongEncoding from None
-    if b"\\u0000" in raw:
+    if _NUL.search(raw):
         raise WrongEncoding("a NUL character stands in the body")
     try:
         return shape.model_validate_json(raw.removeprefix(b"\xef\xbb\xbf"), context=dict(context))

@@ -30,9 +30,13 @@ CEILINGS: Mapping[frozenset[Correction], Ceiling] = {
 # CSS R871-2: the frame counts for at most 100 EUR of the ceiling, AMO included.
 FRAME_CEILING = Cents(10_000)
 
+# 100 % Santé: a class A frame is sold for at most 30 EUR; above that it is no class A.
+CLASS_A_FRAME_LIMIT = Cents(3_000)
+
 MESSAGES: Mapping[str, str] = {
     "formula_applied": "Pris en charge selon la garantie du contrat.",
     "class_a_in_full": "Équipement 100 % Santé : pris en charge en totalité.",
+    "price_above_class_a": "Une monture de classe A ne peut dépasser 30 € : ce prix n'est pas celui d'un 100 % Santé.",
     "frame_ceiling": "Monture limitée au plafond du contrat responsable.",
     "equipment_ceiling": "Limité au plafond de l'équipement du contrat responsable.",
     "benefit_not_in_contract": "Le contrat ne prévoit rien pour cet élément.",
@@ -70,7 +74,9 @@ def decide(request: Request, *, benefits: Sequence[BenefitLine], is_responsible:
 
 def _priced(asked: AskedLine, benefits: Mapping[str, BenefitLine], *, is_responsible: bool) -> DecidedLine:
     benefit = benefits.get(asked.benefit)
-    if asked.price_class is PriceClass.A and is_responsible:
+    if asked.price_class is PriceClass.A and asked.item is Item.FRAME and asked.price > CLASS_A_FRAME_LIMIT:
+        granted, code = ZERO, "price_above_class_a"
+    elif asked.price_class is PriceClass.A and is_responsible:
         # CSS R871-2: a responsible contract pays class A in full, whatever its own lines say.
         granted, code = Cents(asked.price - asked.amo), "class_a_in_full"
     elif benefit is None:
