@@ -19,6 +19,7 @@ from tpgateway.demo.mailbox import Mailbox
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
 from tpgateway.web import logs
+from tpgateway.web.server import Runner
 from tpgateway.web.tokens import new_signing_keys_json
 from tpgateway.worker import run as run_worker
 
@@ -99,7 +100,7 @@ async def gateway(
     """The service on a port of its own, and a client that speaks to it as its users do."""
     logs.configure(level="warning", form="json")
     app = await create_app(settings, database)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    runner = Runner(app, access_log=None, shutdown_timeout=5)
     await runner.setup()
     await web.SockSite(runner, listening).start()
     gateway = Gateway(app=app, url=settings.base_url, database=database, mailbox=mailbox)

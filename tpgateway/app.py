@@ -36,6 +36,7 @@ from tpgateway.web.limits import Limiter
 from tpgateway.web.oauth import CLIENT_FINDERS
 from tpgateway.web.routes import ROUTES as WEB
 from tpgateway.web.routing import Route
+from tpgateway.web.server import Runner
 from tpgateway.web.state import STATE, State
 from tpgateway.web.tokens import Tokens
 
@@ -95,7 +96,7 @@ async def _serve_until_stopped(settings: Settings, database_url: str, listening:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     app = await create_app(settings, database_url)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.graceful_stop_seconds)
+    runner = Runner(app, access_log=None, shutdown_timeout=settings.graceful_stop_seconds)
     await runner.setup()
     await web.SockSite(runner, listening, backlog=_BACKLOG).start()
     _log.info("serving", host=settings.host, port=listening.getsockname()[1], pid=os.getpid())

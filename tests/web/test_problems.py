@@ -128,6 +128,28 @@ async def test_a_cookie_of_nonsense_opens_nothing(gateway: Gateway) -> None:
         assert raw.startswith(b"HTTP/1.1 401"), raw
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"nonsense",
+        b"GET /\xff HTTP/1.1\r\nHost: x",
+        b"GET / HTTP/9.9\r\nHost: x",
+        b"GET / HTTP/1.1\r\nHost: x\r\nBad Header",
+        b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 100_000,
+        b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: -1",
+        b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+        b"GET /secret-of-mine HTTP/1.1\r\nHost: x\r\n\x00: x",
+    ],
+    ids=["words", "byte", "version", "header", "long", "length", "smuggling", "NUL"],
+)
+async def test_what_is_no_http_is_a_problem_too_and_is_not_repeated(gateway: Gateway, head: bytes) -> None:
+    raw = await exchange(gateway, head)
+    assert raw.split(b"\r\n", 1)[0].split(b" ")[1] == b"400", raw
+    assert b"application/problem+json" in raw
+    assert b'"request_malformed"' in raw
+    assert b"secret-of-mine" not in raw
+
+
 async def test_what_may_be_got_may_be_asked_after(gateway: Gateway) -> None:
     for path in ("/health/live", "/v1/problems", "/docs", "/"):
         assert (await gateway.call("HEAD", path)).status == 200, path
