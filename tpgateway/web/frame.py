@@ -56,7 +56,7 @@ def mount(app: web.Application, routes: Sequence[Route]) -> None:
         framed = _framed(route)
         app.router.add_route(route.method, route.path, framed, name=route.operation)
         if route.method == "GET":
-            app.router.add_route("HEAD", route.path, framed)
+            app.router.add_route("HEAD", route.path, framed, name=f"{route.operation}.head")
 
 
 @web.middleware
@@ -201,9 +201,13 @@ def _allowance(route: Route, call: Call) -> Allowance:
 
 
 async def _identify_sparingly(route: Route, call: Call) -> Caller | None:
-    """The caller; what fails counts against the address, and one that has failed too often is not even looked up."""
+    """The caller; what fails counts against the address, whose cookies are no longer looked up once it failed too often.
+
+    Tokens are checked all the same, without the database: who has a good one is not held up by a neighbour.
+    """
     limiter, stranger = call.state.limiter, _owner(call)
-    if route.access and (allowance := limiter.look(stranger)).is_exceeded:
+    needs_look_up = route.access and "Authorization" not in call.request.headers
+    if needs_look_up and (allowance := limiter.look(stranger)).is_exceeded:
         raise problems.RateLimited(retry_after_seconds=allowance.reset_seconds)
     try:
         return await _identify(route, call)

@@ -168,7 +168,7 @@ class DatabaseUnavailable(Problem):
     status = 503
     title = "The service cannot reach its database at this moment"
     message_fr = "Le service est momentanément indisponible."
-    next_step_fr = "Recommencez dans quelques instants : rien n'a été enregistré."
+    next_step_fr = "Recommencez dans quelques instants."
     hint = "Try again after Retry-After seconds, with the same Idempotency-Key."
 
 
