@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from tpgateway.cards import service
+from tpgateway.cards import rules, service
 from tpgateway.cards.checker import CHECKER
 from tpgateway.cards.codec import new_proof
 from tpgateway.cards.errors import CareDateOutOfRange
@@ -35,14 +35,12 @@ from tpgateway.web.routing import Answer, Call
 
 RIGHTS_FILE_LIMIT = 16 * 1024**3
 _CHUNK = 256 * 1024
-_LONGEST_AGO = timedelta(days=3 * 366)
-_FURTHEST_AHEAD = timedelta(days=366)
 
 
 async def check_card(call: Call, *, body: CardCheckRequest) -> Answer:
     """Answers whether the person's rights are open, once the check is durably recorded. A refusal is an answer too."""
     care_date = body.care_date or call.today
-    if not call.today - _LONGEST_AGO <= care_date <= call.today + _FURTHEST_AHEAD:
+    if not rules.is_care_date_possible(care_date, today=call.today):
         raise InvalidRequest(faults=[Fault(pointer="/care_date", problem=CareDateOutOfRange)])
     ask = Ask(
         practitioner_id=PractitionerId(call.caller.account_id),

@@ -1,6 +1,7 @@
 """The answer to a card check, decided from what was recorded of it and nothing else."""
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from tpgateway.cards.model import CardCheck, Outcome, Verdict
@@ -55,6 +56,16 @@ REFUSALS = {
         "Facturez l'assuré.",
     ),
 }
+
+
+# A claim can be brought for two years after care (CSS L332-1); a check a little beyond that still helps to see why not.
+_LONGEST_AGO = timedelta(days=3 * 366)
+_FURTHEST_AHEAD = timedelta(days=366)
+
+
+def is_care_date_possible(care_date: date, *, today: date) -> bool:
+    """Whether a check may be made for a day: three years back, one ahead."""
+    return today - _LONGEST_AGO <= care_date <= today + _FURTHEST_AHEAD
 
 
 def answer(check: CardCheck, benefits: Sequence[BenefitLine]) -> Verdict:
