@@ -95,6 +95,17 @@ def test_its_json_is_true_and_sigterm_leaves_no_process(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
+def test_after_it_was_killed_outright_the_next_run_leaves_no_process(tmp_path: Path) -> None:
+    with serving(tmp_path) as (demo, _):
+        demo.kill()
+        demo.wait()
+    done = subprocess.run(
+        [*DEMO, "--once", "--data-dir", str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert processes_of(tmp_path) == []
+
+
 def test_a_stop_at_any_moment_of_the_start_leaves_no_process(tmp_path: Path) -> None:
     for number, moment in enumerate((0.3, 1.0, 1.8, 2.6, 3.5)):
         folder = tmp_path / str(number)

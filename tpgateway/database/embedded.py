@@ -6,6 +6,7 @@ one out stops the server. Run as root, the server drops to a user of its own (Po
 
 import asyncio
 import importlib
+import json
 import os
 import signal
 import stat
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 
 from tpgateway.database.migrations import migrate
 from tpgateway.processes import adopt_orphans
@@ -50,7 +52,15 @@ class EmbeddedServer:
             self._server = _library().get_server(folder / "postgresql", cleanup_mode="stop", start=False)
             self._server.ensure_pgdata_inited()
             self._configure(folder / "postgresql")
+            self._forget_the_dead()
             self._server.start()
+
+    def _forget_the_dead(self) -> None:
+        """Strikes processes that ended without a word from the list of users, or the last one out would never be known."""
+        users = self._server.global_process_id_list
+        with self._server._lock:
+            if users.path.exists():
+                users.put([pid for pid in json.loads(users.path.read_text() or "[]") if psutil.pid_exists(pid)])
 
     @staticmethod
     def _configure(pgdata: Path) -> None:
