@@ -261,7 +261,10 @@ def _public_jwk(path: Path) -> dict[str, Any]:
 
 @insurers_app.command("list")
 def list_insurers() -> None:
-    """Show the insurers of the network."""
+    """Show the insurers of the network.
+
+    Example: `tpgateway insurers list`
+    """
     with _explained():
         found = _on_database(configuration.load_database(), insurers.list_all)
     table = Table("AMC number", "Name", "Convention types", "State")
@@ -340,7 +343,7 @@ def import_rights(
     async def act(connection: Connection) -> Any:
         found = await insurers.find(connection, number)
         with _progress() as progress:
-            lines = cards.readable_lines(_pieces(file, progress))
+            lines = cards.clean_pieces(_pieces(file, progress))
             async with cards.staged_rights(connection, lines), connection.transaction():
                 progress.update(progress.task_ids[0], description="Checking and merging")
                 done = await cards.merge_rights(

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from datetime import timedelta
 
 import aiohttp
 import pytest
@@ -176,6 +177,38 @@ async def test_a_full_file_that_would_close_too_many_asks_first(gateway: Gateway
     assert await gateway.fetchval("SELECT count(*) FROM insured_rights WHERE valid_to > now()") == 10
     usual = await insurer.load(*(builders.a_right(f"{number}") for number in range(8)), mode="full")
     assert (usual.status, usual.body["closed"]) == (201, 2)
+
+
+async def test_rights_that_begin_today_or_later_count_among_those_that_a_full_file_would_close(
+    gateway: Gateway,
+) -> None:
+    insurer, today = await gateway.admit(), builders.today()
+    await insurer.load(builders.a_right("1"))
+    for begin in (today, today + timedelta(days=40)):
+        lines = [
+            builders.a_right(f"{begin}{n}".replace("-", ""), valid_from=str(begin), valid_to="2099-12-31")
+            for n in "123"
+        ]
+        await insurer.load(*lines)
+    for lines in ([], [builders.a_right("1")]):
+        assert (await insurer.load(*lines, mode="full")).code == "closes_too_many"
+    assert await gateway.fetchval(ROWS) == 7
+    done = await insurer.load(builders.a_right("1"), mode="full&confirm_closing=true")
+    assert (done.body["closed"], await gateway.fetchval(ROWS)) == (6, 1)
+
+
+async def test_a_byte_order_mark_may_come_in_pieces(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+
+    async def pieces():  # type: ignore[no-untyped-def]
+        rest = f"{builders.RIGHTS_HEADER}\n{builders.a_right()}\n"
+        for piece in (b"\xef", b"\xbb", b"\xbf" + rest.encode()):
+            yield piece
+            await asyncio.sleep(0.05)
+
+    path, headers = "/v1/insurer/rights-imports?mode=update", {"Content-Type": "text/csv"}
+    done = await gateway.call("POST", path, data=pieces(), token=insurer.token, headers=headers)
+    assert (done.status, done.body["loaded"]) == (201, 1)
 
 
 async def test_a_full_file_does_not_close_the_rights_of_whom_a_broken_line_names(gateway: Gateway) -> None:

@@ -80,4 +80,5 @@ async def test_a_wrong_product_says_what_is_wrong(
 
 async def test_a_code_that_cannot_be_is_not_found(gateway: Gateway) -> None:
     insurer = await gateway.admit()
-    assert (await insurer.put_product("low-case")).code == "not_found"
+    for code in ("low-case", "X%0a", "%20X"):
+        assert (await insurer.put_product(code)).code == "not_found"

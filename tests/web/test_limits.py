@@ -1,12 +1,15 @@
 """The limiter: what is let through, and what it tells."""
 
+import asyncio
+from uuid import uuid4
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
 from tests.driver import Gateway
 from tpgateway.settings import Settings
-from tpgateway.web.limits import WINDOW_SECONDS, Limiter
+from tpgateway.web.limits import WINDOW_SECONDS, Limiter, Turns
 from tpgateway.web.state import STATE
 
 
@@ -32,6 +35,18 @@ def test_a_new_window_gives_everything_back() -> None:
     assert not limiter.take("somebody else").is_exceeded
     clock.now = WINDOW_SECONDS
     assert limiter.take("x").remaining == 1
+
+
+async def test_of_one_owner_one_works_at_a_time_and_takes_no_place_from_others() -> None:
+    turns, one, other = Turns(2), uuid4(), uuid4()
+    first = turns.turn(one)
+    await first.__aenter__()
+    waiting = asyncio.create_task(turns.turn(one).__aenter__())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1), turns.turn(other):
+        assert not waiting.done()
+    await first.__aexit__(None, None, None)
+    await asyncio.wait_for(waiting, 1)
 
 
 async def test_a_stranger_who_knocks_without_end_is_not_even_looked_up(gateway: Gateway) -> None:

@@ -1,6 +1,6 @@
 """Gathers the checks that wait at this moment: one statement, one commit for all of them.
 
-While one statement runs, the checks that arrive wait for the next: the busier the service, the larger the gathering. No
+While statements run (two at most), the checks that arrive wait for the next: the busier, the larger the gathering. No
 check is answered before its record is durable, and none is lost when its neighbours are refused.
 """
 
@@ -28,7 +28,7 @@ class Checker:
         self._running: set[asyncio.Task[None]] = set()
 
     async def check(self, ask: Ask) -> CardCheck | None:
-        """The recorded check; None where no record was made (unknown insurer, or key used before)."""
+        """The recorded check; None where no record was made: unknown insurer, key used before, proof taken."""
         future: asyncio.Future[CardCheck | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((ask, future))
         if len(self._running) < _AT_ONCE:

@@ -80,17 +80,17 @@ async def show_check(call: Call, *, path: ReferencePath) -> Answer:
 
 
 async def import_rights(call: Call, *, query: ImportQuery) -> web.StreamResponse:
-    """Streams a rights file in. Good lines load, bad ones are listed; the file as a whole is in or not at all."""
+    """Takes a rights file of any size. Good lines load, bad ones are listed; the file as a whole is in or not at all."""
     if call.request.content_type != "text/csv":
         raise MediaTypeNotSupported("Content-Type must be text/csv")
     refuse_encoded(call.request)
     digest = hashlib.sha256()
     with tempfile.TemporaryFile() as spool:
         # However slowly it comes, an upload holds no connection.
-        async for clean in service.readable_lines(_chunks(call, digest)):
+        async for clean in service.clean_pieces(_chunks(call, digest)):
             await asyncio.to_thread(spool.write, clean)
         await asyncio.to_thread(spool.seek, 0)
-        async with call.state.long_work, call.state.connection() as connection:
+        async with call.state.turns.turn(call.caller.account_id), call.state.connection() as connection:
             call.open_connection = connection
             async with service.staged_rights(connection, service.read_pieces(spool)), connection.transaction():
                 return await _merge(call, query, digest.digest())

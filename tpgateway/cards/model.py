@@ -23,6 +23,7 @@ class Outcome(StrEnum):
     RIGHTS_CLOSED = "rights_closed"
     NOT_CONTRACTED = "not_contracted"
     INSURER_SILENT = "insurer_silent"
+    """Part of the contract from the start; it takes an insurer that is asked live, which none is yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Use cases of cards: a check, its record, a proof, an import of rights."""
 
 import asyncio
+import codecs
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -132,17 +133,17 @@ async def find_proof(
 
 
 @asynccontextmanager
-async def staged_rights(connection: Connection, lines: AsyncIterable[bytes]) -> AsyncIterator[None]:
+async def staged_rights(connection: Connection, pieces: AsyncIterable[bytes]) -> AsyncIterator[None]:
     """A rights file, copied line by line into a table of this connection's, outside any transaction.
 
-    ``lines`` are what ``readable_lines`` gives, and must come quickly: a connection is held for as long as they take.
+    ``pieces`` are what ``clean_pieces`` gives, and must come quickly: a connection is held for as long as they take.
     Raises ``WrongEncoding`` and ``RightsFileUnreadable``. Whatever happens, the table is gone afterwards.
     """
     store = RightsStore(connection)
     await store.open_staging()
     try:
         try:
-            await store.stage(lines)
+            await store.stage(pieces)
         except asyncpg.CharacterNotInRepertoireError:
             raise WrongEncoding from None
         header = await store.header()
@@ -160,16 +161,29 @@ async def read_pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def readable_lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def _without_mark(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The chunks less a byte-order mark, which may come in pieces of its own."""
+    head: bytes | None = b""
+    async for chunk in chunks:
+        if head is None:
+            yield chunk
+            continue
+        head += chunk
+        if len(head) >= len(codecs.BOM_UTF8):
+            yield head.removeprefix(codecs.BOM_UTF8)
+            head = None
+    if head:
+        yield head
+
+
+async def clean_pieces(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """The file as COPY can take it: no byte-order mark, no carriage returns, no line without end.
 
     Raises ``WrongEncoding`` and ``RightsFileUnreadable`` as soon as it is seen.
     """
-    is_first, pending = True, 0
-    async for chunk in chunks:
+    pending = 0
+    async for chunk in _without_mark(chunks):
         clean = chunk.replace(b"\r", b"")
-        if is_first:
-            clean, is_first = clean.removeprefix(b"\xef\xbb\xbf"), False
         if any(byte in clean for byte in _FORBIDDEN):
             raise WrongEncoding("control characters stand in the file")
         first_end = clean.find(b"\n")
@@ -191,7 +205,8 @@ async def merge_rights(
 ) -> RightsImport:
     """The staged file becomes the insurer's rights, in the caller's transaction: others see before or after.
 
-    Raises ``ClosesTooMany`` where a full file would end more than this share of the rights that are open; None lets it.
+    Raises ``ClosesTooMany`` where a full file would end more than this share of the rights that are open or to come; None
+    lets it.
     """
     store = RightsStore(connection)
     await store.lock_insurer(insurer_id)
@@ -200,11 +215,10 @@ async def merge_rights(
     lines = await store.count_lines()
     closed = 0
     if mode is ImportMode.FULL:
-        open_before = await store.count_open(insurer_id, today)
-        closed = await store.close_missing(insurer_id, today)
-        if closing_percent is not None and closed * 100 > open_before * closing_percent:
-            raise ClosesTooMany(f"{closed} of {open_before} open rights would end")
-        closed += await store.drop_future(insurer_id, today)
+        standing = await store.count_standing(insurer_id, today)
+        closed = await store.close_missing(insurer_id, today) + await store.drop_missing(insurer_id, today)
+        if closing_percent is not None and closed * 100 > standing * closing_percent:
+            raise ClosesTooMany(f"{closed} of {standing} rights, open today or to come, would end")
     await store.make_room(insurer_id)
     loaded = await store.add_good(insurer_id, import_id)
     done = RightsImport(

@@ -11,8 +11,8 @@ from tpgateway.guarantees.model import Domain, ProductVersionId
 from tpgateway.insurers.model import InsurerId
 from tpgateway.practitioners.model import PractitionerId
 
-# Looks up and records any number of checks at once. A check whose insurer is unknown, or whose idempotency key was used
-# before, comes back with no row.
+# Looks up and records any number of checks at once. A check whose insurer is unknown, whose idempotency key was used
+# before or whose proof is taken comes back with no row.
 RECORD_CHECKS = """
 INSERT INTO card_checks (
     insurer_id, practitioner_id, client_id, checked_at, domain, care_date, convention_type, csr, membership_number,
@@ -92,7 +92,7 @@ _PATIENCE = 6 * 3600.0
 
 
 class RightsStore:
-    """SQL of the import. The staging table belongs to the connection and goes with it."""
+    """SQL of the import. The staging table belongs to the connection, which is given back without it."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -105,11 +105,11 @@ class RightsStore:
     async def close_staging(self) -> None:
         await self.connection.execute("DROP TABLE IF EXISTS rights_staging")
 
-    async def stage(self, chunks: AsyncIterable[bytes]) -> None:
-        """Copies raw lines; the delimiter and quote named here are bytes that ``chunks`` never holds."""
+    async def stage(self, pieces: AsyncIterable[bytes]) -> None:
+        """Copies raw lines; the delimiter and quote named here are bytes that ``pieces`` never hold."""
         await self.connection.copy_to_table(
             "rights_staging",
-            source=chunks,
+            source=pieces,
             columns=["raw"],
             format="csv",
             delimiter="\x01",
@@ -170,10 +170,10 @@ class RightsStore:
         )
         return int(done.split()[-1])
 
-    async def count_open(self, insurer: InsurerId, today: date) -> int:
-        """How many rights are open today."""
+    async def count_standing(self, insurer: InsurerId, today: date) -> int:
+        """How many rights are open today or will be."""
         found: int = await self.connection.fetchval(
-            "SELECT count(*) FROM insured_rights WHERE insurer_id = $1 AND $2 BETWEEN valid_from AND valid_to",
+            "SELECT count(*) FROM insured_rights WHERE insurer_id = $1 AND valid_to >= $2",
             insurer,
             today,
             timeout=_PATIENCE,
@@ -181,7 +181,7 @@ class RightsStore:
         return found
 
     async def close_missing(self, insurer: InsurerId, today: date) -> int:
-        """Open rights of people whom the file does not name end yesterday; answers how many."""
+        """Rights begun before today, of people whom the file does not name, end yesterday; answers how many."""
         done = await self.connection.execute(
             f"""
             UPDATE insured_rights r SET valid_to = $2::date - 1
@@ -194,8 +194,8 @@ class RightsStore:
         )
         return int(done.split()[-1])
 
-    async def drop_future(self, insurer: InsurerId, today: date) -> int:
-        """Rights that have not begun, of people whom the file does not name, never begin; answers how many."""
+    async def drop_missing(self, insurer: InsurerId, today: date) -> int:
+        """Rights that begin today or later, of people whom the file does not name, never begin; answers how many."""
         done = await self.connection.execute(
             f"""
             DELETE FROM insured_rights r

@@ -119,10 +119,10 @@ class Story:
         sent = f"POST /v1/practitioners {seed.scheme} {seed.value}"
         if reply.status == 409:
             self._expect(reply.body["code"] == "identifier_taken", sent, reply.body)
-            self._told(seed.label, sent, "409 identifier_taken: the account of an earlier run is there", reply)
+            self._tell_reply(seed.label, sent, "409 identifier_taken: the account of an earlier run is there", reply)
         else:
             self._expect(reply.status == 202, sent, reply.body)
-            self._told(seed.label, sent, f"202 {reply.body['status']}", reply)
+            self._tell_reply(seed.label, sent, f"202 {reply.body['status']}", reply)
             await self._activate(seed, before)
         await self._connect_software(seed, kept)
 
@@ -135,7 +135,7 @@ class Story:
         self._tell(seed.label, f"mail by SMTP to {letter.to}", f"« {letter.subject} »", started)
         reply = await self._call("POST", "/v1/practitioners/activation", body={"token": link[1]})
         self._expect(reply.status == 200 and reply.body["state"] == "active", "activation", reply.body)
-        self._told(seed.label, "POST /v1/practitioners/activation (the mail's link)", "200 active", reply)
+        self._tell_reply(seed.label, "POST /v1/practitioners/activation (the mail's link)", "200 active", reply)
 
     async def _connect_software(self, seed: PractitionerSeed, kept: dict[str, str]) -> None:
         jar = aiohttp.CookieJar(unsafe=True)  # the demo's host is an IP address
@@ -143,14 +143,16 @@ class Story:
             login = {"scheme": seed.scheme, "value": seed.value, "password": kept["password"]}
             reply = await self._call("POST", "/v1/sessions", body=login, http=browser)
             self._expect(reply.status == 201, "POST /v1/sessions", reply.body)
-            self._told(seed.label, "POST /v1/sessions (identifier, password)", "201 session cookie", reply)
+            self._tell_reply(seed.label, "POST /v1/sessions (identifier, password)", "201 session cookie", reply)
             if "client_id" not in kept:
                 wanted = {"name": "Logiciel de démonstration", "scopes": ["cards", "approvals", "tables"]}
                 reply = await self._call("POST", "/v1/me/clients", body=wanted, http=browser)
                 self._expect(reply.status == 201, "POST /v1/me/clients", reply.body)
                 kept["client_id"], kept["client_secret"] = reply.body["client_id"], reply.body["client_secret"]
                 self.house.memory.save()
-                self._told(seed.label, "POST /v1/me/clients", f"201 client {kept['client_id']} and its secret", reply)
+                self._tell_reply(
+                    seed.label, "POST /v1/me/clients", f"201 client {kept['client_id']} and its secret", reply
+                )
             await self._sign_when_told(seed, browser)
         form = aiohttp.FormData({"grant_type": "client_credentials"})
         headers = {"Authorization": aiohttp.encode_basic_auth(kept["client_id"], kept["client_secret"])}
@@ -175,7 +177,7 @@ class Story:
         reply = await self._call("POST", f"{path}/signature", body=version, http=browser)
         self._expect(reply.status == 201, f"{path}/signature", reply.body)
         came = f"201 signed version {reply.body['version']}, text {reply.body['text_sha256'][:12]}…"
-        self._told(seed.label, f"POST {path}/signature", came, reply)
+        self._tell_reply(seed.label, f"POST {path}/signature", came, reply)
 
     # Insurers -------------------------------------------------------------------------------------------------------
 
@@ -244,7 +246,7 @@ class Story:
         reply = await self._call("POST", "/v1/card-checks", body=wrong, token=self._tokens[seed.key])
         self._expect(reply.status == 422 and reply.body["code"] == "insurer_unknown", "card check", reply.body)
         came = f"422 {reply.body['code']}: {reply.body['message_fr']}"
-        self._told(seed.label, "POST /v1/card-checks of an insurer outside the network", came, reply)
+        self._tell_reply(seed.label, "POST /v1/card-checks of an insurer outside the network", came, reply)
 
     async def _check(self, seed: PractitionerSeed, card: dict[str, Any], domain: str) -> Reply:
         body = {**card, "domain": domain}
@@ -253,7 +255,7 @@ class Story:
         end = f"until {reply.body['rights']['to']}, proof {reply.body['proof']}" if reply.body["proof"] else ""
         came = f"200 {reply.body['outcome']}: {end or reply.body['message_fr']}"
         sent = f"POST /v1/card-checks {card['membership_number']}, born {card['birth_date']}, {domain}"
-        self._told(seed.label, sent, came, reply)
+        self._tell_reply(seed.label, sent, came, reply)
         return reply
 
     def _expect_outcome(self, reply: Reply, expected: str) -> None:
@@ -276,7 +278,7 @@ class Story:
             f"201 {reply.body['state']}: {totals['granted_cents']} of {totals['price_cents']} granted, "
             f"{totals['patient_cents']} left to the patient"
         )
-        self._told(seed.label, "POST /v1/prior-approvals (lenses, frame, proof)", came, reply)
+        self._tell_reply(seed.label, "POST /v1/prior-approvals (lenses, frame, proof)", came, reply)
         approval = reply.body["id"]
         started = time.perf_counter()
         event = await self.house.receivers[people.LAC.key].wait_for("prior_approval.decided", approval)
@@ -300,20 +302,22 @@ class Story:
         reply = await self._call("GET", "/v1/dre/tables/latest", token=token)
         self._expect(reply.status == 200 and bool(reply.body["guarantee"]), "DRE tables", reply.body)
         counts = ", ".join(f"{len(reply.body[name])} {name}" for name in ("grouping", "convention", "guarantee"))
-        self._told(seed.label, "GET /v1/dre/tables/latest", f"200 version {reply.body['version']}: {counts}", reply)
+        self._tell_reply(
+            seed.label, "GET /v1/dre/tables/latest", f"200 version {reply.body['version']}: {counts}", reply
+        )
         reply = await self._call("GET", "/v1/dre/tables/latest?format=csv", token=token)
         self._expect(
             reply.status == 200 and reply.headers["Content-Type"] == "application/zip", "DRE CSV", reply.status
         )
         came = f"200 {len(reply.body)} bytes of zip, ETag {reply.headers['ETag'][:12]}…"
-        self._told(seed.label, "GET /v1/dre/tables/latest?format=csv", came, reply)
+        self._tell_reply(seed.label, "GET /v1/dre/tables/latest?format=csv", came, reply)
         path = f"/v1/conventions/{seed.specialty}"
         reply = await self._call("GET", path, token=token)
         self._expect(reply.status == 200 and reply.body["signature"] is not None, path, reply.body)
         came = (
             f"200 « {reply.body['title']} », version {reply.body['version']}, paid in {reply.body['payment_days']} days"
         )
-        self._told(seed.label, f"GET {path}", came, reply)
+        self._tell_reply(seed.label, f"GET {path}", came, reply)
 
     # Shared ---------------------------------------------------------------------------------------------------------
 
@@ -343,7 +347,7 @@ class Story:
         if not is_so:
             raise StoryBroken(f"{step}: {came}")
 
-    def _told(self, who: str, sent: str, came: str, reply: Reply) -> None:
+    def _tell_reply(self, who: str, sent: str, came: str, reply: Reply) -> None:
         self.teller.step(who, sent, came, reply.milliseconds)
 
     def _tell(self, who: str, sent: str, came: str, started: float) -> None:

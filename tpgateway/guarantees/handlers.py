@@ -7,7 +7,10 @@ from tpgateway.web.routing import Answer, Call
 
 
 async def record_product(call: Call, *, path: ProductPath, body: ProductRequest) -> Answer:
-    """A version that begins the same day as one before takes its place; one that begins later ends it."""
+    """A version that begins the same day as one before takes its place; one that begins later ends it for good.
+
+    Nothing is in force after ``valid_to`` until another version says so.
+    """
     version = await service.record_product(
         call.connection, InsurerId(call.caller.account_id), body.terms(path.code), actor=call.actor
     )

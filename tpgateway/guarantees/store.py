@@ -54,7 +54,7 @@ class ProductStore:
         )
 
     async def shorten(self, insurer: InsurerId, code: str, before: date) -> None:
-        """The version in force the day before ends there."""
+        """The version that began earlier and is in force on the day ends the day before."""
         await self.connection.execute(
             "UPDATE product_versions SET validity = daterange(lower(validity), $3)"
             " WHERE insurer_id = $1 AND code = $2 AND validity @> $3::date AND lower(validity) < $3"

@@ -21,7 +21,7 @@ from tpgateway.web.callers import Access, Caller
 from tpgateway.web.idempotency import KeptAnswer, Replay, parse_key
 from tpgateway.web.limits import Allowance
 from tpgateway.web.logs import where
-from tpgateway.web.routing import Answer, Call, Media, Route
+from tpgateway.web.routing import Answer, Call, Route
 from tpgateway.web.state import STATE, State
 from tpgateway.web.validation import parse_json, parse_parameters
 
@@ -310,8 +310,3 @@ def respond(answer: Answer | web.StreamResponse) -> web.StreamResponse:
     if body is not None:
         headers["Content-Type"] = answer.media_type
     return web.Response(status=answer.status, body=body, headers=headers)
-
-
-def media_of(route: Route) -> str:
-    """The media type of an operation's body, for the OpenAPI document."""
-    return route.body.media_type if isinstance(route.body, Media) else "application/json"

@@ -1,8 +1,12 @@
-"""How many requests one caller may send in a minute, in this process."""
+"""How many requests one caller may send in a minute, and how much long work goes on at once, in this process."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 WINDOW_SECONDS = 60
 _SWEEP_AT = 50_000
@@ -29,6 +33,21 @@ class Allowance:
             "RateLimit-Policy": f'"default";q={self.quota};w={WINDOW_SECONDS}',
             "RateLimit": f'"default";r={self.remaining};t={self.reset_seconds}',
         }
+
+
+class Turns:
+    """Long work takes turns: so much at once in this process, and of one owner one at a time, whose next waits outside."""
+
+    def __init__(self, places: int) -> None:
+        self._places = asyncio.Semaphore(places)
+        self._owners: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, owner: UUID) -> AsyncIterator[None]:
+        """Waits for the owner's turn, then for a place."""
+        own = self._owners.setdefault(owner, asyncio.Lock())
+        async with own, self._places:
+            yield
 
 
 class Limiter:

@@ -9,10 +9,9 @@ import structlog
 
 ALLOWED = frozenset(
     {
-        "event", "level", "timestamp", "logger", "request_id", "operation", "method", "status", "code", "milliseconds",
-        "failure", "where", "account_id", "client_id", "insurer_id", "mail_id", "event_id", "endpoint_id", "import_id",
-        "job", "tries", "host", "port", "pid", "workers", "signal", "lines", "loaded", "rejected", "version",
-        "revisions", "rows", "scheme",
+        "event", "level", "timestamp", "logger", "request_id", "operation", "method", "status", "milliseconds",
+        "failure", "where", "insurer_id", "mail_id", "event_id", "endpoint_id", "job", "tries", "host", "port", "pid",
+        "rows",
     }
 )  # fmt: skip
 

@@ -10,7 +10,6 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from tpgateway.errors import InvalidRequest, Problem
 from tpgateway.web import problems
 from tpgateway.web.callers import Access, Scope
-from tpgateway.web.frame import media_of
 from tpgateway.web.payloads import ProblemView
 from tpgateway.web.routing import Media, Route
 
@@ -92,6 +91,10 @@ def _shapes(route: Route) -> Iterator[tuple[type[BaseModel], JsonSchemaMode]]:
                 yield each, "serialization"
 
 
+def _media_of(route: Route) -> str:
+    return route.body.media_type if isinstance(route.body, Media) else "application/json"
+
+
 def _body_shape(route: Route) -> type[BaseModel] | None:
     return route.body.shape if isinstance(route.body, Media) else route.body
 
@@ -123,7 +126,7 @@ def _operation(route: Route, references: _References) -> dict[str, Any]:
     if route.body is not None:
         shape = _body_shape(route)
         schema = {"type": "string"} if shape is None else references[(shape, "validation")]
-        found["requestBody"] = {"required": True, "content": {media_of(route): {"schema": schema}}}
+        found["requestBody"] = {"required": True, "content": {_media_of(route): {"schema": schema}}}
         if isinstance(route.body, Media):
             found["requestBody"]["description"] = route.body.description
         found["x-body-limit-bytes"] = route.body_limit

@@ -19,6 +19,11 @@ class _Handler(RequestHandler):
     __slots__ = ("base_url",)
     base_url: str
 
+    def log_exception(self, *_args: object, **named: object) -> None:
+        """A caller that breaks off is no fault of ours: not an error, and not in the library's words."""
+        failure = named.get("exc_info")
+        _log.info("connection_broken", failure=type(failure).__name__ if failure else None)
+
     def handle_error(
         self,
         request: web.BaseRequest,

@@ -1,6 +1,5 @@
 """What every request may need, under one key of the application."""
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from tpgateway.database import Pool
 from tpgateway.database.notices import Notices
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
-from tpgateway.web.limits import Limiter
+from tpgateway.web.limits import Limiter, Turns
 from tpgateway.web.metrics import Metrics
 from tpgateway.web.tokens import Tokens
 
@@ -30,8 +29,8 @@ class State:
     limiter: Limiter
     notices: Notices
     metrics: Metrics = field(default_factory=Metrics)
-    long_work: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LONG_WORK))
-    """Entered by what holds a connection for long, so that it never takes all of them."""
+    turns: Turns = field(default_factory=lambda: Turns(_LONG_WORK))
+    """Waited for by what holds a connection for long, so that it never takes all of them."""
     is_draining: bool = False
 
     def connection(self) -> "PoolAcquireContext[asyncpg.Record]":

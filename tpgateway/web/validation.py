@@ -24,9 +24,9 @@ class Payload(BaseModel):
 
 
 class Parameters(BaseModel):
-    """Base of what comes in a query or a path: text that is coerced."""
+    """Base of what comes in a query or a path: text that is coerced, but not trimmed: one thing has one address."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class View(BaseModel):
