@@ -6,7 +6,9 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from importlib.metadata import version
 
@@ -20,7 +22,7 @@ from tpgateway.cards.routes import ROUTES as CARDS
 from tpgateway.claims.routes import ROUTES as CLAIMS
 from tpgateway.conventions.routes import ROUTES as CONVENTIONS
 from tpgateway.database.notices import Notices
-from tpgateway.database.pool import open_pool
+from tpgateway.database.pool import open_pool, verify
 from tpgateway.dre.routes import ROUTES as DRE
 from tpgateway.guarantees.routes import ROUTES as GUARANTEES
 from tpgateway.guarantees.service import BenefitCache
@@ -42,6 +44,7 @@ from tpgateway.web.tokens import Tokens
 
 ROUTES: Sequence[Route] = [*WEB, *PRACTITIONERS, *INSURERS, *GUARANTEES, *CONVENTIONS, *CARDS, *CLAIMS, *DRE]
 _BACKLOG = 1024
+_RESTART_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -114,6 +117,7 @@ def serve(settings: Settings, database_url: str, *, workers: int) -> None:
     if workers == 1:
         _run(settings, database_url, listening)
         return
+    asyncio.run(verify(database_url))  # what no worker could start on is told once, and not by each of them again
     with tempfile.TemporaryDirectory(prefix="tpgateway-metrics-") as folder:
         metrics.share_between_processes(folder)
         _supervise(settings, database_url, listening, workers)
@@ -132,7 +136,8 @@ def _supervise(settings: Settings, database_url: str, listening: socket.socket, 
         nonlocal is_stopping
         is_stopping = True
         for child in children:
-            os.kill(child, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
 
     def start() -> None:
         child = os.fork()
@@ -162,4 +167,6 @@ def _supervise(settings: Settings, database_url: str, listening: socket.socket, 
         children.discard(child)
         if not is_stopping:
             _log.error("worker_died", pid=child, status=status)
+            time.sleep(_RESTART_SECONDS)  # what fails at once must not be started without end
+        if not is_stopping:
             start()

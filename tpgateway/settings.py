@@ -3,6 +3,7 @@
 Secrets have no default. ``tpgateway secrets new DIR`` makes them; the demo makes its own on its first start.
 """
 
+import json
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -80,6 +81,17 @@ class Settings(DatabaseSettings):
         default=False, description="Whether insurers' endpoints may be plain HTTP or stand on private addresses."
     )
     webhook_timeout_seconds: int = Field(default=15, ge=1)
+
+    @field_validator("token_keys", "vault_keys")
+    @classmethod
+    def _as_made(cls, value: SecretStr) -> SecretStr:
+        try:
+            keys = json.loads(value.get_secret_value())["keys"]
+        except (ValueError, KeyError, TypeError):
+            keys = None
+        if not keys:
+            raise ValueError("must be as `tpgateway secrets new` writes it")
+        return value
 
     @field_validator("base_url")
     @classmethod

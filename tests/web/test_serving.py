@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 import psutil
 import pytest
 
@@ -95,13 +96,54 @@ async def test_health_metrics_and_readiness_while_stopping(gateway: Gateway) -> 
     assert (draining.status, draining.code, draining.headers["Retry-After"]) == (503, "database_unavailable", "1")
 
 
-async def test_without_its_secrets_the_service_says_what_is_missing(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TPG_")}
+async def test_on_a_schema_it_does_not_know_it_stops_and_says_so_however_many_workers(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute("UPDATE alembic_version SET version_num = '9999_future'")
+    await connection.close()
+    keys = {"TPG_DATABASE_URL": database, "TPG_TOKEN_KEYS": TOKEN_KEYS, "TPG_VAULT_KEYS": VAULT_KEYS, "TPG_PORT": "0"}
+    for workers in ("1", "2"):
+        status, complaint = await refused("--workers", workers, **keys)
+        assert (status, b"upgrade the program" in complaint) == (1, True), complaint
+
+
+async def test_keys_that_cannot_be_read_are_named(database: str) -> None:
+    keys = {"TPG_DATABASE_URL": database, "TPG_TOKEN_KEYS": "nonsense", "TPG_VAULT_KEYS": VAULT_KEYS}
+    status, complaint = await refused(**keys)
+    assert (status, b"TPG_TOKEN_KEYS" in complaint, b"nonsense" in complaint) == (1, True, False), complaint
+
+
+async def refused(*words: str, **environment: str) -> tuple[int | None, bytes]:
+    """What ``tpgateway serve`` ends with when it cannot start."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TPG_")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *("-m", "tpgateway.cli", "serve"), env=environment, stderr=asyncio.subprocess.PIPE
+        sys.executable,
+        *("-m", "tpgateway.cli", "serve", *words),
+        env={**kept, "COLUMNS": "200", **environment},
+        stderr=asyncio.subprocess.PIPE,
     )
-    _, complaint = await process.communicate()
-    assert process.returncode == 1
+    _, complaint = await asyncio.wait_for(process.communicate(), 20)
+    assert b"Traceback" not in complaint
+    return process.returncode, complaint
+
+
+async def test_a_stop_while_an_embedded_server_is_started_leaves_no_process(tmp_path: Path) -> None:
+    keys = {"TPG_DATA_DIR": str(tmp_path), "TPG_TOKEN_KEYS": TOKEN_KEYS, "TPG_VAULT_KEYS": VAULT_KEYS, "TPG_PORT": "0"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TPG_")}
+    for moment in (1.0, 1.8, 2.6):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tpgateway.cli", "serve"),
+            env={**kept, **keys},
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        await asyncio.sleep(moment)
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 20)
+        assert not (tmp_path / "postgresql" / "postmaster.pid").exists(), moment
+
+
+async def test_without_its_secrets_the_service_says_what_is_missing() -> None:
+    status, complaint = await refused()
+    assert status == 1
     assert b"TPG_TOKEN_KEYS" in complaint
     assert b"tpgateway secrets new" in complaint
-    assert b"Traceback" not in complaint

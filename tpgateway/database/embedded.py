@@ -91,8 +91,9 @@ class EmbeddedServer:
         with _signals_held_back():
             pid = self._server.get_pid()
             self._server.cleanup()
-            with suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+            if not (self._server.pgdata / "postmaster.pid").exists():  # it was stopped, nobody else using it
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
 
 
 @contextmanager
@@ -101,6 +102,9 @@ def database_url(settings: DatabaseSettings) -> Iterator[str]:
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Until a loop listens for it, a stop must unwind to here as Ctrl-C does, or the server would be left behind.
+        signal.signal(number, _unwind)
     server = EmbeddedServer(settings.data_dir)
     try:
         asyncio.run(server.create_database())
@@ -108,6 +112,10 @@ def database_url(settings: DatabaseSettings) -> Iterator[str]:
         yield server.url()
     finally:
         server.stop()
+
+
+def _unwind(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 @contextmanager

@@ -46,6 +46,15 @@ async def open_pool(url: str, *, size: int, name: str) -> Pool:
     return pool
 
 
+async def verify(url: str) -> None:
+    """Raises ``DatabaseNotUsable``, or what connecting raises, unless a service could start on this database."""
+    connection = await asyncpg.connect(url, timeout=5)
+    try:
+        await check(connection)
+    finally:
+        await connection.close()
+
+
 async def check(connection: Connection) -> None:
     """Raises ``DatabaseNotUsable`` unless the server is new enough and the schema is this program's."""
     if connection.get_server_version().major < MINIMUM_SERVER:

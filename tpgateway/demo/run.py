@@ -54,28 +54,16 @@ def run_demo(*, once: bool, as_json: bool, port: int | None, data_dir: Path | No
     """Plays the story; answers the exit status: 0 if it went well, 1 if not."""
     # With --json, stdout belongs to the one line of JSON.
     console = Console(stderr=as_json, highlight=False)
-    # Before there is a loop to hear it, SIGTERM must still unwind what has been started.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _unwind)
     folder = (data_dir or default_data_dir() / "demo").expanduser().resolve()
     folder.mkdir(parents=True, exist_ok=True)
     settings = DatabaseSettings(database_url=None, data_dir=folder)
     console.print(f"[bold]tpgateway demo[/]  data in {escape(str(folder))}", soft_wrap=True)
     try:
-        with console.status("Starting PostgreSQL"):
-            url_context = database_url(settings)
-            url = url_context.__enter__()
-        try:
+        with console.status("Starting PostgreSQL") as status, database_url(settings) as url:
+            status.stop()
             return asyncio.run(_live(console, folder, url, once=once, as_json=as_json, port=port))
-        finally:
-            with console.status("Stopping PostgreSQL"):
-                url_context.__exit__(None, None, None)
     except KeyboardInterrupt:
         return 130
-
-
-def _unwind(number: int, _frame: object) -> None:
-    raise SystemExit(128 + number)
 
 
 async def _live(console: Console, folder: Path, url: str, *, once: bool, as_json: bool, port: int | None) -> int:
