@@ -35,6 +35,7 @@ def a_registration(**changes: Any) -> dict[str, Any]:
         "bic": "AGRIFRPP882",
         "password": "Officine-2026-ok",
         "terms_accepted": True,
+        "privacy_accepted": True,
     }
     return {name: value for name, value in {**form, **changes}.items() if value is not None}
 

@@ -74,6 +74,23 @@ class Practitioner:
         """With the session cookie."""
         return await self.gateway.call(method, path, body, http=self.browser, **options)
 
+    @property
+    def login(self) -> dict[str, Any]:
+        """What he types at the door."""
+        return {name: self.form[name] for name in ("scheme", "value", "password")}
+
+    async def give_code(self, *, to: str | None = None) -> None:
+        """Has a code mailed and gives it: sensitive changes are open for some minutes."""
+        before = self.gateway.mailbox.received
+        asked = await self.in_person("POST", "/v1/sessions/current/code")
+        assert asked.status == 202, asked.body
+        await self.type_code(await self.gateway.mailbox.wait_for(to or self.form["email"], after=before))
+
+    async def type_code(self, letter: Letter) -> None:
+        """Gives the code of a letter."""
+        given = await self.in_person("POST", "/v1/sessions/current/second-factor", {"code": mailed_code(letter)})
+        assert given.status == 200, given.body
+
     async def sign(self) -> None:
         path = f"/v1/conventions/{self.form['specialty']}"
         version = (await self.in_person("GET", path)).body["version"]
@@ -206,25 +223,68 @@ class Gateway:
         finally:
             await connection.close()
 
-    async def letter_to(self, address: str) -> Letter:
-        """The first mail to an address; the worker must be running."""
-        return await self.mailbox.wait_for(address, after=0)
+    async def letter_to(self, address: str, *, after: int = 0) -> Letter:
+        """The first mail to an address past the first so many of all; the worker must be running."""
+        return await self.mailbox.wait_for(address, after=after)
+
+    async def letter_about(self, address: str, words: str, *, after: int = 0) -> Letter:
+        """The first mail to an address whose subject holds these words."""
+        async with asyncio.timeout(15):
+            while True:
+                for letter in self.mailbox.letters:
+                    if letter.to == address and words in letter.subject:
+                        return letter
+                await asyncio.sleep(0.02)
 
     async def join(self, **changes: Any) -> Practitioner:
         """A practitioner who has registered, opened the mailed link, logged in, and connected software."""
         form = builders.a_registration(**changes)
+        await self.enlist(form)
+        token = await self.mailed_token(form)
+        browser = self.browser()
+        activated = await self.call("POST", "/v1/practitioners/activation", {"token": token}, http=browser)
+        assert (activated.status, activated.body["state"]) == (200, "active"), activated.body
+        return await self.enter(form, browser)
+
+    async def enlist(self, form: dict[str, Any]) -> None:
+        """The public directory agrees with a registration."""
+        scheme, value = form["scheme"], form["value"]
+        if scheme == "treasury":
+            scheme, value = "finess", form.get("finess", "330000639")
+        await self.execute(
+            "INSERT INTO directory_entries (scheme, number, place, source, legal_name, last_name, first_name,"
+            " postal_code, is_cedex, siret) VALUES ($1, $2, '', 'finess', $3, $4, $5, $6, false, $7) ON CONFLICT DO NOTHING",
+            scheme,
+            re.sub("[ /]", "", value).upper(),
+            form.get("legal_name"),
+            form.get("last_name"),
+            form.get("first_name"),
+            form["postal_code"],
+            form.get("siret"),
+        )
+
+    async def mailed_token(self, form: dict[str, Any]) -> str:
+        """Registers, and gives the token of the mailed link."""
+        before = self.mailbox.received
         registered = await self.call("POST", "/v1/practitioners", form)
         assert registered.status == 202, registered.body
-        token = link_token(await self.letter_to(form["email"]))
-        activated = await self.call("POST", "/v1/practitioners/activation", {"token": token})
-        assert activated.status == 200, activated.body
-        return await self.enter(form)
+        return link_token(await self.letter_to(form["email"], after=before))
 
-    async def enter(self, form: dict[str, Any]) -> Practitioner:
-        practitioner = Practitioner(self, form, self.browser())
-        login = {name: form[name] for name in ("scheme", "value", "password")}
-        session = await practitioner.in_person("POST", "/v1/sessions", login)
+    async def log_in(self, form: dict[str, Any], browser: aiohttp.ClientSession | None = None) -> Practitioner:
+        """Logs in, with the mailed code where the browser is not known."""
+        practitioner = Practitioner(self, form, browser or self.browser())
+        before = self.mailbox.received
+        session = await practitioner.in_person("POST", "/v1/sessions", practitioner.login)
         assert session.status == 201, session.body
+        if session.body["status"] == "second_factor_needed":
+            await practitioner.type_code(await self.letter_to(form["email"], after=before))
+        return practitioner
+
+    async def enter(self, form: dict[str, Any], browser: aiohttp.ClientSession | None = None) -> Practitioner:
+        practitioner = await self.log_in(form, browser)
+        me = await practitioner.in_person("GET", "/v1/me/second-factor")
+        if me.body["given_at"] is None:
+            await practitioner.give_code()
         wanted = {"name": "Logiciel", "scopes": ["cards", "approvals", "tables"]}
         client = await practitioner.in_person("POST", "/v1/me/clients", wanted)
         assert client.status == 201, client.body
@@ -261,8 +321,15 @@ class Gateway:
 
 def link_token(letter: Letter) -> str:
     """The token of the link in a letter."""
-    found = re.search(r"/activation/([A-Za-z0-9_-]+)", letter.text)
+    found = re.search(r"/[a-z-]+/([A-Za-z0-9_-]{43})\b", letter.text)
     assert found, letter.text
+    return found[1]
+
+
+def mailed_code(letter: Letter) -> str:
+    """The six digits of a letter."""
+    found = re.search(r"\b(\d{6})\b", letter.subject)
+    assert found, letter.subject
     return found[1]
 
 

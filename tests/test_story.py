@@ -66,6 +66,7 @@ async def test_from_registration_to_tables(
         email="hopital@story.example",
     )
     for form in (pharmacist, optician, hospital):
+        await gateway.enlist(form)
         registered = await gateway.call("POST", "/v1/practitioners", form)
         assert registered.status == 202
         letter = await gateway.letter_to(form["email"])

@@ -28,7 +28,8 @@ from tpgateway.guarantees.routes import ROUTES as GUARANTEES
 from tpgateway.guarantees.service import BenefitCache
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.routes import ROUTES as INSURERS
-from tpgateway.practitioners import service as practitioners
+from tpgateway.members.routes import ROUTES as MEMBERS
+from tpgateway.practitioners import api_clients
 from tpgateway.practitioners.routes import ROUTES as PRACTITIONERS
 from tpgateway.processes import die_with_parent
 from tpgateway.settings import Settings
@@ -42,7 +43,7 @@ from tpgateway.web.server import Runner
 from tpgateway.web.state import STATE, State
 from tpgateway.web.tokens import Tokens
 
-ROUTES: Sequence[Route] = [*WEB, *PRACTITIONERS, *INSURERS, *GUARANTEES, *CONVENTIONS, *CARDS, *CLAIMS, *DRE]
+ROUTES: Sequence[Route] = [*WEB, *PRACTITIONERS, *MEMBERS, *INSURERS, *GUARANTEES, *CONVENTIONS, *CARDS, *CLAIMS, *DRE]
 _BACKLOG = 1024
 _RESTART_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
@@ -55,11 +56,16 @@ def openapi_text() -> str:
 
 async def create_app(settings: Settings, database_url: str) -> web.Application:
     """The application, its pool open; raises ``DatabaseNotUsable``."""
-    pool = await open_pool(database_url, size=settings.database_pool_size, name="tpgateway serve")
+    pool = await open_pool(
+        database_url, size=settings.database_pool_size, name="tpgateway serve", role=settings.database_role
+    )
     storage = sessions.PostgresStorage(
         is_https=settings.is_https,
-        lifetime=timedelta(hours=settings.session_hours),
-        idle=timedelta(minutes=settings.session_idle_minutes),
+        lives=sessions.Lives(
+            whole=timedelta(hours=settings.session_hours),
+            idle=timedelta(minutes=settings.session_idle_minutes),
+            kept=timedelta(days=settings.session_kept_days),
+        ),
     )
     app = web.Application(middlewares=[frame.middleware, sessions.middleware(storage)])
     app[STATE] = state = State(
@@ -75,14 +81,16 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         notices=Notices(database_url, insurers.EVENTS_CHANNEL),
     )
     app[CHECKER] = Checker(pool, BenefitCache())
-    app[CLIENT_FINDERS] = (practitioners.find_client, insurers.find_client)
+    app[CLIENT_FINDERS] = (api_clients.find, insurers.find_client)
     frame.mount(app, ROUTES)
     docs.mount(app, openapi_text())
     portal.mount(app)
 
     async def resources(_: web.Application) -> AsyncIterator[None]:
         await state.notices.open()
+        sharing = asyncio.create_task(state.limiter.keep_sharing(pool))
         yield
+        sharing.cancel()
         await state.pool.close()
 
     async def drain(_: web.Application) -> None:

@@ -9,18 +9,20 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 import asyncpg
 import typer
 import uvloop
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 from stdnum.exceptions import ValidationError as IdentifierError
 
 from tpgateway import settings as configuration
-from tpgateway.audit import OPERATOR
+from tpgateway.audit import OPERATOR, chain
 from tpgateway.cards import service as cards
 from tpgateway.cards.model import ImportMode
 from tpgateway.conventions import codec as convention_files
@@ -29,15 +31,20 @@ from tpgateway.database import Connection
 from tpgateway.database.embedded import database_url
 from tpgateway.database.migrations import migrate as run_migrations
 from tpgateway.database.pool import DatabaseNotUsable, check, prepare_connection
+from tpgateway.directory import codec as directory_files
+from tpgateway.directory import service as directory
 from tpgateway.dre import service as dre
 from tpgateway.errors import Problem
 from tpgateway.identifiers import amc_number
 from tpgateway.insurers import service as insurers
+from tpgateway.mail import Post
+from tpgateway.practitioners import service as practitioners
+from tpgateway.practitioners.model import Scheme
 from tpgateway.settings import DatabaseSettings
 from tpgateway.vault import Vault
 from tpgateway.web import logs
 from tpgateway.web.routing import PARIS
-from tpgateway.web.tokens import new_signing_keys_json
+from tpgateway.web.tokens import new_signing_keys_json, rotated_signing_keys_json
 
 main = typer.Typer(
     name="tpgateway",
@@ -51,11 +58,19 @@ insurers_app = typer.Typer(help="Complementary insurers of the network.", no_arg
 conventions_app = typer.Typer(help="Conventions of the specialities.", no_args_is_help=True)
 dre_app = typer.Typer(help="DRE tables.", no_args_is_help=True)
 rights_app = typer.Typer(help="Rights of insured people.", no_args_is_help=True)
+directory_app = typer.Typer(help="Public directories that registrations are compared with.", no_args_is_help=True)
+practitioners_app = typer.Typer(help="Practitioners' accounts.", no_args_is_help=True)
+review_app = typer.Typer(help="Registrations and numbers that wait for a person's decision. Alone: lists them.")
+audit_app = typer.Typer(help="The audit trail.", no_args_is_help=True)
 main.add_typer(secrets_app, name="secrets")
 main.add_typer(insurers_app, name="insurers")
 main.add_typer(conventions_app, name="conventions")
 main.add_typer(dre_app, name="dre")
 main.add_typer(rights_app, name="rights")
+main.add_typer(directory_app, name="directory")
+main.add_typer(practitioners_app, name="practitioners")
+practitioners_app.add_typer(review_app, name="review")
+main.add_typer(audit_app, name="audit")
 
 T = TypeVar("T")
 _out = Console()
@@ -189,6 +204,27 @@ def openapi() -> None:
     from tpgateway.app import openapi_text
 
     sys.stdout.write(openapi_text())
+
+
+@secrets_app.command("rotate")
+def rotate_secrets(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds the keys.", exists=True, file_okay=False)],
+) -> None:
+    """Go one step in replacing the key that access tokens are signed with; nobody is logged out.
+
+    Three steps, the processes restarted after each: a new key is published beside the old one; the new one signs and the
+    old one still checks; the next time, the old one makes room.
+
+    Example: `tpgateway secrets rotate /etc/tpgateway/secrets`
+    """
+    path = folder / "tpg_token_keys"
+    with _explained():
+        keys, said = rotated_signing_keys_json(path.read_text())
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(keys)
+        fresh.replace(path)
+    _out.print(said + " Now restart the processes that serve.")
 
 
 @secrets_app.command("new")
@@ -364,6 +400,230 @@ def import_rights(
         _out.print(f"  line {reject.line}: {reject.column or 'line'}: {reject.code}")
     if done.rejected > len(rejects):
         _out.print(f"  and {done.rejected - len(rejects)} more, under import {done.id}")
+
+
+@directory_app.command("import")
+def import_directory(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="What it is, is seen from its first line.")],
+    confirm_shrinking: Annotated[
+        bool, typer.Option("--confirm-shrinking", help="Load a file of less than half the entries before.")
+    ] = False,
+) -> None:
+    """Load a public directory: the FINESS extraction, the file of health professionals, or a list of establishments.
+
+    What the file holds replaces what was loaded from such a file before.
+
+    Example: `tpgateway directory import etalab-cs1100507-stock-20260512.csv`
+    """
+
+    async def act(connection: Connection) -> Any:
+        with file.open("rb") as lines, _progress() as progress:
+            source, records = directory_files.read(lines)
+            task = progress.add_task("Reading", total=os.path.getsize(file))
+
+            def tell(_: int) -> None:
+                progress.update(task, completed=lines.tell())
+
+            async with connection.transaction():
+                done = await directory.load(
+                    connection,
+                    source,
+                    records,
+                    now=datetime.now(UTC),
+                    may_shrink=confirm_shrinking,
+                    on_progress=tell,
+                    on_merge=lambda: progress.update(task, description="Merging"),
+                )
+        return done
+
+    with _explained():
+        done = _on_database(configuration.load_database(), act)
+    _out.print(f"{done.source.value}: {done.lines} lines, {done.entries} entries now, {done.skipped} lines not usable")
+
+
+@review_app.callback(invoke_without_command=True)
+def review(context: typer.Context) -> None:
+    """Registrations and numbers that wait for a person's decision. Alone: lists them.
+
+    Example: `tpgateway practitioners review`
+    """
+    if context.invoked_subcommand is None:
+        list_reviews()
+
+
+@review_app.command("list")
+def list_reviews(as_json: AsJson = False) -> None:
+    """Show what waits, the oldest first.
+
+    Example: `tpgateway practitioners review list`
+    """
+    with _explained():
+        found = _on_database(configuration.load_database(), practitioners.reviews)
+    if as_json:
+        rows = [
+            {
+                "id": str(each.id),
+                "scheme": each.identifier.scheme.value,
+                "value": each.identifier.value,
+                "name": each.name,
+                "reason": each.reason,
+                "asked_at": each.asked_at.isoformat(),
+            }
+            for each in found
+        ]
+        sys.stdout.write(json.dumps(rows, ensure_ascii=False) + "\n")
+        return
+    if not found:
+        _out.print("Nothing waits.")
+        return
+    table = Table("Id", "Asked", "For", "Number", "Name", "Speciality", "Postal code", "Why")
+    for each in found:
+        table.add_row(
+            str(each.id),
+            f"{each.asked_at.astimezone(PARIS):%Y-%m-%d %H:%M}",
+            "registration" if each.is_registration else "another number",
+            f"{each.identifier.scheme} {each.identifier.value}",
+            escape(each.name),
+            each.specialty.value,
+            each.postal_code,
+            each.reason,
+        )
+    _out.print(table)
+
+
+@review_app.command("approve")
+def approve_review(review_id: Annotated[UUID, typer.Argument(metavar="ID")]) -> None:
+    """Let a claim stand; the practitioner is told by mail.
+
+    Example: `tpgateway practitioners review approve 0199a1b2-…`
+    """
+
+    async def act(connection: Connection, post: Post) -> Any:
+        return await practitioners.approve(connection, post, review_id, now=datetime.now(UTC), actor=OPERATOR)
+
+    done = _with_post(act)
+    _decided(done, "Approved")
+
+
+@review_app.command("refuse")
+def refuse_review(
+    review_id: Annotated[UUID, typer.Argument(metavar="ID")],
+    reason: Annotated[str, typer.Option(help="In French: it is mailed as it stands.")],
+) -> None:
+    """Refuse a claim; the reason is mailed.
+
+    Example: `tpgateway practitioners review refuse 0199a1b2-… --reason "Ce numéro appartient à une autre pharmacie."`
+    """
+
+    async def act(connection: Connection, post: Post) -> Any:
+        return await practitioners.refuse(
+            connection, post, review_id, _reason(reason), now=datetime.now(UTC), actor=OPERATOR
+        )
+
+    done = _with_post(act)
+    _decided(done, "Refused")
+
+
+def _reason(text: str) -> str:
+    text = " ".join(text.split())
+    if not 1 <= len(text) <= 500:
+        raise typer.BadParameter("a reason has 1 to 500 characters")
+    return text
+
+
+def _decided(done: Any, what: str) -> None:
+    if done is None:
+        _err.print("[red]Nothing waits under this id[/]: see `tpgateway practitioners review`")
+        raise typer.Exit(1)
+    _out.print(f"{what}: {done.identifier.scheme} {done.identifier.value}. The practitioner is told by mail.")
+
+
+def _with_post(act: Callable[[Connection, Post], Awaitable[T]]) -> T:
+    """One act in one transaction, with what mails need."""
+    with _explained():
+        settings = configuration.load()
+        post = Post.of(settings, Vault.from_json(settings.vault_keys.get_secret_value()))
+
+        async def run(connection: Connection) -> T:
+            async with connection.transaction():
+                return await act(connection, post)
+
+        return _on_database(settings, run)
+
+
+@practitioners_app.command("suspend")
+def suspend_practitioner(
+    scheme: Annotated[Scheme, typer.Option()],
+    value: Annotated[str, typer.Option(help="The number that the account holds.")],
+    reason: Annotated[str, typer.Option(help="In French: it is mailed, and shown at the door.")],
+) -> None:
+    """Suspend an account: its sessions end at once, its software gets no more tokens.
+
+    Example: `tpgateway practitioners suspend --scheme finess --value 010000024 --reason "Vol de mot de passe signalé."`
+    """
+
+    async def act(connection: Connection, post: Post) -> Any:
+        return await practitioners.suspend(
+            connection, post, practitioners.number(scheme, value), _reason(reason), actor=OPERATOR
+        )
+
+    _told(_with_post(act), "Suspended")
+
+
+@practitioners_app.command("restore")
+def restore_practitioner(
+    scheme: Annotated[Scheme, typer.Option()],
+    value: Annotated[str, typer.Option(help="The number that the account holds.")],
+) -> None:
+    """Put a suspended account in use again.
+
+    Example: `tpgateway practitioners restore --scheme finess --value 010000024`
+    """
+
+    async def act(connection: Connection, post: Post) -> Any:
+        return await practitioners.restore(
+            connection, post, practitioners.number(scheme, value), now=datetime.now(UTC), actor=OPERATOR
+        )
+
+    _told(_with_post(act), "Restored")
+
+
+def _told(done: Any, what: str) -> None:
+    if done is None:
+        _err.print("[red]No account in the right state holds this number[/]")
+        raise typer.Exit(1)
+    _out.print(f"{what}: {escape(done.name)}. The practitioner is told by mail.")
+
+
+@audit_app.command("verify")
+def verify_audit() -> None:
+    """Go through the whole audit trail: exit status 1 where anything is not as it was written.
+
+    Example: `tpgateway audit verify`
+    """
+
+    async def act(connection: Connection) -> list[chain.Finding]:
+        days = await connection.fetchval("SELECT count(*) FROM audit_days")
+        findings = []
+        with Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} days"),
+                      console=_err, transient=True) as progress:  # fmt: skip
+            task = progress.add_task("Verifying", total=days + 1)
+            async for finding in chain.verify(connection):
+                findings.append(finding)
+                progress.advance(task)
+        return findings
+
+    with _explained():
+        findings = _on_database(configuration.load_database(), act)
+    for finding in findings:
+        if finding.fault is not None:
+            _out.print(f"[red]{finding.day}[/]: {finding.fault}")
+    entries = sum(finding.entries for finding in findings)
+    checks = sum(finding.card_checks or 0 for finding in findings)
+    if any(finding.fault is not None for finding in findings):
+        _err.print("[red]The trail was altered.[/] Compare with a backup; the days named above are where.")
+        raise typer.Exit(1)
+    _out.print(f"Whole: {len(findings)} days, {entries} entries, {checks} card checks of closed days")
 
 
 def _progress() -> Progress:

@@ -42,9 +42,12 @@ class Problem(Exception):
         faults: Sequence["Fault"] = (),
         retry_after_seconds: int | None = None,
         headers: dict[str, str] | None = None,
+        next_step: str | None = None,
     ) -> None:
+        """``next_step`` says in French what this one's kind can only say in general: whom to call, what was decided."""
         super().__init__(self.code)
         self.detail = detail
+        self.next_step = next_step or self.next_step_fr
         self.faults = tuple(faults)
         self.retry_after_seconds = retry_after_seconds
         self.headers = headers or {}

@@ -34,6 +34,8 @@ class JobKind(StrEnum):
     """Every kind of job that the worker knows."""
 
     SEND_MAIL = "send_mail"
+    ANSWER_REGISTRATION = "answer_registration"
+    ANSWER_REQUEST = "answer_request"
     DELIVER_EVENT = "deliver_event"
 
 

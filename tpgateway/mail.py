@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from email.message import EmailMessage
+from importlib.resources import files
+from typing import Self
 from uuid import UUID
 
 import aiosmtplib
 import structlog
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from tpgateway.database import Connection
 from tpgateway.jobs import Handler, JobKind, RetryRequested, Tools, enqueue
@@ -18,6 +22,40 @@ _PURPOSE = "mail"
 _FIRST_DELAY = timedelta(seconds=5)
 _LONGEST_DELAY = timedelta(hours=1)
 _log = structlog.get_logger(__name__)
+
+
+def _load(name: str) -> str:
+    package, _, letter = name.partition("/")
+    return files(f"tpgateway.{package}").joinpath("letters", f"{letter}.txt").read_text(encoding="utf-8")
+
+
+# Plain text: there is no mark-up to escape.
+_letters = Environment(
+    loader=FunctionLoader(_load),
+    undefined=StrictUndefined,
+    autoescape=False,  # noqa: S701
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """Writes our letters: what each needs beside its own words."""
+
+    vault: Vault
+    base_url: str
+    support: str
+
+    @classmethod
+    def of(cls, settings: Settings, vault: Vault) -> Self:
+        return cls(vault=vault, base_url=settings.base_url, support=settings.support_contact)
+
+    async def send(self, connection: Connection, letter: str, *, to: str, **values: object) -> None:
+        """Queues ``DOMAIN/NAME``, whose template's first line is the subject; ``values`` are what it names."""
+        written = _letters.get_template(letter).render(base_url=self.base_url, support=self.support, **values)
+        subject, _, text = written.partition("\n")
+        await send(connection, self.vault, to=to, subject=subject.strip(), text=text.strip() + "\n")
 
 
 async def send(connection: Connection, vault: Vault, *, to: str, subject: str, text: str) -> None:
@@ -66,3 +104,9 @@ async def _post(settings: Settings, message: EmailMessage) -> None:
 
 
 JOBS: Mapping[JobKind, Handler] = {JobKind.SEND_MAIL: deliver}
+
+
+async def forget_sent(connection: Connection, *, now: datetime, days: int = 30) -> int:
+    """Removes what is left of mails sent long ago; answers how many."""
+    done = await connection.execute("DELETE FROM mails WHERE sent_at < $1", now - timedelta(days=days))
+    return int(done.split()[-1])

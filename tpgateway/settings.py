@@ -6,10 +6,10 @@ Secrets have no default. ``tpgateway secrets new DIR`` makes them; the demo make
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -30,6 +30,9 @@ class DatabaseSettings(BaseSettings):
     )
     data_dir: Path = Field(default_factory=default_data_dir, description="Folder of the embedded server.")
     database_pool_size: int = Field(default=10, ge=2, le=200)
+    database_role: str | None = Field(
+        default="tpgateway_service", description="The role to act under, which cannot change what is append-only."
+    )
 
     closing_percent: int = Field(
         default=20, ge=0, le=100, description="Share of open rights that a full file may end without being confirmed."
@@ -70,9 +73,34 @@ class Settings(DatabaseSettings):
     adeli_key: Literal["refuse", "warn"] = Field(
         default="refuse", description="What a failed Adeli key does: refuse the number, or log a warning and accept it."
     )
+    support_contact: str = Field(
+        default="assistance@tpgateway.example", description="Whom people are told to write to or call."
+    )
     activation_hours: int = Field(default=48, ge=1)
+    password_reset_minutes: int = Field(default=30, ge=1)
+    invitation_days: int = Field(default=7, ge=1)
     session_hours: int = Field(default=12, ge=1)
     session_idle_minutes: int = Field(default=30, ge=1)
+    session_kept_days: int = Field(default=30, ge=1, description="Life of a session that was asked to be kept.")
+    second_factor_minutes: int = Field(
+        default=10, ge=1, description="How long a second factor opens sensitive changes, and a mailed code is good."
+    )
+    known_device_days: int = Field(default=90, ge=1, description="How long a browser is known after a second factor.")
+    login_failures: int = Field(default=10, ge=4, description="Failures after which a door is locked.")
+    login_lock_minutes: int = Field(default=30, ge=1)
+    mails_per_hour: int = Field(default=6, ge=1, description="To one address, of those that strangers can cause.")
+    bank_details_hours: int = Field(default=72, ge=0, description="How long new bank details wait to be in force.")
+    former_address_days: int = Field(
+        default=30, ge=0, description="How long an address that was replaced is still told of sensitive changes."
+    )
+
+    psc_issuer: str | None = Field(default=None, description="Pro Santé Connect's issuer; off where it is not set.")
+    psc_client_id: str | None = None
+    psc_client_secret: SecretStr | None = None
+    psc_scope: str = "openid scope_all"
+    psc_acr: str | None = Field(default="eidas1", description="Level that the provider must have checked.")
+    psc_claim: str = Field(default="SubjectNameID", description="The claim that holds the national identifier.")
+
     proof_days: int = Field(default=30, ge=1, description="How long a card check's proof opens an approval.")
     idempotency_hours: int = Field(default=24, ge=24)
     requests_per_minute: int = Field(default=6000, ge=1, description="Per account and process; per address if nobody.")
@@ -99,6 +127,12 @@ class Settings(DatabaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _psc_whole(self) -> Self:
+        if self.psc_issuer and not (self.psc_client_id and self.psc_client_secret):
+            raise ValueError("TPG_PSC_ISSUER needs TPG_PSC_CLIENT_ID and TPG_PSC_CLIENT_SECRET")
+        return self
 
     @property
     def is_https(self) -> bool:

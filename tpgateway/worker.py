@@ -11,22 +11,37 @@ import structlog
 from pgqueuer import AsyncpgPoolDriver, Job, PgQueuer
 from pgqueuer.models import Schedule
 
-from tpgateway import mail
+from tpgateway import links, mail
+from tpgateway.audit import chain
 from tpgateway.database.pool import open_pool
 from tpgateway.insurers import client
 from tpgateway.insurers import jobs as insurer_jobs
 from tpgateway.jobs import Handler, JobKind, RetryRequested, Tools, ids_of, queries
+from tpgateway.members import door
+from tpgateway.practitioners import jobs as practitioner_jobs
+from tpgateway.practitioners import service as practitioners
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
-from tpgateway.web import idempotency, oauth, sessions
+from tpgateway.web import idempotency, limits, oauth, sessions
 from tpgateway.web.logs import where
 
-JOBS: Mapping[JobKind, Handler] = {**mail.JOBS, **insurer_jobs.JOBS}
+JOBS: Mapping[JobKind, Handler] = {**mail.JOBS, **practitioner_jobs.JOBS, **insurer_jobs.JOBS}
 _MOST_TRIES = 12
 _LONGEST_DELAY = timedelta(hours=1)
 _RESTART_SECONDS = 1.0
 _GONE = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError, ExceptionGroup)
 _log = structlog.get_logger(__name__)
+
+
+_FORGETS = (
+    oauth.forget_used,
+    sessions.forget_expired,
+    links.forget_old,
+    mail.forget_sent,
+    limits.forget_old,
+    door.forget_old,
+    practitioners.forget_unconfirmed,
+)
 
 
 class JobFailed(Exception):
@@ -50,7 +65,9 @@ async def work(settings: Settings, database_url: str) -> None:
 
 async def run(settings: Settings, database_url: str, stop: asyncio.Event) -> None:
     """Works until ``stop`` is set; raises when the database goes away."""
-    pool = await open_pool(database_url, size=settings.database_pool_size, name="tpgateway work")
+    pool = await open_pool(
+        database_url, size=settings.database_pool_size, name="tpgateway work", role=settings.database_role
+    )
     try:
         async with client.open_session(allows_private=settings.webhook_private_targets) as http:
             vault = Vault.from_json(settings.vault_keys.get_secret_value())
@@ -80,6 +97,10 @@ def build_queue(tools: Tools) -> PgQueuer:
     async def sweep(_: Schedule) -> None:
         await sweep_once(tools)
 
+    @queue.schedule("link_audit", "* * * * *")
+    async def link_audit(_: Schedule) -> None:
+        await link_audit_once(tools)
+
     return queue
 
 
@@ -102,10 +123,18 @@ def _entry(tools: Tools, kind: JobKind, handler: Handler):  # type: ignore[no-un
 
 
 async def sweep_once(tools: Tools) -> None:
-    """Removes idempotency keys, used assertions and sessions that are past their time."""
+    """Removes what is past its time: keys, assertions, sessions, links, mails, counts, registrations never confirmed."""
     now = datetime.now(UTC)
     async with tools.pool.acquire() as connection:
         rows = await idempotency.forget_old(connection, now=now, hours=tools.settings.idempotency_hours)
-        rows += await oauth.forget_used(connection, now=now)
-        rows += await sessions.forget_expired(connection, now=now)
+        for forget in _FORGETS:
+            rows += await forget(connection, now=now)
     _log.info("swept", rows=rows)
+
+
+async def link_audit_once(tools: Tools) -> None:
+    """Links the audit trail's new entries into its chain."""
+    async with tools.pool.acquire() as connection:
+        rows = await chain.link(connection, now=datetime.now(UTC))
+    if rows:
+        _log.info("audit_linked", rows=rows)

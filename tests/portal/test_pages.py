@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests import builders
-from tests.driver import Gateway, link_token
+from tests.driver import Gateway, mailed_code
 
 HTML = {"Accept": "text/html"}
 
@@ -14,8 +14,8 @@ async def test_a_practitioner_activates_logs_in_and_creates_an_access_by_pages_a
     gateway: Gateway, worker: None
 ) -> None:
     form = builders.a_registration()
-    await gateway.call("POST", "/v1/practitioners", form)
-    path = f"/activation/{link_token(await gateway.letter_to(form['email']))}"
+    await gateway.enlist(form)
+    path = f"/activation/{await gateway.mailed_token(form)}"
     # Opening the link uses nothing up: mail filters open links too.
     for _ in range(2):
         page = await gateway.call("GET", path, headers=HTML)
@@ -26,8 +26,21 @@ async def test_a_practitioner_activates_logs_in_and_creates_an_access_by_pages_a
 
     browser = gateway.browser()
     login = {name: form[name] for name in ("scheme", "value", "password")}
+    before = gateway.mailbox.received
     entered = await gateway.call("POST", "/connexion", data=login, http=browser, headers=HTML)
-    assert (entered.status, entered.headers["Location"]) == (303, "/compte")
+    assert (entered.status, entered.headers["Location"]) == (303, "/connexion/code")
+    # Until the code is given, the account stays closed.
+    early = await gateway.call("GET", "/compte", http=browser, headers=HTML)
+    assert early.headers["Location"] == "/connexion/code"
+    asks = (await gateway.call("GET", "/connexion/code", http=browser, headers=HTML)).body.decode()
+    assert "six chiffres" in asks
+    assert form["email"] not in asks
+    code = mailed_code(await gateway.letter_to(form["email"], after=before))
+    wrong = await gateway.call("POST", "/connexion/code", data={"code": "abcdef"}, http=browser, headers=HTML)
+    assert (wrong.status, "pas le bon" in wrong.body.decode()) == (422, True)
+    given = {"code": code, "know_device": "true"}
+    passed = await gateway.call("POST", "/connexion/code", data=given, http=browser, headers=HTML)
+    assert (passed.status, passed.headers["Location"]) == (303, "/compte")
     account = (await gateway.call("GET", "/compte", http=browser, headers=HTML)).body.decode()
     assert form["value"] in account
     made = await gateway.call(

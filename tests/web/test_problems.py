@@ -60,7 +60,7 @@ async def test_all_faults_come_at_once_with_pointers(gateway: Gateway) -> None:
     assert (reply.status, reply.code) == (422, "invalid_request")
     assert reply.faults == {
         "/value": "identifier_wrong_key",
-        "/email": "field_invalid",
+        "/email": "email_invalid",
         "/bic": "identifier_wrong_form",
         "/password": "password_too_weak",
         "/postal_code": "field_invalid",

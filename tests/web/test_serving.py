@@ -14,6 +14,7 @@ import asyncpg
 import psutil
 import pytest
 
+from tests import builders
 from tests.conftest import TOKEN_KEYS, VAULT_KEYS
 from tests.driver import Gateway, until
 from tpgateway.web.state import STATE
@@ -52,8 +53,8 @@ async def service(database: str, *words: str) -> AsyncIterator[tuple[asyncio.sub
 
 async def test_a_stop_finishes_what_is_in_flight(database: str) -> None:
     async with service(database) as (process, url), aiohttp.ClientSession() as http:
-        form = {"scheme": "finess", "value": "2B0000020", "password": "Officine-2026-ok"}
-        logins = [asyncio.create_task(http.post(f"{url}/v1/sessions", json=form)) for _ in range(20)]
+        forms = [builders.a_login(value=builders.a_finess()) for _ in range(20)]
+        logins = [asyncio.create_task(http.post(f"{url}/v1/sessions", json=form)) for form in forms]
         async with asyncio.timeout(10):
             while not any(login.done() for login in logins):  # the first is answered, the others are being worked on
                 await asyncio.sleep(0.001)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from tests import builders
 from tests.driver import Gateway
-from tpgateway.web.sessions import PostgresStorage
+from tpgateway.web.sessions import Lives, PostgresStorage
 
 
 async def test_the_cookie_is_hidden_from_scripts_and_from_other_sites(gateway: Gateway, worker: None) -> None:
@@ -19,7 +19,10 @@ async def test_the_cookie_is_hidden_from_scripts_and_from_other_sites(gateway: G
 
 
 def test_by_https_the_cookie_is_bound_to_the_host() -> None:
-    storage = PostgresStorage(is_https=True, lifetime=timedelta(hours=12), idle=timedelta(minutes=30))
+    storage = PostgresStorage(
+        is_https=True,
+        lives=Lives(whole=timedelta(hours=12), idle=timedelta(minutes=30), kept=timedelta(days=30)),
+    )
     assert storage.cookie_name == "__Host-session"
     assert storage.cookie_params["secure"] is True
     assert storage.cookie_params["path"] == "/"
@@ -72,5 +75,5 @@ async def test_an_unknown_account_and_a_wrong_password_are_answered_alike(gatewa
     one, other = [await gateway.call("POST", "/v1/sessions", login) for login in (known, builders.a_login())]
     assert one.status == other.status == 401
     assert {**one.body, "request_id": ""} == {**other.body, "request_id": ""}
-    refused = "SELECT count(*) FROM audit_entries WHERE action = 'practitioner:session:refuse'"
+    refused = "SELECT count(*) FROM audit_entries WHERE action = 'member:session:refuse'"
     assert await gateway.fetchval(refused) == 2

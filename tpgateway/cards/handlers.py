@@ -44,7 +44,7 @@ async def check_card(call: Call, *, body: CardCheckRequest) -> Answer:
         raise InvalidRequest(faults=[Fault(pointer="/care_date", problem=CareDateOutOfRange)])
     ask = Ask(
         practitioner_id=PractitionerId(call.caller.account_id),
-        client_id=call.caller.client_id,
+        agent_id=call.caller.agent_id,
         card=body.card(),
         domain=body.domain,
         care_date=care_date,

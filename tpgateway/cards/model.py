@@ -43,7 +43,7 @@ class Ask:
     """A check to be made, with the proof that it will have."""
 
     practitioner_id: PractitionerId
-    client_id: UUID | None
+    agent_id: UUID | None
     card: Card
     domain: Domain
     care_date: date

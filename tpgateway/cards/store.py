@@ -15,10 +15,10 @@ from tpgateway.practitioners.model import PractitionerId
 # before or whose proof is taken comes back with no row.
 RECORD_CHECKS = """
 INSERT INTO card_checks (
-    insurer_id, practitioner_id, client_id, checked_at, domain, care_date, convention_type, csr, membership_number,
+    insurer_id, practitioner_id, agent_id, checked_at, domain, care_date, convention_type, csr, membership_number,
     birth_date, birth_rank, proof, proof_expires_at, idempotency_key,
     convention_id, is_domain_agreed, has_signed, participates, holds_type, rights_from, rights_to, product_version_id)
-SELECT i.id, a.practitioner_id, a.client_id, a.checked_at, a.domain, a.care_date, a.convention_type, a.csr,
+SELECT i.id, a.practitioner_id, a.agent_id, a.checked_at, a.domain, a.care_date, a.convention_type, a.csr,
        a.membership_number, a.birth_date, a.birth_rank, a.proof, a.proof_expires_at, a.idempotency_key,
        c.id,
        coalesce(a.domain = ANY (c.domains), false),
@@ -30,7 +30,7 @@ SELECT i.id, a.practitioner_id, a.client_id, a.checked_at, a.domain, a.care_date
        r.valid_from, r.valid_to, v.id
 FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::date[], $6::text[], $7::text[], $8::text[],
             $9::text[], $10::smallint[], $11::text[], $12::timestamptz[], $13::text[], $14::text[])
-     AS a (practitioner_id, client_id, checked_at, domain, care_date, convention_type, csr, membership_number,
+     AS a (practitioner_id, agent_id, checked_at, domain, care_date, convention_type, csr, membership_number,
            birth_date, birth_rank, proof, proof_expires_at, idempotency_key, insurer_number)
 JOIN practitioners p ON p.id = a.practitioner_id
 JOIN insurers i ON i.number = a.insurer_number AND i.state = 'active'
@@ -284,7 +284,7 @@ class CheckStore:
         rows = await self.connection.fetch(
             RECORD_CHECKS,
             [ask.practitioner_id for ask in asks],
-            [ask.client_id for ask in asks],
+            [ask.agent_id for ask in asks],
             [ask.checked_at for ask in asks],
             [ask.domain for ask in asks],
             [ask.care_date for ask in asks],

@@ -36,14 +36,16 @@ async def submit(call: Call, *, body: PriorApprovalRequest) -> Answer:
 
 async def simulate(call: Call, *, body: PriorApprovalRequest) -> Answer:
     """The same decision, kept nowhere and told to nobody."""
-    _, decision = await service.decide(call.connection, _benefits(call), _submission(call, body), now=call.now)
+    decision = await service.simulate(
+        call.connection, _benefits(call), _submission(call, body), now=call.now, actor=call.actor
+    )
     state = life.after(State.SUBMITTED, decision.kind)
     return Answer(body=SimulationView.of_decision(decision, state))
 
 
 async def list_approvals(call: Call, *, query: ApprovalsQuery) -> Answer:
     found = await service.list_of_practitioner(
-        call.connection, _me(call), state=query.state, after=_after(query), limit=query.limit
+        call.connection, _me(call), state=query.state, after=_after(query), limit=query.limit, actor=call.actor
     )
     return _page(found, query.limit)
 
@@ -75,6 +77,7 @@ async def list_insurer_approvals(call: Call, *, query: ApprovalsQuery) -> Answer
         state=query.state,
         after=_after(query),
         limit=query.limit,
+        actor=call.actor,
     )
     return _page(found, query.limit)
 

@@ -59,6 +59,21 @@ async def decide(
     return check, decision
 
 
+async def simulate(
+    connection: Connection, benefits: BenefitCache, submission: Submission, *, now: datetime, actor: Actor
+) -> Decision:
+    """The decision that a submission would get; of it nothing is kept but that it was asked. Raises as ``decide`` does."""
+    check, decision = await decide(connection, benefits, submission, now=now)
+    await audit.record(
+        connection,
+        actor=actor,
+        action=Action.APPROVAL_SIMULATED,
+        subject_id=check.id,
+        insurer_id=check.insurer_id,
+    )
+    return decision
+
+
 async def submit(
     connection: Connection, benefits: BenefitCache, submission: Submission, *, now: datetime, actor: Actor
 ) -> PriorApproval:
@@ -134,15 +149,24 @@ async def list_of_practitioner(
     state: State | None,
     after: ApprovalId | None,
     limit: int,
+    actor: Actor,
 ) -> Sequence[PriorApproval]:
-    """A practitioner's own approvals, newest first."""
+    """A practitioner's own approvals, newest first. The reading is audited."""
+    await audit.record(connection, actor=actor, action=Action.APPROVALS_LISTED, subject_id=practitioner)
     return await ApprovalStore(connection).of_practitioner(practitioner, state, after, limit)
 
 
 async def list_of_insurer(
-    connection: Connection, insurer: InsurerId, *, state: State | None, after: ApprovalId | None, limit: int
+    connection: Connection,
+    insurer: InsurerId,
+    *,
+    state: State | None,
+    after: ApprovalId | None,
+    limit: int,
+    actor: Actor,
 ) -> Sequence[PriorApproval]:
-    """An insurer's own approvals, newest first."""
+    """An insurer's own approvals, newest first. The reading is audited."""
+    await audit.record(connection, actor=actor, action=Action.APPROVALS_LISTED, insurer_id=insurer)
     return await ApprovalStore(connection).of_insurer(insurer, state, after, limit)
 
 

@@ -25,8 +25,11 @@ def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-async def open_pool(url: str, *, size: int, name: str) -> Pool:
-    """A pool on a database whose server and schema were checked; raises ``DatabaseNotUsable``."""
+async def open_pool(url: str, *, size: int, name: str, role: str | None = None) -> Pool:
+    """A pool on a database whose server and schema were checked; raises ``DatabaseNotUsable``.
+
+    Its connections act under ``role`` where one is given, whatever more the login itself may do.
+    """
     pool = asyncpg.create_pool(
         url,
         min_size=min(2, size),
@@ -34,9 +37,14 @@ async def open_pool(url: str, *, size: int, name: str) -> Pool:
         init=prepare_connection,
         timeout=5,
         command_timeout=60,
-        server_settings={"application_name": name},
+        server_settings={"application_name": name, **({"role": role} if role else {})},
     )
-    await pool
+    try:
+        await pool
+    except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError) as error:
+        raise DatabaseNotUsable(
+            f"the login cannot act as {role}: run `tpgateway migrate`, then as an administrator GRANT {role} TO the login"
+        ) from error
     try:
         async with pool.acquire() as connection:
             await check(connection)

@@ -34,6 +34,8 @@ class Mailbox:
     """
 
     letters: list[Letter] = field(default_factory=list)
+    received: int = 0
+    """How many letters ever came; of them the last few hundred are kept."""
     smtp_port: int = 0
     url: str = ""
     _arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -73,14 +75,16 @@ class Mailbox:
         )
         async with self._arrived:
             self.letters = [*self.letters[-_KEPT:], letter]
+            self.received += 1
             self._arrived.notify_all()
         return "250 OK"
 
     async def wait_for(self, to: str, *, after: int, seconds: float = 15) -> Letter:
-        """The first letter to an address past the first ``after`` of all; raises ``TimeoutError``."""
+        """The first letter to an address past the first ``after`` of all that ever came; raises ``TimeoutError``."""
 
         def found() -> Letter | None:
-            return next((each for each in self.letters[after:] if each.to == to), None)
+            gone = self.received - len(self.letters)
+            return next((each for each in self.letters[max(0, after - gone) :] if each.to == to), None)
 
         async with asyncio.timeout(seconds), self._arrived:
             await self._arrived.wait_for(lambda: found() is not None)

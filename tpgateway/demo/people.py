@@ -92,6 +92,28 @@ HOSPITAL = PractitionerSeed(
 PRACTITIONERS = (PHARMACIST, OPTICIAN, HOSPITAL)
 
 
+def directories() -> dict[str, list[str]]:
+    """The public directories of the demo's world, in the public files' own layout: a few lines of each."""
+    places = (
+        (PHARMACIST, "750000549", "620", "75010 PARIS", "652600;6864300;1,DEMO,100,DEMO,BAN,1,LAMB93"),
+        (HOSPITAL, "330000019", "355", "33076 BORDEAUX CEDEX", "415900;6420600;1,DEMO,100,DEMO,BAN,1,LAMB93"),
+    )
+    sites = ["finess;etalab;98;2026-11-01"]
+    for seed, number, category, delivery, _ in places:
+        name = seed.form["legal_name"]
+        sites.append(f"structureet;{number};;{name[:38]};{name};{';' * 10}{delivery};;;{category};;;;;;;;;;;;;;")
+    sites += [f"geolocalisation;{number};{position};2026-11-01" for _, number, _, _, position in places]
+    columns = (
+        "Type d'identifiant PP", "Identifiant PP", "Nom d'exercice", "Prénom d'exercice", "Code profession",
+        "Numéro SIRET site", "Numéro FINESS site", "Code postal (coord. structure)", "Bureau cedex (coord. structure)",
+        "Libellé commune (coord. structure)",
+    )  # fmt: skip
+    last, first = OPTICIAN.form["last_name"], OPTICIAN.form["first_name"]
+    where = f"28|||{OPTICIAN.form['postal_code']}||PARIS 11"
+    persons = ["|".join(columns), f"0|752800011|{last}|{first}|{where}", f"8|10999999906|{last}|{first}|{where}"]
+    return {"finess-demo.csv": sites, "professionals-demo.txt": persons}
+
+
 def _line(domain: str, benefit: str, approval: str = "none", **formula: Any) -> dict[str, Any]:
     return {"domain": domain, "benefit": benefit, "formula": formula, "approval": approval}
 

@@ -16,11 +16,13 @@ from multidict import CIMultiDictProxy
 from tpgateway.demo import people
 from tpgateway.demo.house import House
 from tpgateway.demo.insurer import InsurerSystem
+from tpgateway.demo.mailbox import Letter
 from tpgateway.demo.people import InsurerSeed, PractitionerSeed
 from tpgateway.money import Cents, format_fr
 from tpgateway.web.routing import PARIS
 
 _LINK = re.compile(r"/activation/([A-Za-z0-9_-]+)")
+_CODE = re.compile(r"\b\d{6}\b")
 
 
 class StoryBroken(Exception):
@@ -54,15 +56,25 @@ class Story:
         self.teller = teller
         self.today: date = datetime.now(PARIS).date()
         self._tokens: dict[str, str] = {}
+        self._browsers: dict[str, aiohttp.ClientSession] = {}
         self._systems: dict[str, InsurerSystem] = {}
 
     async def play(self) -> None:
         """Every chapter; raises ``StoryBroken`` at the first step that goes wrong."""
-        self.teller.chapter("The operator admits insurers and publishes conventions (command line)")
+        try:
+            await self._play()
+        finally:
+            for browser in self._browsers.values():
+                await browser.close()
+
+    async def _play(self) -> None:
+        self.teller.chapter("The operator admits insurers, publishes conventions, loads the directories (command line)")
         for insurer in people.INSURERS:
             await self._admit(insurer)
         await self._publish_conventions()
-        self.teller.chapter("Practitioners register, open the link in their mail, and connect their software")
+        for name, lines in people.directories().items():
+            await self._import_directory(name, lines)
+        self.teller.chapter("Practitioners register, open the link in their mail, log in, and connect their software")
         for practitioner in people.PRACTITIONERS:
             await self._join(practitioner)
         self.teller.chapter("Insurers load their products and people's rights")
@@ -107,53 +119,84 @@ class Story:
         self._expect(printed.count("\n") == 3, "conventions publish", printed)
         self._tell("operator", "tpgateway conventions publish DIR", ", ".join(printed.splitlines()), started)
 
+    async def _import_directory(self, name: str, lines: Iterable[str]) -> None:
+        file = self.house.folder / name
+        file.write_text("".join(f"{line}\n" for line in lines))
+        started = time.perf_counter()
+        printed = await self.house.run_command("directory", "import", str(file))
+        self._expect("entries now" in printed, "directory import", printed)
+        self._tell("operator", f"tpgateway directory import {name}", printed.strip(), started)
+
     # Practitioners --------------------------------------------------------------------------------------------------
 
     async def _join(self, seed: PractitionerSeed) -> None:
         people_kept = self.house.memory.data["practitioners"]
         kept = people_kept.setdefault(seed.key, {"password": f"Demo-{secrets.token_urlsafe(9)}-7aA"})
         self.house.memory.save()
-        form = {**seed.form, "password": kept["password"], "terms_accepted": True}
-        before = len(self.house.mailbox.letters)
-        reply = await self._call("POST", "/v1/practitioners", body=form)
-        sent = f"POST /v1/practitioners {seed.scheme} {seed.value}"
-        if reply.status == 409:
-            self._expect(reply.body["code"] == "identifier_taken", sent, reply.body)
-            self._tell_reply(seed.label, sent, "409 identifier_taken: the account of an earlier run is there", reply)
+        jar = aiohttp.CookieJar(unsafe=True)  # the demo's host is an IP address
+        self._browsers[seed.key] = aiohttp.ClientSession(cookie_jar=jar)
+        if "client_id" in kept:
+            self.teller.step(seed.label, f"{seed.scheme} {seed.value}", "registered on an earlier run", 0)
         else:
-            self._expect(reply.status == 202, sent, reply.body)
-            self._tell_reply(seed.label, sent, f"202 {reply.body['status']}", reply)
-            await self._activate(seed, before)
+            await self._register(seed, kept)
+        await self._log_in(seed, kept)
         await self._connect_software(seed, kept)
 
-    async def _activate(self, seed: PractitionerSeed, letters_before: int) -> None:
-        started = time.perf_counter()
-        letter = await self.house.mailbox.wait_for(str(seed.form["email"]), after=letters_before)
+    async def _register(self, seed: PractitionerSeed, kept: dict[str, str]) -> None:
+        form = {**seed.form, "password": kept["password"], "terms_accepted": True, "privacy_accepted": True}
+        before = self.house.mailbox.received
+        reply = await self._call("POST", "/v1/practitioners", body=form)
+        sent = f"POST /v1/practitioners {seed.scheme} {seed.value}"
+        self._expect(reply.status == 202, sent, reply.body)
+        self._tell_reply(seed.label, sent, f"202 {reply.body['status']}", reply)
+        letter = await self._letter(seed, before)
         link = _LINK.search(letter.text)
         self._expect(link is not None, "mail by SMTP", letter.subject)
         assert link is not None
-        self._tell(seed.label, f"mail by SMTP to {letter.to}", f"« {letter.subject} »", started)
-        reply = await self._call("POST", "/v1/practitioners/activation", body={"token": link[1]})
+        browser = self._browsers[seed.key]
+        reply = await self._call("POST", "/v1/practitioners/activation", body={"token": link[1]}, http=browser)
         self._expect(reply.status == 200 and reply.body["state"] == "active", "activation", reply.body)
-        self._tell_reply(seed.label, "POST /v1/practitioners/activation (the mail's link)", "200 active", reply)
+        came = "200 active: the public directory agrees"
+        self._tell_reply(seed.label, "POST /v1/practitioners/activation (the mail's link)", came, reply)
+
+    async def _letter(self, seed: PractitionerSeed, before: int) -> Letter:
+        started = time.perf_counter()
+        letter = await self.house.mailbox.wait_for(str(seed.form["email"]), after=before)
+        subject = _CODE.sub("••••••", letter.subject)
+        self._tell(seed.label, f"mail by SMTP to {letter.to}", f"« {subject} »", started)
+        return letter
+
+    async def _log_in(self, seed: PractitionerSeed, kept: dict[str, str]) -> None:
+        """By number and password, then a code by mail: the software's credentials need one."""
+        browser = self._browsers[seed.key]
+        login = {"scheme": seed.scheme, "value": seed.value, "password": kept["password"]}
+        before = self.house.mailbox.received
+        reply = await self._call("POST", "/v1/sessions", body=login, http=browser)
+        self._expect(reply.status == 201, "POST /v1/sessions", reply.body)
+        came = f"201 {reply.body['status']}"
+        self._tell_reply(seed.label, "POST /v1/sessions (identifier, password)", came, reply)
+        if reply.body["status"] == "open":
+            reply = await self._call("POST", "/v1/sessions/current/code", http=browser)
+            self._expect(reply.status == 202, "POST /v1/sessions/current/code", reply.body)
+        code = _CODE.search((await self._letter(seed, before)).subject)
+        self._expect(code is not None, "a code by mail", None)
+        assert code is not None
+        path = "/v1/sessions/current/second-factor"
+        reply = await self._call("POST", path, body={"code": code[0]}, http=browser)
+        self._expect(reply.status == 200, path, reply.body)
+        self._tell_reply(seed.label, f"POST {path} (the mail's code)", "200", reply)
 
     async def _connect_software(self, seed: PractitionerSeed, kept: dict[str, str]) -> None:
-        jar = aiohttp.CookieJar(unsafe=True)  # the demo's host is an IP address
-        async with aiohttp.ClientSession(cookie_jar=jar) as browser:
-            login = {"scheme": seed.scheme, "value": seed.value, "password": kept["password"]}
-            reply = await self._call("POST", "/v1/sessions", body=login, http=browser)
-            self._expect(reply.status == 201, "POST /v1/sessions", reply.body)
-            self._tell_reply(seed.label, "POST /v1/sessions (identifier, password)", "201 session cookie", reply)
-            if "client_id" not in kept:
-                wanted = {"name": "Logiciel de démonstration", "scopes": ["cards", "approvals", "tables"]}
-                reply = await self._call("POST", "/v1/me/clients", body=wanted, http=browser)
-                self._expect(reply.status == 201, "POST /v1/me/clients", reply.body)
-                kept["client_id"], kept["client_secret"] = reply.body["client_id"], reply.body["client_secret"]
-                self.house.memory.save()
-                self._tell_reply(
-                    seed.label, "POST /v1/me/clients", f"201 client {kept['client_id']} and its secret", reply
-                )
-            await self._sign_when_told(seed, browser)
+        browser = self._browsers[seed.key]
+        if "client_id" not in kept:
+            wanted = {"name": "Logiciel de démonstration", "scopes": ["cards", "approvals", "tables"]}
+            reply = await self._call("POST", "/v1/me/clients", body=wanted, http=browser)
+            self._expect(reply.status == 201, "POST /v1/me/clients", reply.body)
+            kept["client_id"], kept["client_secret"] = reply.body["client_id"], reply.body["client_secret"]
+            self.house.memory.save()
+            came = f"201 client {kept['client_id']} and its secret"
+            self._tell_reply(seed.label, "POST /v1/me/clients", came, reply)
+        await self._sign_when_told(seed, browser)
         form = aiohttp.FormData({"grant_type": "client_credentials"})
         headers = {"Authorization": aiohttp.encode_basic_auth(kept["client_id"], kept["client_secret"])}
         started = time.perf_counter()
@@ -227,10 +270,7 @@ class Story:
         reply = await self._check(seed, people.COVERED, "PHAR")
         has_signed = kept.get("signed") == "yes"
         self._expect_outcome(reply, "covered" if has_signed else "not_contracted")
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
-            login = {"scheme": seed.scheme, "value": seed.value, "password": kept["password"]}
-            await self._call("POST", "/v1/sessions", body=login, http=browser)
-            await self._sign(seed, browser)
+        await self._sign(seed, self._browsers[seed.key])
         kept["signed"] = "yes"
         self.house.memory.save()
         for card, domain, expected in (

@@ -76,8 +76,7 @@ async def find_client(connection: Connection, client_id: UUID) -> Client | None:
             caller=Caller(
                 access=Access.INSURER_CLIENT, account_id=row["insurer_id"], client_id=client_id, scopes=frozenset()
             ),
-            secret_hash=None,
-            public_jwk=row["public_jwk"],
+            public_jwks=[row["public_jwk"]],
         )
     )
 
@@ -151,6 +150,11 @@ async def publish(
     await notify(connection, EVENTS_CHANNEL, str(insurer_id))
 
 
-async def events_after(connection: Connection, insurer_id: InsurerId, *, after: int, limit: int) -> Sequence[Event]:
-    """The insurer's events past a sequence number, in order."""
-    return await InsurerStore(connection).events_after(insurer_id, after, limit)
+async def read_events(
+    connection: Connection, insurer_id: InsurerId, *, after: int, limit: int, actor: Actor
+) -> Sequence[Event]:
+    """The insurer's events past a sequence number, in order. Those read are audited; a look in vain is not."""
+    events = await InsurerStore(connection).events_after(insurer_id, after, limit)
+    if events:
+        await audit.record(connection, actor=actor, action=Action.EVENTS_READ, insurer_id=insurer_id)
+    return events

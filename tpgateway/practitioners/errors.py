@@ -6,19 +6,10 @@ from tpgateway.errors import Problem
 class IdentifierTaken(Problem):
     code = "identifier_taken"
     status = 409
-    title = "An account already exists for this identifier"
+    title = "An account already holds this identifier"
     message_fr = "Un compte existe déjà pour ce numéro."
     next_step_fr = "Connectez-vous avec ce numéro, ou demandez un nouveau mot de passe."
     hint = "One account holds an identifier: the first whose activation link was used."
-
-
-class PasswordTooWeak(Problem):
-    code = "password_too_weak"
-    status = 422
-    title = "The password does not meet the rules"
-    message_fr = "Le mot de passe est trop faible."
-    next_step_fr = "Choisissez-en un de plus de 8 caractères, avec une majuscule, une minuscule et un chiffre."
-    hint = "More than 8 characters, one digit, one upper and one lower case letter; it may not hold the identifier."
 
 
 class NameMissing(Problem):
@@ -48,44 +39,6 @@ class TermsNotAccepted(Problem):
     hint = "terms_accepted must be true."
 
 
-class LinkUnknown(Problem):
-    code = "link_unknown"
-    status = 404
-    title = "This link is not one of ours"
-    message_fr = "Ce lien n'est pas valable."
-    next_step_fr = "Ouvrez le lien du dernier message reçu, en entier."
-    hint = "The token must be sent exactly as it stands in the mail."
-
-
-class LinkExpired(Problem):
-    code = "link_expired"
-    status = 410
-    title = "This link has expired"
-    message_fr = "Ce lien a expiré."
-    next_step_fr = "Recommencez votre inscription pour en recevoir un nouveau."
-    hint = "Activation links last TPG_ACTIVATION_HOURS."
-
-
-class LinkUsed(Problem):
-    code = "link_used"
-    status = 410
-    title = "This link was already used"
-    message_fr = "Ce lien a déjà servi : votre compte est activé."
-    next_step_fr = "Connectez-vous."
-    hint = "Links are good for one use."
-
-
-class LoginRefused(Problem):
-    code = "login_refused"
-    status = 401
-    title = "Identifier and password do not go together"
-    message_fr = "Identifiant ou mot de passe incorrect."
-    next_step_fr = (
-        "Vérifiez le type de numéro choisi. Si vous venez de vous inscrire, ouvrez d'abord le lien reçu par mail."
-    )
-    hint = "The same answer whether or not the account exists."
-
-
 class AccountSuspended(Problem):
     code = "account_suspended"
     status = 403
@@ -102,3 +55,120 @@ class AccountClosed(Problem):
     message_fr = "Votre compte est fermé."
     next_step_fr = "Contactez l'assistance du réseau pour en ouvrir un nouveau."
     hint = "Nothing that software can do."
+
+
+class AccountInReview(Problem):
+    code = "account_in_review"
+    status = 403
+    title = "The registration is being looked at by a person"
+    message_fr = "Votre inscription est en cours de vérification."
+    next_step_fr = "Vous recevrez la décision par mail."
+    hint = "Nothing that software can do."
+
+
+class AccountRefused(Problem):
+    code = "account_refused"
+    status = 403
+    title = "The registration was refused"
+    message_fr = "Votre inscription a été refusée."
+    next_step_fr = "Contactez l'assistance du réseau."
+    hint = "The reason was mailed; registering again with right data is possible."
+
+
+class PrivacyNotAccepted(Problem):
+    code = "privacy_not_accepted"
+    status = 422
+    title = "The privacy notice was not acknowledged"
+    message_fr = "La notice de confidentialité doit être lue et acceptée."
+    next_step_fr = "Lisez la notice puis cochez la case."
+    hint = "privacy_accepted must be true; GET /v1/terms has the texts."
+
+
+class MobileInvalid(Problem):
+    code = "mobile_invalid"
+    status = 422
+    title = "The number is no mobile number that can be called"
+    message_fr = "Ce numéro de mobile n'est pas valable."
+    next_step_fr = "Écrivez-le comme 06 12 34 56 78, ou avec son indicatif : +590 690…"
+    hint = "National numbers are read as French, overseas included; all others need their + prefix."
+
+
+class BicCountryDiffers(Problem):
+    code = "bic_country_differs"
+    status = 422
+    title = "BIC and IBAN are of different countries"
+    message_fr = "Le BIC et l'IBAN ne sont pas du même pays."
+    next_step_fr = "Recopiez les deux depuis le même relevé d'identité bancaire."
+    hint = "Characters 5 and 6 of the BIC are the bank's country, the first two of the IBAN the account's."
+
+
+class IbanOfAnotherBank(Problem):
+    code = "iban_of_another_bank"
+    status = 422
+    title = "The IBAN is of another bank than the BIC"
+    message_fr = "Le BIC n'est pas celui de la banque de cet IBAN."
+    next_step_fr = "Recopiez les deux depuis le même relevé d'identité bancaire."
+    hint = "The five digits after the key of a French IBAN name the bank."
+
+
+class IbanMissing(Problem):
+    code = "iban_missing"
+    status = 422
+    title = "An account that is paid by transfer keeps an IBAN"
+    message_fr = "L'IBAN manque."
+    next_step_fr = "Indiquez l'IBAN qui va avec ce BIC."
+    hint = "Once an IBAN is kept, new details need one too."
+
+
+class NoPendingBankDetails(Problem):
+    code = "no_pending_bank_details"
+    status = 409
+    title = "No bank details wait to come into force"
+    message_fr = "Aucun changement de coordonnées bancaires n'est en attente."
+    next_step_fr = "Si le changement est déjà en vigueur, demandez-en un nouveau."
+    hint = "GET /v1/me/bank-details shows what is in force and what waits."
+
+
+class IdentifierNotForPerson(Problem):
+    code = "identifier_not_for_this_account"
+    status = 422
+    title = "This scheme cannot be added to this account"
+    message_fr = "Ce type de numéro ne peut pas être ajouté à ce compte."
+    next_step_fr = "Un compte Adeli peut recevoir son numéro RPPS."
+    hint = "RPPS numbers are added to accounts of persons that have none."
+
+
+class PscOff(Problem):
+    code = "psc_not_configured"
+    status = 404
+    title = "Pro Santé Connect is not offered here"
+    message_fr = "La connexion par Pro Santé Connect n'est pas disponible."
+    next_step_fr = "Connectez-vous avec votre numéro et votre mot de passe."
+    hint = "TPG_PSC_ISSUER is not set."
+
+
+class PscRefused(Problem):
+    code = "psc_refused"
+    status = 401
+    title = "What came back from Pro Santé Connect cannot be accepted"
+    message_fr = "La connexion par Pro Santé Connect n'a pas abouti."
+    next_step_fr = "Recommencez ; si cela persiste, connectez-vous avec votre numéro et votre mot de passe."
+    hint = "State, nonce, signature, audience, expiry or level did not hold, or the provider refused; see detail."
+
+
+class PscUnavailable(Problem):
+    code = "psc_unavailable"
+    status = 502
+    title = "Pro Santé Connect does not answer"
+    message_fr = "Pro Santé Connect ne répond pas."
+    next_step_fr = "Recommencez dans quelques instants, ou connectez-vous avec votre numéro et votre mot de passe."
+    hint = "The provider could not be reached, or answered with something else."
+
+
+class PscUnknown(Problem):
+    code = "psc_account_unknown"
+    status = 403
+    title = "No account holds the RPPS or Adeli number that Pro Santé Connect names"
+    message_fr = "Aucun compte du réseau ne porte votre numéro RPPS ou Adeli."
+    next_step_fr = "Inscrivez-vous avec ce numéro, ou ajoutez-le à votre compte Adeli."
+    hint = "Register by the same number, or add it with POST /v1/me/identifiers."

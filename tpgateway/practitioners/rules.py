@@ -1,13 +1,23 @@
 """Decisions about accounts."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+from schwifty import registry
+
 from tpgateway.errors import Problem
-from tpgateway.identifiers import adeli, finess, rpps, treasury
-from tpgateway.practitioners.errors import AccountClosed, AccountSuspended, LinkExpired, LinkUsed
-from tpgateway.practitioners.model import AccountState, Identifier, Link, Scheme
+from tpgateway.identifiers import adeli, bic, finess, iban, rpps, treasury
+from tpgateway.practitioners.errors import (
+    AccountClosed,
+    AccountInReview,
+    AccountRefused,
+    AccountSuspended,
+    BicCountryDiffers,
+    IbanOfAnotherBank,
+)
+from tpgateway.practitioners.model import AccountState, BankDetails, Identifier, Scheme
 
 _VALIDATE = {
     Scheme.FINESS: finess.validate,
@@ -21,6 +31,17 @@ _COMPACT = {
     Scheme.RPPS: rpps.compact,
     Scheme.TREASURY: treasury.format,
 }
+SCHEME_NAMES = {
+    Scheme.FINESS: "FINESS",
+    Scheme.ADELI: "Adeli",
+    Scheme.RPPS: "RPPS",
+    Scheme.TREASURY: "de trésorerie",
+}
+# ISO 13616: accounts of these territories have an IBAN of the country; ISO 9362 gives their banks codes of their own.
+_TERRITORIES = {"FR": frozenset("FR BL GF GP MF MQ NC PF PM RE TF WF YT".split())}  # noqa: SIM905
+# In France's numbering a mobile number of overseas is written like one of the mainland, and belongs to its own region.
+_REGIONS = ("FR", "GP", "RE", "MQ", "GF", "YT", "PM", "NC", "PF")
+_SHOWN_AT_THE_END = 3
 
 
 def parse_identifier(scheme: Scheme, value: str, *, is_adeli_key_enforced: bool = True) -> Identifier:
@@ -35,26 +56,73 @@ def written_form(scheme: Scheme, value: str) -> Identifier:
     return Identifier(scheme=scheme, value=_COMPACT[scheme](value))
 
 
-def password_weaknesses(password: str, identifier: str) -> Sequence[str]:
-    """What a password lacks, as French sentences; none where it may be used."""
-    bare = re.sub(r"[^0-9A-Za-z]", "", identifier).lower()
-    checks = [
-        (len(password) > 8, "plus de 8 caractères"),
-        (any(each.isdigit() for each in password), "un chiffre"),
-        (any(each.isupper() for each in password), "une majuscule"),
-        (any(each.islower() for each in password), "une minuscule"),
-        (not bare or bare not in password.lower(), "ne pas contenir votre identifiant"),
-    ]
-    return [need for is_met, need in checks if not is_met]
+def partly_masked(identifier: Identifier) -> str:
+    """A number that its owner recognises: its scheme, beginning and end."""
+    value = identifier.value
+    hidden = len(value) - 2 - _SHOWN_AT_THE_END
+    return f"{SCHEME_NAMES[identifier.scheme]} {value[:2]}{'•' * hidden}{value[-_SHOWN_AT_THE_END:]}"
 
 
-def link_problem(link: Link, now: datetime) -> type[Problem] | None:
-    """Why a link can no longer be used, None where it can."""
-    if link.used_at is not None:
-        return LinkUsed
-    return LinkExpired if now >= link.expires_at else None
+def parse_mobile(text: str) -> str | None:
+    """A mobile number in international form (E.164); None where it is none that can be called."""
+    for region in _REGIONS:
+        try:
+            number = phonenumbers.parse(text, region)
+        except NumberParseException:
+            return None
+        kind = phonenumbers.number_type(number)
+        if phonenumbers.is_valid_number(number) and kind in {
+            PhoneNumberType.MOBILE,
+            PhoneNumberType.FIXED_LINE_OR_MOBILE,
+        }:
+            return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    return None
 
 
-def login_problem(state: AccountState) -> type[Problem] | None:
-    """Why somebody who knows the password may still not come in."""
-    return {AccountState.SUSPENDED: AccountSuspended, AccountState.CLOSED: AccountClosed}.get(state)
+def bank_problem(bank: bic.Bic, account: iban.Iban | None) -> type[Problem] | None:
+    """Why a BIC and an IBAN do not belong together; None where they do, or where nothing is known of the bank.
+
+    The bank of a French IBAN is its first five digits, looked up in schwifty's register.
+    """
+    if account is None:
+        return None
+    country = iban.country(account)
+    if bic.country(bank) not in _TERRITORIES.get(country, {country}):
+        return BicCountryDiffers
+    if country != "FR":
+        return None
+    known = {each.bic for each in registry.get_banks_by_code("FR", account[4:9]) if each.bic}
+    if not known:
+        return None
+    if bank[:4] not in {each[:4] for each in known}:
+        return IbanOfAnotherBank
+    # Banks of one group share their first letters: a code that is another bank's, and not this one's, gives it away.
+    others = {each.bank_code for each in registry.get_banks_by_bic(bank)} - {account[4:9]}
+    is_this_one = bank in known or len(bank) == 8 or bank.endswith("XXX")
+    return IbanOfAnotherBank if others and not is_this_one else None
+
+
+def bank_details_at(history: Sequence[BankDetails], moment: datetime) -> BankDetails | None:
+    """The details in force: the latest that had come into force and were not revoked before."""
+    counting = [each for each in history if each.in_force_from <= moment and each.revoked_at is None]
+    return max(counting, key=lambda each: (each.in_force_from, each.requested_at), default=None)
+
+
+def pending_bank_details(history: Sequence[BankDetails], moment: datetime) -> BankDetails | None:
+    """The details that wait to come into force, if any."""
+    waiting = [each for each in history if each.in_force_from > moment and each.revoked_at is None]
+    return max(waiting, key=lambda each: each.requested_at, default=None)
+
+
+def login_problem(state: AccountState, reason: str | None, support: str) -> Problem | None:
+    """Why somebody who knows the password may still not come in, and whom to ask."""
+    contact = f"Contactez l'assistance du réseau : {support}."
+    said = f"Motif : {reason} " if reason else ""
+    kinds: dict[AccountState, type[Problem]] = {
+        AccountState.SUSPENDED: AccountSuspended,
+        AccountState.CLOSED: AccountClosed,
+        AccountState.IN_REVIEW: AccountInReview,
+        AccountState.REFUSED: AccountRefused,
+    }
+    kind = kinds.get(state)
+    return kind(next_step=said + contact) if kind else None

@@ -1,113 +1,287 @@
-"""Use cases of practitioners' accounts."""
+"""Use cases of practitioners' accounts: opening, review, profile, end."""
 
-import asyncio
-import hashlib
-import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from hashlib import sha256
+from importlib.resources import files
 from uuid import UUID
 
-import argon2
-
-from tpgateway import audit, mail
+from tpgateway import audit, links
 from tpgateway.audit import Action, Actor
 from tpgateway.database import Connection
-from tpgateway.practitioners import mails, rules
-from tpgateway.practitioners.errors import IdentifierTaken, LinkUnknown, LoginRefused
-from tpgateway.practitioners.model import ApiClient, ClientId, Login, Practitioner, PractitionerId, Registration, Scheme
-from tpgateway.practitioners.store import PractitionerStore
+from tpgateway.directory import service as directories
+from tpgateway.directory.errors import PostalCodeUnknown
+from tpgateway.directory.model import Claim
+from tpgateway.jobs import JobKind, enqueue
+from tpgateway.links import Purpose
+from tpgateway.mail import Post
+from tpgateway.members import service as members
+from tpgateway.practitioners import bank
+from tpgateway.practitioners.errors import IdentifierNotForPerson, IdentifierTaken
+from tpgateway.practitioners.model import (
+    AccountState,
+    Consent,
+    Identifier,
+    Listed,
+    Practitioner,
+    PractitionerId,
+    Profile,
+    Registration,
+    Review,
+    Scheme,
+    Specialty,
+)
+from tpgateway.practitioners.rules import SCHEME_NAMES, partly_masked, written_form
+from tpgateway.practitioners.store import PractitionerStore, ReviewStore
 from tpgateway.vault import Vault
-from tpgateway.web.callers import Access, Caller
-from tpgateway.web.oauth import Client, hash_secret
+from tpgateway.web import limits
 
-TERMS_VERSION = "2026-11"
+TEXTS = Consent(terms="2026-11", privacy="2026-11")
+"""The versions of the texts in force: ``texts/terms-VERSION.md`` and ``texts/privacy-VERSION.md``."""
 
-_hasher = argon2.PasswordHasher()
+_HOUR = timedelta(hours=1)
+_UNCONFIRMED_KEPT = timedelta(days=7)
 
 
 @cache
-def _nobodys_hash() -> str:
-    """What a password is compared with where there is no account, so that both take the same time."""
-    return _hasher.hash(secrets.token_urlsafe(16))
+def texts() -> Mapping[str, tuple[str, str, str]]:
+    """Each text that is accepted: its version, Markdown and SHA-256."""
+    found = {}
+    for name, version in (("terms", TEXTS.terms), ("privacy", TEXTS.privacy)):
+        raw = files("tpgateway.practitioners").joinpath("texts", f"{name}-{version}.md").read_bytes()
+        found[name] = (version, raw.decode(), sha256(raw).hexdigest())
+    return found
 
 
-def _hash_token(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+# Registration ----------------------------------------------------------------------------------------------------------
 
 
 async def register(
-    connection: Connection,
-    vault: Vault,
-    registration: Registration,
-    *,
-    password: str,
-    base_url: str,
-    link_lifetime: timedelta,
-    now: datetime,
-    actor: Actor,
+    connection: Connection, vault: Vault, registration: Registration, *, password: str, now: datetime, actor: Actor
 ) -> None:
-    """Opens an unconfirmed account and mails its activation link; raises ``IdentifierTaken``.
+    """Opens an unconfirmed account; the worker finds out what mail goes to the address.
 
-    Until one account confirms it, an identifier may be claimed by several: whoever registered with somebody else's number
-    cannot keep its owner out.
+    What is done here is the same whether or not the number or the address is known. Until one account confirms it, an
+    identifier may be claimed by several: whoever registered with somebody else's number cannot keep its owner out.
+    Raises ``InvalidRequest`` where the password may not be used.
     """
+    members.refuse_password(password, [registration.identifier.value])
     store = PractitionerStore(connection)
-    if await store.is_held(registration.identifier):
-        raise IdentifierTaken
-    password_hash = await asyncio.to_thread(_hasher.hash, password)
-    practitioner_id = await store.add(registration, password_hash=password_hash, terms_version=TERMS_VERSION, now=now)
-    token = secrets.token_urlsafe(32)
-    await store.add_activation_link(_hash_token(token), practitioner_id, expires_at=now + link_lifetime)
-    letter = mails.activation(registration, link=f"{base_url}/activation/{token}", lifetime=link_lifetime)
-    await mail.send(connection, vault, to=registration.email, subject=letter.subject, text=letter.text)
+    practitioner_id = await store.add(registration, consent=TEXTS, now=now)
+    await members.add_holder(connection, practitioner_id, email=registration.email, password=password, now=now)
+    await bank.begin(connection, vault, practitioner_id, bic=registration.bic, iban=registration.iban, now=now)
+    await enqueue(connection, JobKind.ANSWER_REGISTRATION, practitioner=practitioner_id)
     await audit.record(connection, actor=actor, action=Action.PRACTITIONER_REGISTERED, subject_id=practitioner_id)
 
 
-async def activate(connection: Connection, token: str, *, now: datetime, actor: Actor) -> Practitioner:
-    """The link's account, active; raises ``LinkUnknown``, ``LinkExpired``, ``LinkUsed``, ``IdentifierTaken``."""
+async def answer_registration(
+    connection: Connection, post: Post, practitioner_id: PractitionerId, *, hours: int, per_hour: int, now: datetime
+) -> None:
+    """Mails the activation link, or that the number has an account already."""
     store = PractitionerStore(connection)
-    token_hash = _hash_token(token)
-    link = await store.lock_activation_link(token_hash)
-    if link is None:
-        raise LinkUnknown
-    if (problem := rules.link_problem(link, now)) is not None:
-        raise problem
-    await store.use_link(token_hash, now)
-    await store.activate(link.practitioner_id, now)
-    if not await store.hold_identifiers(link.practitioner_id):
-        raise IdentifierTaken
-    await audit.record(connection, actor=actor, action=Action.PRACTITIONER_ACTIVATED, subject_id=link.practitioner_id)
-    return await get(connection, link.practitioner_id)
-
-
-async def open_door(connection: Connection, scheme: Scheme, value: str, password: str, *, actor: Actor) -> Login:
-    """The account that identifier and password open; raises ``LoginRefused``, ``AccountSuspended``, ``AccountClosed``.
-
-    Not for a transaction that ends with what is raised: a refused attempt must stay in the audit trail.
-    """
-    login = await PractitionerStore(connection).find_login(rules.written_form(scheme, value))
-    expected = login.password_hash if login else _nobodys_hash()
-    is_right = await asyncio.to_thread(_verifies, expected, password) and login is not None
-    await audit.record(
-        connection,
-        actor=actor,
-        action=Action.PRACTITIONER_LOGGED_IN if is_right else Action.PRACTITIONER_LOGIN_FAILED,
-        subject_id=login.practitioner_id if login else None,
+    practitioner = await store.get(practitioner_id)
+    if practitioner is None or practitioner.state is not AccountState.UNCONFIRMED:
+        return
+    (identifier,) = practitioner.identifiers
+    if (holder_id := await store.holder_of(identifier)) is not None:
+        await tell_held(connection, post, holder_id, identifier, practitioner.email, per_hour=per_hour, now=now)
+        await store.remove(practitioner_id)
+        return
+    await mail_activation(
+        connection, post, practitioner_id, identifier, practitioner.email, hours=hours, per_hour=per_hour, now=now
     )
-    if login is None or not is_right:
-        raise LoginRefused
-    if (problem := rules.login_problem(login.state)) is not None:
-        raise problem
-    return login
 
 
-def _verifies(expected: str, password: str) -> bool:
-    try:
-        return _hasher.verify(expected, password)
-    except argon2.exceptions.VerifyMismatchError:
-        return False
+async def tell_held(
+    connection: Connection,
+    post: Post,
+    holder_id: PractitionerId,
+    identifier: Identifier,
+    email: str,
+    *,
+    per_hour: int,
+    now: datetime,
+) -> None:
+    """Tells an address that the number has an account, and whether by this very address."""
+    if not await may_mail(connection, email, per_hour=per_hour, now=now):
+        return
+    holder = await members.holder(connection, holder_id)
+    is_theirs = holder.email.lower() == email.lower()
+    await post.send(connection, "practitioners/held", to=email, number=_written(identifier), is_theirs=is_theirs)
+
+
+async def mail_activation(
+    connection: Connection,
+    post: Post,
+    practitioner_id: PractitionerId,
+    identifier: Identifier,
+    email: str,
+    *,
+    hours: int,
+    per_hour: int,
+    now: datetime,
+) -> None:
+    """Mails a link that opens the account. Nothing that its sender chose stands in it: the address may be a stranger's."""
+    if not await may_mail(connection, email, per_hour=per_hour, now=now):
+        return
+    await links.end_all(connection, Purpose.ACTIVATION, practitioner_id, now=now)
+    token = await links.create(
+        connection, Purpose.ACTIVATION, practitioner_id, lifetime=timedelta(hours=hours), now=now
+    )
+    await post.send(
+        connection, "practitioners/activation", to=email, number=_written(identifier), token=token, hours=hours
+    )
+
+
+async def may_mail(connection: Connection, email: str, *, per_hour: int, now: datetime) -> bool:
+    """Whether an address may get one more of the mails that strangers can cause."""
+    key = sha256(email.lower().encode()).hexdigest()[:32]
+    return await limits.spend(connection, f"mail {key}", quota=per_hour, window=_HOUR, now=now)
+
+
+async def activate(connection: Connection, post: Post, token: str, *, now: datetime, actor: Actor) -> Practitioner:
+    """The link's account, active where the directory agrees and in review where not; raises as ``links.use`` does.
+
+    Raises ``IdentifierTaken`` where another account came first.
+    """
+    link = await links.use(connection, Purpose.ACTIVATION, token, now=now)
+    practitioner_id = PractitionerId(link.practitioner_id)
+    store = PractitionerStore(connection)
+    if await store.lock(practitioner_id) is not AccountState.UNCONFIRMED:
+        raise links.LinkUsed
+    practitioner = await get(connection, practitioner_id)
+    (identifier,) = practitioner.identifiers
+    if await store.holder_of(identifier) is not None:
+        raise IdentifierTaken
+    await store.confirm(practitioner_id, now)
+    await audit.record(connection, actor=actor, action=Action.PRACTITIONER_CONFIRMED, subject_id=practitioner_id)
+    reason = await _compare_and_place(connection, practitioner, identifier)
+    if reason is None:
+        await _put_in_use(connection, practitioner_id, now=now, actor=actor)
+    else:
+        await ReviewStore(connection).open(practitioner_id, identifier, is_registration=True, reason=reason, now=now)
+        await post.send(connection, "practitioners/in_review", to=practitioner.email, number=_written(identifier),
+                        reason=reason)  # fmt: skip
+    return await get(connection, practitioner_id)
+
+
+async def _compare_and_place(connection: Connection, practitioner: Practitioner, identifier: Identifier) -> str | None:
+    """Why the account's claim to a number does not stand by the directory; None, and its place kept, where it does."""
+    claim = Claim(
+        first_name=practitioner.first_name,
+        last_name=practitioner.last_name,
+        legal_name=practitioner.legal_name,
+        postal_code=practitioner.postal_code,
+    )
+    reason, entry = await directories.compare(
+        connection,
+        claim,
+        scheme=identifier.scheme,
+        number=identifier.value,
+        finess=practitioner.finess,
+        siret=practitioner.siret,
+    )
+    if entry is not None and entry.latitude is not None:
+        await PractitionerStore(connection).place(practitioner.id, entry.latitude, entry.longitude)
+    return reason
+
+
+async def _put_in_use(connection: Connection, practitioner_id: PractitionerId, *, now: datetime, actor: Actor) -> None:
+    store = PractitionerStore(connection)
+    await store.activate(practitioner_id, now)
+    if not await store.hold_identifiers(practitioner_id):
+        raise IdentifierTaken
+    await audit.record(connection, actor=actor, action=Action.PRACTITIONER_ACTIVATED, subject_id=practitioner_id)
+
+
+# Review ----------------------------------------------------------------------------------------------------------------
+
+
+def number(scheme: Scheme, value: str) -> Identifier:
+    """A number as it is kept, from how people write it."""
+    return written_form(scheme, value)
+
+
+async def reviews(connection: Connection) -> list[Review]:
+    """What waits for a person's decision, the oldest first."""
+    return await ReviewStore(connection).list_open()
+
+
+async def approve(connection: Connection, post: Post, review_id: UUID, *, now: datetime, actor: Actor) -> Review | None:
+    """Lets the claim stand and mails it; None where nothing waits under this id. Raises ``IdentifierTaken``."""
+    review = await ReviewStore(connection).lock(review_id)
+    if review is None:
+        return None
+    await ReviewStore(connection).decide(review_id, is_approved=True, reason=None, now=now)
+    if review.is_registration:
+        await _put_in_use(connection, review.practitioner_id, now=now, actor=actor)
+        await post.send(connection, "practitioners/approved", to=review.email, number=_written(review.identifier))
+    else:
+        await _add_identifier(connection, post, review.practitioner_id, review.identifier, actor=actor)
+    return review
+
+
+async def refuse(
+    connection: Connection, post: Post, review_id: UUID, reason: str, *, now: datetime, actor: Actor
+) -> Review | None:
+    """Refuses the claim and mails the reason; None where nothing waits under this id."""
+    review = await ReviewStore(connection).lock(review_id)
+    if review is None:
+        return None
+    await ReviewStore(connection).decide(review_id, is_approved=False, reason=reason, now=now)
+    store = PractitionerStore(connection)
+    if review.is_registration:
+        await store.set_state(review.practitioner_id, AccountState.REFUSED, reason)
+        action = Action.PRACTITIONER_REFUSED
+    else:
+        await store.drop_claim(review.practitioner_id, review.identifier)
+        action = Action.IDENTIFIER_REFUSED
+    number = _written(review.identifier)
+    await post.send(
+        connection,
+        "practitioners/refused",
+        to=review.email,
+        number=number,
+        reason=reason,
+        is_registration=review.is_registration,
+    )
+    await audit.record(connection, actor=actor, action=action, subject_id=review.practitioner_id)
+    return review
+
+
+async def suspend(
+    connection: Connection, post: Post, identifier: Identifier, reason: str, *, actor: Actor
+) -> Practitioner | None:
+    """Suspends the account in use that holds a number; its sessions end at once. None where there is none."""
+    store = PractitionerStore(connection)
+    practitioner_id = await store.holder_of(identifier)
+    if practitioner_id is None or await store.lock(practitioner_id) is not AccountState.ACTIVE:
+        return None
+    await store.set_state(practitioner_id, AccountState.SUSPENDED, reason)
+    await members.close(connection, practitioner_id)
+    practitioner = await get(connection, practitioner_id)
+    await post.send(connection, "practitioners/suspended", to=practitioner.email, reason=reason)
+    await audit.record(connection, actor=actor, action=Action.PRACTITIONER_SUSPENDED, subject_id=practitioner_id)
+    return practitioner
+
+
+async def restore(
+    connection: Connection, post: Post, identifier: Identifier, *, now: datetime, actor: Actor
+) -> Practitioner | None:
+    """Puts a suspended account in use again; None where there is none."""
+    store = PractitionerStore(connection)
+    practitioner_id = await store.holder_of(identifier)
+    if practitioner_id is None or await store.lock(practitioner_id) is not AccountState.SUSPENDED:
+        return None
+    await store.activate(practitioner_id, now)
+    practitioner = await get(connection, practitioner_id)
+    await post.send(connection, "practitioners/restored", to=practitioner.email)
+    await audit.record(connection, actor=actor, action=Action.PRACTITIONER_RESTORED, subject_id=practitioner_id)
+    return practitioner
+
+
+# The account in use ----------------------------------------------------------------------------------------------------
 
 
 async def get(connection: Connection, practitioner_id: PractitionerId) -> Practitioner:
@@ -117,65 +291,102 @@ async def get(connection: Connection, practitioner_id: PractitionerId) -> Practi
     return practitioner
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewClient:
-    """A client just made, with the secret that is shown this once."""
+async def change_profile(
+    connection: Connection, practitioner_id: PractitionerId, profile: Profile, *, actor: Actor
+) -> Practitioner:
+    """Sets the profile."""
+    await PractitionerStore(connection).set_profile(practitioner_id, profile)
+    await audit.record(connection, actor=actor, action=Action.PROFILE_CHANGED, subject_id=practitioner_id)
+    return await get(connection, practitioner_id)
 
-    client: ApiClient
-    secret: str | None
 
-
-async def create_client(
+async def add_identifier(
     connection: Connection,
+    post: Post,
     practitioner_id: PractitionerId,
+    identifier: Identifier,
     *,
-    name: str,
-    scopes: list[str],
-    public_jwk: dict[str, Any] | None,
+    now: datetime,
     actor: Actor,
-) -> NewClient:
-    """A new API client, by the key it brings or by a secret made here."""
-    secret = None if public_jwk else secrets.token_urlsafe(32)
-    client = await PractitionerStore(connection).add_client(
-        practitioner_id,
-        name=name,
-        scopes=sorted(set(scopes)),
-        secret_hash=hash_secret(secret) if secret else None,
-        public_jwk=public_jwk,
-    )
-    await audit.record(connection, actor=actor, action=Action.CLIENT_CREATED, subject_id=client.id)
-    return NewClient(client=client, secret=secret)
-
-
-async def list_clients(connection: Connection, practitioner_id: PractitionerId) -> list[ApiClient]:
-    """All clients of the account, those revoked included."""
-    return await PractitionerStore(connection).list_clients(practitioner_id)
-
-
-async def revoke_client(
-    connection: Connection, practitioner_id: PractitionerId, client_id: ClientId, *, now: datetime, actor: Actor
 ) -> bool:
-    """Ends a client at once for new tokens; tokens already out last their few minutes. False where there is none."""
-    is_done = await PractitionerStore(connection).revoke_client(practitioner_id, client_id, now)
-    if is_done:
-        await audit.record(connection, actor=actor, action=Action.CLIENT_REVOKED, subject_id=client_id)
-    return is_done
+    """A person's account gains its RPPS and keeps all its ways in; False where the claim must be reviewed first.
+
+    Raises ``IdentifierNotForPerson``, ``IdentifierTaken``.
+    """
+    practitioner = await get(connection, practitioner_id)
+    has_one = any(each.scheme is Scheme.RPPS for each in practitioner.identifiers)
+    if identifier.scheme is not Scheme.RPPS or has_one or practitioner.last_name is None:
+        raise IdentifierNotForPerson
+    store = PractitionerStore(connection)
+    if await store.holder_of(identifier) is not None:
+        raise IdentifierTaken
+    await store.claim(practitioner_id, identifier)
+    await audit.record(connection, actor=actor, action=Action.IDENTIFIER_ASKED, subject_id=practitioner_id)
+    reason = await _compare_and_place(connection, practitioner, identifier)
+    if reason is not None:
+        await ReviewStore(connection).open(practitioner_id, identifier, is_registration=False, reason=reason, now=now)
+        return False
+    await _add_identifier(connection, post, practitioner_id, identifier, actor=actor)
+    return True
 
 
-async def find_client(connection: Connection, client_id: UUID) -> Client | None:
-    """The token endpoint's look-up."""
-    row = await PractitionerStore(connection).find_client(client_id)
-    return (
-        None
-        if row is None
-        else Client(
-            caller=Caller(
-                access=Access.PRACTITIONER_CLIENT,
-                account_id=row["practitioner_id"],
-                client_id=client_id,
-                scopes=frozenset(row["scopes"]),
-            ),
-            secret_hash=row["secret_hash"],
-            public_jwk=row["public_jwk"],
-        )
+async def _add_identifier(
+    connection: Connection, post: Post, practitioner_id: PractitionerId, identifier: Identifier, *, actor: Actor
+) -> None:
+    if not await PractitionerStore(connection).hold_identifiers(practitioner_id):
+        raise IdentifierTaken
+    holder = await members.holder(connection, practitioner_id)
+    await post.send(connection, "practitioners/identifier_added", to=holder.email, number=_written(identifier))
+    await audit.record(connection, actor=actor, action=Action.IDENTIFIER_ADDED, subject_id=practitioner_id)
+
+
+async def close(
+    connection: Connection, post: Post, practitioner_id: PractitionerId, *, now: datetime, actor: Actor
+) -> None:
+    """Closes the account: sessions and API clients end, its numbers are free again."""
+    store = PractitionerStore(connection)
+    await store.lock(practitioner_id)
+    holder = await members.holder(connection, practitioner_id)
+    await store.close(practitioner_id, now)
+    await bank.drop_pending(connection, practitioner_id, now=now)
+    await members.close(connection, practitioner_id)
+    await post.send(connection, "practitioners/closed", to=holder.email)
+    await audit.record(connection, actor=actor, action=Action.PRACTITIONER_CLOSED, subject_id=practitioner_id)
+
+
+async def near(
+    connection: Connection,
+    specialty: Specialty,
+    postal_code: str,
+    *,
+    after_metres: int | None,
+    after_id: UUID | None,
+    limit: int,
+) -> list[Listed]:
+    """Who agreed to be listed, nearest first; raises ``PostalCodeUnknown``."""
+    place = await directories.place_of(connection, postal_code)
+    if place is None:
+        raise PostalCodeUnknown
+    return await PractitionerStore(connection).listed_near(
+        specialty, *place, after_metres=after_metres, after_id=after_id, limit=limit
     )
+
+
+async def invitation_words(connection: Connection, practitioner_id: PractitionerId) -> tuple[str, str]:
+    """What an invitation says of the practice: its name, and the number to log in with."""
+    practitioner = await get(connection, practitioner_id)
+    return practitioner.name, _written(practitioner.identifiers[0])
+
+
+async def forget_unconfirmed(connection: Connection, *, now: datetime) -> int:
+    """Removes registrations that nobody confirmed; answers how many."""
+    return await PractitionerStore(connection).remove_unconfirmed(now - _UNCONFIRMED_KEPT)
+
+
+def masked_numbers(identifiers: list[Identifier]) -> list[str]:
+    """Numbers as a reminder shows them."""
+    return [partly_masked(each) for each in identifiers]
+
+
+def _written(identifier: Identifier) -> str:
+    return f"{SCHEME_NAMES[identifier.scheme]} {identifier.value}"

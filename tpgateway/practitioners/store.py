@@ -1,6 +1,6 @@
 """SQL of practitioners' accounts."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,43 +10,52 @@ from tpgateway.database import Connection
 from tpgateway.practitioners.model import (
     AccountState,
     ApiClient,
+    BankDetails,
     ClientId,
+    Consent,
     Identifier,
-    Link,
-    Login,
+    Listed,
     Practitioner,
     PractitionerId,
+    Profile,
     Registration,
+    Review,
     Scheme,
     Specialty,
 )
 
+_IDENTIFIERS = """
+(SELECT json_agg(json_build_array(i.scheme, i.value) ORDER BY i.scheme, i.value)
+ FROM practitioner_identifiers i
+ WHERE i.practitioner_id = p.id AND (i.is_held OR p.state NOT IN ('active', 'suspended'))) AS identifiers
+"""
+_NAME = "coalesce(p.legal_name, p.first_name || ' ' || p.last_name) AS name"
+
 
 class PractitionerStore:
-    """One method, one statement."""
+    """Accounts. One method, one statement."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    async def is_held(self, identifier: Identifier) -> bool:
-        """Whether an account in use holds the identifier."""
-        found = await self.connection.fetchval(
-            "SELECT EXISTS (SELECT FROM practitioner_identifiers WHERE scheme = $1 AND value = $2 AND is_held)",
+    async def holder_of(self, identifier: Identifier) -> PractitionerId | None:
+        """The account in use that holds the identifier."""
+        found: UUID | None = await self.connection.fetchval(
+            "SELECT practitioner_id FROM practitioner_identifiers WHERE scheme = $1 AND value = $2 AND is_held",
             identifier.scheme,
             identifier.value,
         )
-        return bool(found)
+        return None if found is None else PractitionerId(found)
 
-    async def add(
-        self, registration: Registration, *, password_hash: str, terms_version: str, now: datetime
-    ) -> PractitionerId:
+    async def add(self, registration: Registration, *, consent: Consent, now: datetime) -> PractitionerId:
         """A new account, unconfirmed, with its identifier claimed but not held."""
         added: UUID = await self.connection.fetchval(
             """
             WITH account AS (
-                INSERT INTO practitioners (state, first_name, last_name, legal_name, specialty, postal_code, email, bic,
-                                           finess, siret, password_hash, terms_version, terms_accepted_at, registered_at)
-                VALUES ('unconfirmed', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+                INSERT INTO practitioners (state, first_name, last_name, legal_name, specialty, postal_code, mobile,
+                                           finess, siret, is_listed, terms_version, terms_accepted_at, privacy_version,
+                                           privacy_accepted_at, registered_at)
+                VALUES ('unconfirmed', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $11, $12, $12)
                 RETURNING id
             )
             INSERT INTO practitioner_identifiers (practitioner_id, scheme, value)
@@ -58,97 +67,347 @@ class PractitionerStore:
             registration.legal_name,
             registration.specialty,
             registration.postal_code,
-            registration.email,
-            registration.bic,
+            registration.mobile,
             registration.finess,
             registration.siret,
-            password_hash,
-            terms_version,
+            registration.is_listed,
+            consent.terms,
+            consent.privacy,
             now,
             registration.identifier.scheme,
             registration.identifier.value,
         )
         return PractitionerId(added)
 
-    async def add_activation_link(
-        self, token_hash: bytes, practitioner_id: PractitionerId, *, expires_at: datetime
-    ) -> None:
-        await self.connection.execute(
-            "INSERT INTO practitioner_links (token_hash, purpose, practitioner_id, expires_at)"
-            " VALUES ($1, 'activation', $2, $3)",
-            token_hash,
-            practitioner_id,
-            expires_at,
+    async def lock(self, practitioner_id: PractitionerId) -> AccountState | None:
+        """The account's state, which nobody else changes until the transaction ends."""
+        state: str | None = await self.connection.fetchval(
+            "SELECT state FROM practitioners WHERE id = $1 FOR UPDATE", practitioner_id
         )
+        return state and AccountState(state)  # type: ignore[return-value]
 
-    async def lock_activation_link(self, token_hash: bytes) -> Link | None:
-        """The link, locked until the transaction ends."""
-        row = await self.connection.fetchrow(
-            "SELECT practitioner_id, expires_at, used_at FROM practitioner_links"
-            " WHERE token_hash = $1 AND purpose = 'activation' FOR UPDATE",
-            token_hash,
-        )
-        return (
-            None
-            if row is None
-            else Link(
-                practitioner_id=PractitionerId(row["practitioner_id"]),
-                expires_at=row["expires_at"],
-                used_at=row["used_at"],
-            )
-        )
-
-    async def use_link(self, token_hash: bytes, now: datetime) -> None:
+    async def confirm(self, practitioner_id: PractitionerId, now: datetime) -> None:
+        """The address is the holder's; whether the account is in use is decided next."""
         await self.connection.execute(
-            "UPDATE practitioner_links SET used_at = $2 WHERE token_hash = $1", token_hash, now
+            "UPDATE practitioners SET state = 'in_review', confirmed_at = $2 WHERE id = $1", practitioner_id, now
         )
 
     async def activate(self, practitioner_id: PractitionerId, now: datetime) -> None:
         await self.connection.execute(
-            "UPDATE practitioners SET state = 'active', activated_at = $2 WHERE id = $1", practitioner_id, now
+            "UPDATE practitioners SET state = 'active', activated_at = coalesce(activated_at, $2), state_reason = NULL"
+            " WHERE id = $1",
+            practitioner_id,
+            now,
+        )
+
+    async def set_state(self, practitioner_id: PractitionerId, state: AccountState, reason: str | None) -> None:
+        await self.connection.execute(
+            "UPDATE practitioners SET state = $2, state_reason = $3 WHERE id = $1", practitioner_id, state, reason
+        )
+
+    async def close(self, practitioner_id: PractitionerId, now: datetime) -> None:
+        """The account's end; its identifiers are free again."""
+        await self.connection.execute(
+            """
+            WITH freed AS (UPDATE practitioner_identifiers SET is_held = false WHERE practitioner_id = $1),
+                 revoked AS (UPDATE practitioner_clients SET revoked_at = $2
+                             WHERE practitioner_id = $1 AND revoked_at IS NULL)
+            UPDATE practitioners SET state = 'closed', closed_at = $2, is_listed = false, state_reason = NULL
+            WHERE id = $1
+            """,
+            practitioner_id,
+            now,
+        )
+
+    async def place(self, practitioner_id: PractitionerId, latitude: float | None, longitude: float | None) -> None:
+        await self.connection.execute(
+            "UPDATE practitioners SET latitude = $2, longitude = $3 WHERE id = $1", practitioner_id, latitude, longitude
         )
 
     async def hold_identifiers(self, practitioner_id: PractitionerId) -> bool:
         """The account holds its identifiers from now on; False where another came first."""
         try:
-            await self.connection.execute(
-                "UPDATE practitioner_identifiers SET is_held = true WHERE practitioner_id = $1", practitioner_id
-            )
+            async with self.connection.transaction():
+                await self.connection.execute(
+                    "UPDATE practitioner_identifiers SET is_held = true WHERE practitioner_id = $1", practitioner_id
+                )
         except asyncpg.UniqueViolationError:
             return False
         return True
 
-    async def find_login(self, identifier: Identifier) -> Login | None:
-        row = await self.connection.fetchrow(
-            "SELECT p.id, p.state, p.password_hash FROM practitioner_identifiers i"
-            " JOIN practitioners p ON p.id = i.practitioner_id"
-            " WHERE i.scheme = $1 AND i.value = $2 AND i.is_held",
+    async def claim(self, practitioner_id: PractitionerId, identifier: Identifier) -> None:
+        """The account wants this identifier too."""
+        await self.connection.execute(
+            "INSERT INTO practitioner_identifiers (practitioner_id, scheme, value) VALUES ($1, $2, $3)"
+            " ON CONFLICT DO NOTHING",
+            practitioner_id,
             identifier.scheme,
             identifier.value,
         )
-        return (
-            None
-            if row is None
-            else Login(
-                practitioner_id=PractitionerId(row["id"]),
-                state=AccountState(row["state"]),
-                password_hash=row["password_hash"],
-            )
+
+    async def drop_claim(self, practitioner_id: PractitionerId, identifier: Identifier) -> None:
+        await self.connection.execute(
+            "DELETE FROM practitioner_identifiers"
+            " WHERE practitioner_id = $1 AND scheme = $2 AND value = $3 AND NOT is_held",
+            practitioner_id,
+            identifier.scheme,
+            identifier.value,
         )
+
+    async def at_door(self, identifier: Identifier) -> asyncpg.Record | None:
+        """Who is behind a number: the account that holds it, else the last that claimed it and got an answer."""
+        return await self.connection.fetchrow(
+            "SELECT p.id, p.state, p.state_reason FROM practitioner_identifiers i"
+            " JOIN practitioners p ON p.id = i.practitioner_id"
+            " WHERE i.scheme = $1 AND i.value = $2 AND p.state <> 'unconfirmed'"
+            " ORDER BY i.is_held DESC, p.registered_at DESC LIMIT 1",
+            identifier.scheme,
+            identifier.value,
+        )
+
+    async def unconfirmed(self, identifier: Identifier, email: str) -> PractitionerId | None:
+        """The last registration of a number by an address that still waits for its link to be used."""
+        found: UUID | None = await self.connection.fetchval(
+            "SELECT p.id FROM practitioner_identifiers i JOIN practitioners p ON p.id = i.practitioner_id"
+            " JOIN practitioner_members m ON m.practitioner_id = p.id AND m.is_holder"
+            " WHERE i.scheme = $1 AND i.value = $2 AND lower(m.email) = lower($3) AND p.state = 'unconfirmed'"
+            " ORDER BY p.id DESC LIMIT 1",
+            identifier.scheme,
+            identifier.value,
+            email,
+        )
+        return None if found is None else PractitionerId(found)
+
+    async def of_address(self, email: str) -> list[Identifier]:
+        """The numbers of the accounts in use where an address is somebody's."""
+        rows = await self.connection.fetch(
+            "SELECT DISTINCT i.scheme, i.value FROM practitioner_members m"
+            " JOIN practitioners p ON p.id = m.practitioner_id"
+            " JOIN practitioner_identifiers i ON i.practitioner_id = p.id"
+            " WHERE lower(m.email) = lower($1) AND m.state = 'active' AND p.state IN ('active', 'suspended', 'in_review')"
+            " ORDER BY i.scheme, i.value",
+            email,
+        )
+        return [Identifier(scheme=Scheme(row["scheme"]), value=row["value"]) for row in rows]
+
+    async def remove(self, practitioner_id: PractitionerId) -> None:
+        """Removes an account that was never confirmed."""
+        await self.connection.execute(
+            "DELETE FROM practitioners WHERE id = $1 AND state = 'unconfirmed'", practitioner_id
+        )
+
+    async def remove_unconfirmed(self, before: datetime) -> int:
+        done = await self.connection.execute(
+            "DELETE FROM practitioners WHERE state = 'unconfirmed' AND registered_at < $1", before
+        )
+        return int(done.split()[-1])
 
     async def get(self, practitioner_id: PractitionerId) -> Practitioner | None:
         row = await self.connection.fetchrow(
-            """
-            SELECT p.*, coalesce(p.legal_name, p.first_name || ' ' || p.last_name) AS name,
-                   (SELECT json_agg(json_build_array(i.scheme, i.value) ORDER BY i.scheme, i.value)
-                    FROM practitioner_identifiers i WHERE i.practitioner_id = p.id) AS identifiers
-            FROM practitioners p WHERE p.id = $1
-            """,
+            f"""
+            SELECT p.*, {_NAME}, {_IDENTIFIERS}, m.email,
+                   (SELECT b.bic FROM bank_details b
+                    WHERE b.practitioner_id = p.id AND b.in_force_from <= now() AND b.revoked_at IS NULL
+                    ORDER BY b.in_force_from DESC, b.requested_at DESC LIMIT 1) AS bic
+            FROM practitioners p JOIN practitioner_members m ON m.practitioner_id = p.id AND m.is_holder
+            WHERE p.id = $1
+            """,  # noqa: S608  # constants of this module
             practitioner_id,
         )
         return None if row is None else _practitioner(row)
 
-    async def add_client(
+    async def set_profile(self, practitioner_id: PractitionerId, profile: Profile) -> None:
+        """The profile; where the postal code changes, the place that the directory gave is no longer it."""
+        await self.connection.execute(
+            """
+            UPDATE practitioners SET mobile = $2, street = $3, postal_code = $4, town = $5, is_listed = $6,
+                   latitude = CASE WHEN postal_code = $4 THEN latitude END,
+                   longitude = CASE WHEN postal_code = $4 THEN longitude END
+            WHERE id = $1
+            """,
+            practitioner_id,
+            profile.mobile,
+            profile.street,
+            profile.postal_code,
+            profile.town,
+            profile.is_listed,
+        )
+
+    async def set_psc_subject(self, practitioner_id: PractitionerId, subject: str) -> bool:
+        """Links the account to whom Pro Santé Connect names so; False where it was already."""
+        done = await self.connection.execute(
+            "UPDATE practitioners SET psc_subject = $2 WHERE id = $1 AND psc_subject IS DISTINCT FROM $2",
+            practitioner_id,
+            subject,
+        )
+        return done == "UPDATE 1"
+
+    async def listed_near(
+        self,
+        specialty: Specialty,
+        latitude: float,
+        longitude: float,
+        *,
+        after_metres: int | None,
+        after_id: UUID | None,
+        limit: int,
+    ) -> list[Listed]:
+        """Who agreed to be listed, nearest first (haversine, on a sphere of 6,371 km)."""
+        rows = await self.connection.fetch(
+            f"""
+            WITH placed AS (
+                SELECT p.*, {_NAME}, coalesce(p.latitude, d.latitude) AS lat, coalesce(p.longitude, d.longitude) AS lon
+                FROM practitioners p LEFT JOIN LATERAL (
+                    SELECT latitude, longitude FROM directory_places
+                    WHERE prefix IN (p.postal_code, left(p.postal_code, 3), left(p.postal_code, 2))
+                    ORDER BY length(prefix) DESC LIMIT 1
+                ) d ON p.latitude IS NULL
+                WHERE p.specialty = $1 AND p.is_listed AND p.state = 'active'
+            ), near AS (
+                SELECT *, round(12742000 * asin(least(1, sqrt(
+                           power(sin(radians(lat - $2) / 2), 2)
+                           + cos(radians($2)) * cos(radians(lat)) * power(sin(radians(lon - $3) / 2), 2)))))::bigint
+                          AS metres
+                FROM placed WHERE lat IS NOT NULL
+            )
+            SELECT p.id, p.name, p.specialty, p.street, p.postal_code, p.town, p.mobile, p.metres, {_IDENTIFIERS}
+            FROM near p WHERE $4::bigint IS NULL OR (p.metres, p.id) > ($4, $5::uuid)
+            ORDER BY p.metres, p.id LIMIT $6
+            """,  # noqa: S608  # constants of this module
+            specialty,
+            latitude,
+            longitude,
+            after_metres,
+            after_id,
+            limit,
+        )
+        return [
+            Listed(
+                id=PractitionerId(row["id"]),
+                name=row["name"],
+                specialty=Specialty(row["specialty"]),
+                street=row["street"],
+                postal_code=row["postal_code"],
+                town=row["town"],
+                mobile=row["mobile"],
+                identifiers=_identifiers(row),
+                metres=row["metres"],
+            )
+            for row in rows
+        ]
+
+
+class ReviewStore:
+    """Claims that a person looks at. One method, one statement."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def open(
+        self,
+        practitioner_id: PractitionerId,
+        identifier: Identifier,
+        *,
+        is_registration: bool,
+        reason: str,
+        now: datetime,
+    ) -> None:
+        await self.connection.execute(
+            "INSERT INTO practitioner_reviews (practitioner_id, scheme, value, is_registration, reason, asked_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+            practitioner_id,
+            identifier.scheme,
+            identifier.value,
+            is_registration,
+            reason,
+            now,
+        )
+
+    async def list_open(self) -> list[Review]:
+        """All that wait, the oldest first."""
+        rows = await self.connection.fetch(_OPEN_REVIEWS + " ORDER BY r.asked_at, r.id")
+        return [_review(row) for row in rows]
+
+    async def lock(self, review_id: UUID) -> Review | None:
+        """A review that waits, locked until the transaction ends."""
+        row = await self.connection.fetchrow(_OPEN_REVIEWS + " AND r.id = $1 FOR UPDATE OF r", review_id)
+        return None if row is None else _review(row)
+
+    async def decide(self, review_id: UUID, *, is_approved: bool, reason: str | None, now: datetime) -> None:
+        await self.connection.execute(
+            "UPDATE practitioner_reviews SET decided_at = $2, is_approved = $3, decision_reason = $4 WHERE id = $1",
+            review_id,
+            now,
+            is_approved,
+            reason,
+        )
+
+
+_OPEN_REVIEWS = f"""
+SELECT r.id, r.practitioner_id, r.scheme, r.value, r.is_registration, r.reason, r.asked_at, {_NAME}, p.specialty,
+       p.postal_code, m.email
+FROM practitioner_reviews r JOIN practitioners p ON p.id = r.practitioner_id
+JOIN practitioner_members m ON m.practitioner_id = p.id AND m.is_holder
+WHERE r.decided_at IS NULL
+"""  # noqa: S608  # a constant of this module
+
+
+class BankStore:
+    """Bank details. One method, one statement."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def add(
+        self,
+        practitioner_id: PractitionerId,
+        *,
+        bic: str,
+        iban: bytes | None,
+        iban_ending: str | None,
+        now: datetime,
+        wait: timedelta,
+        by: UUID | None,
+    ) -> BankDetails:
+        row = await self.connection.fetchrow(
+            "INSERT INTO bank_details (practitioner_id, bic, iban, iban_ending, requested_at, in_force_from, requested_by)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *",
+            practitioner_id,
+            bic,
+            iban,
+            iban_ending,
+            now,
+            now + wait,
+            by,
+        )
+        assert row is not None
+        return _bank_details(row)
+
+    async def history(self, practitioner_id: PractitionerId) -> list[BankDetails]:
+        """All details there ever were, newest first."""
+        rows = await self.connection.fetch(
+            "SELECT * FROM bank_details WHERE practitioner_id = $1 ORDER BY requested_at DESC, id DESC", practitioner_id
+        )
+        return [_bank_details(row) for row in rows]
+
+    async def revoke_pending(self, practitioner_id: PractitionerId, now: datetime) -> int:
+        """Takes back what is not in force yet; answers how many."""
+        done = await self.connection.execute(
+            "UPDATE bank_details SET revoked_at = $2"
+            " WHERE practitioner_id = $1 AND revoked_at IS NULL AND in_force_from > $2",
+            practitioner_id,
+            now,
+        )
+        return int(done.split()[-1])
+
+
+class ClientStore:
+    """API clients. One method, one statement."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def add(
         self,
         practitioner_id: PractitionerId,
         *,
@@ -169,14 +428,50 @@ class PractitionerStore:
         assert row is not None
         return _client(row)
 
-    async def list_clients(self, practitioner_id: PractitionerId) -> list[ApiClient]:
+    async def list_all(self, practitioner_id: PractitionerId) -> list[ApiClient]:
         """The clients, those revoked included, oldest first."""
         rows = await self.connection.fetch(
             "SELECT * FROM practitioner_clients WHERE practitioner_id = $1 ORDER BY id", practitioner_id
         )
         return [_client(row) for row in rows]
 
-    async def revoke_client(self, practitioner_id: PractitionerId, client_id: ClientId, now: datetime) -> bool:
+    async def rename(self, practitioner_id: PractitionerId, client_id: ClientId, name: str) -> ApiClient | None:
+        row = await self.connection.fetchrow(
+            "UPDATE practitioner_clients SET name = $3"
+            " WHERE practitioner_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING *",
+            practitioner_id,
+            client_id,
+            name,
+        )
+        return None if row is None else _client(row)
+
+    async def rotate(
+        self,
+        practitioner_id: PractitionerId,
+        client_id: ClientId,
+        *,
+        secret_hash: bytes | None,
+        public_jwk: dict[str, Any] | None,
+        former_until: datetime | None,
+    ) -> ApiClient | None:
+        """Gives a live client another credential; the former one works until then, or no more."""
+        row = await self.connection.fetchrow(
+            """
+            UPDATE practitioner_clients SET
+                former_secret_hash = CASE WHEN $5::timestamptz IS NOT NULL THEN secret_hash END,
+                former_public_jwk = CASE WHEN $5::timestamptz IS NOT NULL THEN public_jwk END,
+                former_until = $5, secret_hash = $3, public_jwk = $4
+            WHERE practitioner_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING *
+            """,
+            practitioner_id,
+            client_id,
+            secret_hash,
+            public_jwk,
+            former_until,
+        )
+        return None if row is None else _client(row)
+
+    async def revoke(self, practitioner_id: PractitionerId, client_id: ClientId, now: datetime) -> bool:
         """Ends a client; False where the account has no such live client."""
         done = await self.connection.execute(
             "UPDATE practitioner_clients SET revoked_at = $3"
@@ -187,28 +482,99 @@ class PractitionerStore:
         )
         return done == "UPDATE 1"
 
-    async def find_client(self, client_id: UUID) -> asyncpg.Record | None:
-        """The credential and scopes of a live client of an account in use."""
+    async def find(self, client_id: UUID) -> asyncpg.Record | None:
+        """The credentials and scopes of a live client of an account in use."""
         return await self.connection.fetchrow(
-            "SELECT c.practitioner_id, c.scopes, c.secret_hash, c.public_jwk FROM practitioner_clients c"
-            " JOIN practitioners p ON p.id = c.practitioner_id"
+            "SELECT c.practitioner_id, c.scopes, c.secret_hash, c.public_jwk,"
+            " CASE WHEN c.former_until > now() THEN c.former_secret_hash END AS former_secret_hash,"
+            " CASE WHEN c.former_until > now() THEN c.former_public_jwk END AS former_public_jwk"
+            " FROM practitioner_clients c JOIN practitioners p ON p.id = c.practitioner_id"
             " WHERE c.id = $1 AND c.revoked_at IS NULL AND p.state = 'active'",
             client_id,
         )
+
+    async def mark_used(self, client_id: UUID, now: datetime) -> None:
+        """To the minute: software that asks for tokens without end does not write without end."""
+        await self.connection.execute(
+            "UPDATE practitioner_clients SET last_used_at = $2::timestamptz"
+            " WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2::timestamptz - interval '1 minute')",
+            client_id,
+            now,
+        )
+
+
+class RequestStore:
+    """What strangers asked for, until the worker has looked it up. One method, one statement."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def add(self, sealed: bytes) -> UUID:
+        added: UUID = await self.connection.fetchval(
+            "INSERT INTO practitioner_requests (sealed) VALUES ($1) RETURNING id", sealed
+        )
+        return added
+
+    async def take(self, request_id: UUID) -> bytes | None:
+        """The request, gone from the table; None where it was taken before."""
+        taken: bytes | None = await self.connection.fetchval(
+            "DELETE FROM practitioner_requests WHERE id = $1 RETURNING sealed", request_id
+        )
+        return taken
+
+
+def _identifiers(row: asyncpg.Record) -> tuple[Identifier, ...]:
+    return tuple(Identifier(scheme=Scheme(scheme), value=value) for scheme, value in row["identifiers"] or ())
 
 
 def _practitioner(row: asyncpg.Record) -> Practitioner:
     return Practitioner(
         id=PractitionerId(row["id"]),
         state=AccountState(row["state"]),
+        state_reason=row["state_reason"],
+        name=row["name"],
+        first_name=row["first_name"],
+        last_name=row["last_name"],
+        legal_name=row["legal_name"],
+        specialty=Specialty(row["specialty"]),
+        street=row["street"],
+        postal_code=row["postal_code"],
+        town=row["town"],
+        mobile=row["mobile"],
+        email=row["email"],
+        bic=row["bic"],
+        finess=row["finess"],
+        siret=row["siret"],
+        is_listed=row["is_listed"],
+        identifiers=_identifiers(row),
+        registered_at=row["registered_at"],
+        activated_at=row["activated_at"],
+    )
+
+
+def _review(row: asyncpg.Record) -> Review:
+    return Review(
+        id=row["id"],
+        practitioner_id=PractitionerId(row["practitioner_id"]),
+        identifier=Identifier(scheme=Scheme(row["scheme"]), value=row["value"]),
+        is_registration=row["is_registration"],
+        reason=row["reason"],
+        asked_at=row["asked_at"],
         name=row["name"],
         specialty=Specialty(row["specialty"]),
         postal_code=row["postal_code"],
         email=row["email"],
+    )
+
+
+def _bank_details(row: asyncpg.Record) -> BankDetails:
+    return BankDetails(
+        id=row["id"],
         bic=row["bic"],
-        identifiers=tuple(Identifier(scheme=Scheme(scheme), value=value) for scheme, value in row["identifiers"]),
-        registered_at=row["registered_at"],
-        activated_at=row["activated_at"],
+        iban_ending=row["iban_ending"],
+        requested_at=row["requested_at"],
+        in_force_from=row["in_force_from"],
+        revoked_at=row["revoked_at"],
     )
 
 
@@ -217,6 +583,9 @@ def _client(row: asyncpg.Record) -> ApiClient:
         id=ClientId(row["id"]),
         name=row["name"],
         scopes=tuple(row["scopes"]),
+        has_key=row["public_jwk"] is not None,
         created_at=row["created_at"],
+        last_used_at=row["last_used_at"],
+        former_until=row["former_until"],
         revoked_at=row["revoked_at"],
     )

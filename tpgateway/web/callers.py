@@ -1,6 +1,7 @@
 """Who calls, and which kinds of caller an operation is for."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -12,6 +13,8 @@ class Access(StrEnum):
 
     SESSION = "session"
     """A practitioner in person, by the session cookie."""
+    PENDING_SESSION = "pending_session"
+    """One who gave the password and still owes the second factor."""
     PRACTITIONER_CLIENT = "practitioner_client"
     """A practitioner's software, by token."""
     INSURER_CLIENT = "insurer_client"
@@ -20,8 +23,27 @@ class Access(StrEnum):
 
 PUBLIC: frozenset[Access] = frozenset()
 PERSON = frozenset({Access.SESSION})
+HALF_LOGGED_IN = frozenset({Access.SESSION, Access.PENDING_SESSION})
 PRACTITIONER = frozenset({Access.SESSION, Access.PRACTITIONER_CLIENT})
 INSURER = frozenset({Access.INSURER_CLIENT})
+
+
+class Role(StrEnum):
+    """What one of the people of a practice may do."""
+
+    OWNER = "owner"
+    """Everything, the account itself included."""
+    STAFF = "staff"
+    """The daily work: cards, approvals, tables."""
+    READ_ONLY = "read_only"
+    """Looks, changes nothing and checks no card."""
+
+    def covers(self, least: "Role") -> bool:
+        """Whether this role may do what needs at least that one."""
+        return _RANKS.index(self) >= _RANKS.index(least)
+
+
+_RANKS = (Role.READ_ONLY, Role.STAFF, Role.OWNER)
 
 
 class Scope(StrEnum):
@@ -34,12 +56,21 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """A known caller: the account that it speaks for, and for software the client and its scopes."""
+    """A known caller: the account that it speaks for; for software the client and its scopes, for people who and how."""
 
     access: Access
     account_id: UUID
-    client_id: UUID | None
-    scopes: frozenset[str]
+    client_id: UUID | None = None
+    scopes: frozenset[str] = frozenset()
+    member_id: UUID | None = None
+    role: Role | None = None
+    session_id: UUID | None = None
+    second_factor_at: datetime | None = None
+
+    @property
+    def agent_id(self) -> UUID | None:
+        """Who of the account acts: one of its people or of its API clients."""
+        return self.member_id or self.client_id
 
     @property
     def kind(self) -> ActorKind:
@@ -48,4 +79,4 @@ class Caller:
 
     def actor(self, request_id: str) -> Actor:
         """The caller as the audit trail keeps it."""
-        return Actor(kind=self.kind, id=self.account_id, request_id=request_id)
+        return Actor(kind=self.kind, id=self.account_id, agent_id=self.agent_id, request_id=request_id)

@@ -6,7 +6,7 @@ One middleware gives each request an id and turns whatever happens into an answe
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,8 +16,9 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from tpgateway.errors import Problem
+from tpgateway.settings import Settings
 from tpgateway.web import problems, sessions
-from tpgateway.web.callers import Access, Caller
+from tpgateway.web.callers import Access, Caller, Role
 from tpgateway.web.idempotency import KeptAnswer, Replay, parse_key
 from tpgateway.web.limits import Allowance
 from tpgateway.web.logs import where
@@ -130,7 +131,7 @@ def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
         state = request.app[STATE]
         call = Call(request=request, state=state, request_id=request[REQUEST_ID], now=datetime.now(UTC))
         call.known = await _identify_sparingly(route, call)
-        request[ALLOWANCE] = allowance = _allowance(route, call)
+        request[ALLOWANCE] = allowance = await take(state, _owner(call), route.cost)
         if allowance.is_exceeded:
             raise problems.RateLimited(retry_after_seconds=allowance.reset_seconds)
         if route.takes_key:
@@ -196,8 +197,12 @@ def address_of(request: web.Request) -> str:
     return request.remote or "unknown"
 
 
-def _allowance(route: Route, call: Call) -> Allowance:
-    return call.state.limiter.take(_owner(call), route.cost)
+async def take(state: State, owner: str, cost: int) -> Allowance:
+    """Counts a request; a costly one together with those of all processes."""
+    if cost == 1:
+        return state.limiter.take(owner)
+    async with state.connection() as connection:
+        return await state.limiter.take_shared(connection, owner, cost)
 
 
 async def _identify_sparingly(route: Route, call: Call) -> Caller | None:
@@ -227,6 +232,9 @@ async def _identify(route: Route, call: Call) -> Caller | None:
         caller = await _by_session(route, call)
     if caller.access not in route.access:
         raise problems.CallerNotAllowed
+    refuse_role(caller, route.least_role)
+    if route.needs_second_factor:
+        refuse_old_factor(caller, call.state.settings, call.now)
     if route.scope and caller.access is Access.PRACTITIONER_CLIENT and route.scope not in caller.scopes:
         raise problems.ScopeMissing(f"scope needed: {route.scope}")
     return caller
@@ -240,12 +248,27 @@ def _by_token(authorization: str, state: State, now: datetime) -> Caller:
 
 
 async def _by_session(route: Route, call: Call) -> Caller:
-    practitioner_id = await sessions.practitioner_of(call.request)
-    if practitioner_id is None:
+    caller = await sessions.caller_of(call.request)
+    if caller is None:
         raise problems.AuthenticationRequired
     if route.is_write:
         refuse_cross_site(call.request)
-    return Caller(access=Access.SESSION, account_id=practitioner_id, client_id=None, scopes=frozenset())
+    if caller.access is Access.PENDING_SESSION and Access.PENDING_SESSION not in route.access:
+        raise problems.SecondFactorRequired
+    return caller
+
+
+def refuse_role(caller: Caller, least: Role) -> None:
+    """Raises ``RoleNotAllowed`` for one of the people of a practice whose role does not cover an act."""
+    if caller.role is not None and not caller.role.covers(least):
+        raise problems.RoleNotAllowed(f"role needed: {least}")
+
+
+def refuse_old_factor(caller: Caller, settings: Settings, now: datetime) -> None:
+    """Raises ``SecondFactorNeeded`` unless the person gave a second factor a short while ago."""
+    fresh = timedelta(minutes=settings.second_factor_minutes)
+    if caller.role is not None and (caller.second_factor_at is None or now - caller.second_factor_at > fresh):
+        raise problems.SecondFactorNeeded
 
 
 def refuse_cross_site(request: web.Request) -> None:

@@ -1,21 +1,35 @@
-"""How many requests one caller may send in a minute, and how much long work goes on at once, in this process."""
+"""How many requests one caller may send in a minute, and how much long work goes on at once.
+
+Counts stand in PostgreSQL, where all processes share them. What is costly is counted there before it is done; all else is
+counted in the process, which every second adds its part to the table and takes over the whole.
+"""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+import asyncpg
+import structlog
+
+from tpgateway.database import Connection, Pool
+
 WINDOW_SECONDS = 60
 _SWEEP_AT = 50_000
+_SHARE_SECONDS = 1.0
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class _Window:
     started: float
     used: int
+    untold: int = 0
+    """What the other processes do not know of yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +65,9 @@ class Turns:
 
 
 class Limiter:
-    """Fixed windows of a minute per key. Costly operations (those that hash a password) count for more than one."""
+    """Fixed windows, the minutes of the clock, per key. Costly operations (those that hash a password) count for more."""
 
-    def __init__(self, quota: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, quota: int, clock: Callable[[], float] = time.time) -> None:
         self._quota = quota
         self._clock = clock
         self._windows: dict[str, _Window] = {}
@@ -64,7 +78,41 @@ class Limiter:
         is_exceeded = window.used + cost > self._quota
         if not is_exceeded:
             window.used += cost
+            window.untold += cost
         return self._tell(key, is_exceeded=is_exceeded)
+
+    async def take_shared(self, connection: Connection, key: str, cost: int) -> Allowance:
+        """Counts a request with those of all processes before it goes on."""
+        if (allowance := self.take(key, cost)).is_exceeded:
+            return allowance
+        window = self._windows[key]
+        untold, window.untold = window.untold, 0
+        (total,) = await _add(connection, [key], [untold], _moment(window.started))
+        window.used = max(window.used, total + window.untold)
+        return self._tell(key, is_exceeded=window.used > self._quota)
+
+    async def share(self, connection: Connection) -> None:
+        """Adds what this process counted to the table, and takes over what all have counted."""
+        started = self._start(self._clock())
+        told = {key: window for key, window in self._windows.items() if window.untold and window.started == started}
+        if not told:
+            return
+        parts = [window.untold for window in told.values()]
+        for window in told.values():
+            window.untold = 0
+        totals = await _add(connection, list(told), parts, _moment(started))
+        for window, total in zip(told.values(), totals, strict=True):
+            window.used = max(window.used, total + window.untold)
+
+    async def keep_sharing(self, pool: Pool) -> None:
+        """Shares every second, until cancelled; while the database is away, the process counts alone."""
+        while True:
+            await asyncio.sleep(_SHARE_SECONDS)
+            try:
+                async with pool.acquire(timeout=5) as connection:
+                    await self.share(connection)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                _log.warning("limits_not_shared", failure=type(error).__name__)
 
     def look(self, key: str) -> Allowance:
         """Where a caller stands, without counting anything."""
@@ -73,20 +121,57 @@ class Limiter:
     def _window(self, key: str) -> _Window:
         now = self._clock()
         window = self._windows.get(key)
-        if window is None or now - window.started >= WINDOW_SECONDS:
+        if window is None or window.started != self._start(now):
             if len(self._windows) >= _SWEEP_AT:
                 self._sweep(now)
-            window = self._windows[key] = _Window(started=now, used=0)
+            window = self._windows[key] = _Window(started=self._start(now), used=0)
         return window
+
+    @staticmethod
+    def _start(now: float) -> float:
+        return now // WINDOW_SECONDS * WINDOW_SECONDS
 
     def _tell(self, key: str, *, is_exceeded: bool) -> Allowance:
         window = self._windows[key]
         return Allowance(
             is_exceeded=is_exceeded,
             quota=self._quota,
-            remaining=self._quota - window.used,
+            remaining=max(0, self._quota - window.used),
             reset_seconds=max(1, round(window.started + WINDOW_SECONDS - self._clock())),
         )
 
     def _sweep(self, now: float) -> None:
         self._windows = {key: kept for key, kept in self._windows.items() if now - kept.started < WINDOW_SECONDS}
+
+
+async def spend(connection: Connection, key: str, *, quota: int, window: timedelta, now: datetime) -> bool:
+    """Counts one use of something that a key has so much of in a window; False where there is none left."""
+    seconds = int(window.total_seconds())
+    started = _moment(now.timestamp() // seconds * seconds)
+    (used,) = await _add(connection, [f"{seconds} {key}"], [1], started)
+    return used <= quota
+
+
+async def forget_old(connection: Connection, *, now: datetime) -> int:
+    """Removes counts of windows long past; answers how many."""
+    done = await connection.execute("DELETE FROM rate_windows WHERE minute < $1", now - timedelta(days=1))
+    return int(done.split()[-1])
+
+
+async def _add(connection: Connection, keys: list[str], parts: list[int], started: datetime) -> list[int]:
+    """Adds to the counts of a window; answers the new totals in the order of the keys."""
+    # In one order everywhere, so that two processes that add to the same keys never wait for each other in a ring.
+    rows = await connection.fetch(
+        "INSERT INTO rate_windows AS w (key, minute, used)"
+        " SELECT key, $3, used FROM unnest($1::text[], $2::bigint[]) AS t (key, used) ORDER BY key"
+        " ON CONFLICT (key, minute) DO UPDATE SET used = w.used + excluded.used RETURNING key, used",
+        keys,
+        parts,
+        started,
+    )
+    totals = {row["key"]: row["used"] for row in rows}
+    return [totals[key] for key in keys]
+
+
+def _moment(timestamp: float) -> datetime:
+    return datetime.fromtimestamp(timestamp, UTC)

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
@@ -71,11 +71,15 @@ class ScopeInvalid(Problem):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """A client as its domain keeps it: one credential, either the SHA-256 of its secret or a public JWK."""
+    """A client as its domain keeps it: the SHA-256 of its secrets or its public JWKs, a former one while they overlap.
+
+    ``mark_used`` tells the domain that the client got a token.
+    """
 
     caller: Caller
-    secret_hash: bytes | None
-    public_jwk: Mapping[str, Any] | None
+    secret_hashes: Sequence[bytes] = ()
+    public_jwks: Sequence[Mapping[str, Any]] = ()
+    mark_used: Callable[[Connection, UUID], Awaitable[None]] | None = None
 
 
 ClientFinder = Callable[[Connection, UUID], Awaitable[Client | None]]
@@ -106,13 +110,13 @@ async def authenticate(
         client = await _by_assertion(connection, finders, form, audiences, now)
     else:
         client = await _by_secret(connection, finders, form, authorization)
-    asked = frozenset(form.get("scope", "").split())
-    if not asked <= client.caller.scopes:
-        raise ScopeInvalid
-    if not asked:
-        return client.caller
     caller = client.caller
-    return Caller(access=caller.access, account_id=caller.account_id, client_id=caller.client_id, scopes=asked)
+    asked = frozenset(form.get("scope", "").split())
+    if not asked <= caller.scopes:
+        raise ScopeInvalid
+    if client.mark_used is not None and caller.client_id is not None:
+        await client.mark_used(connection, caller.client_id)
+    return replace(caller, scopes=asked or caller.scopes)
 
 
 async def _by_secret(
@@ -125,7 +129,8 @@ async def _by_secret(
     if not client_id or not secret:
         raise TokenRequestInvalid("no client credentials in the request")
     client = await _find(connection, finders, client_id)
-    if client is None or client.secret_hash is None or not hmac.compare_digest(client.secret_hash, hash_secret(secret)):
+    offered = hash_secret(secret)
+    if client is None or not any(hmac.compare_digest(kept, offered) for kept in client.secret_hashes):
         raise ClientInvalid(headers={"WWW-Authenticate": 'Basic realm="tpgateway"'})
     return client
 
@@ -156,7 +161,7 @@ async def _by_assertion(
         if form.get("client_id", named.get("sub")) != named.get("sub"):
             raise ClientInvalid("client_id is not the assertion's sub")
         client = await _find(connection, finders, str(named.get("sub", "")))
-        if client is None or client.public_jwk is None:
+        if client is None or not client.public_jwks:
             raise ClientInvalid
         claims = _verified(assertion, client, audiences)
     except jwt.PyJWTError as error:
@@ -170,9 +175,18 @@ async def _by_assertion(
 
 
 def _verified(assertion: str, client: Client, audiences: Sequence[str]) -> dict[str, Any]:
-    """The claims of an assertion signed by the client's own key, with the algorithm that this key is for."""
-    assert client.public_jwk is not None
-    key = jwt.PyJWK(dict(client.public_jwk))
+    """The claims of an assertion signed by a key of the client's own; raises what the last of them says."""
+    for jwk in client.public_jwks[:-1]:
+        try:
+            return _verified_by(assertion, jwk, audiences)
+        except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
+            continue
+    return _verified_by(assertion, client.public_jwks[-1], audiences)
+
+
+def _verified_by(assertion: str, jwk: Mapping[str, Any], audiences: Sequence[str]) -> dict[str, Any]:
+    """The claims, checked with one key and the algorithm that this key is for."""
+    key = jwt.PyJWK(dict(jwk))
     if key.algorithm_name not in ASSERTION_ALGORITHMS:
         raise ClientInvalid("the client's key is of a kind that is not accepted")
     claims: dict[str, Any] = jwt.decode(

@@ -17,6 +17,7 @@ _References: TypeAlias = dict[Any, dict[str, Any]]  # by shape and mode
 _REFERENCE = "#/components/schemas/{model}"
 _SECURITY = {
     Access.SESSION: "session",
+    Access.PENDING_SESSION: "session",
     Access.PRACTITIONER_CLIENT: "practitioner_client",
     Access.INSURER_CLIENT: "insurer_client",
 }
@@ -134,11 +135,8 @@ def _operation(route: Route, references: _References) -> dict[str, Any]:
 
 
 def _security(route: Route) -> list[dict[str, list[str]]]:
-    ways = sorted(route.access)
-    return [
-        {_SECURITY[way]: [route.scope.value] if route.scope and way is Access.PRACTITIONER_CLIENT else []}
-        for way in ways
-    ]
+    ways = dict.fromkeys(_SECURITY[way] for way in sorted(route.access))
+    return [{way: [route.scope.value] if route.scope and way == "practitioner_client" else []} for way in ways]
 
 
 def _parameters(route: Route) -> Iterator[dict[str, Any]]:
@@ -173,8 +171,14 @@ def _common_problems(route: Route) -> Iterator[type[Problem]]:
     if route.access:
         yield from (problems.AuthenticationRequired, problems.TokenInvalid, problems.TokenExpired)
         yield problems.CallerNotAllowed
-        if route.is_write and Access.SESSION in route.access:
+    if Access.SESSION in route.access:
+        yield problems.RoleNotAllowed
+        if route.is_write:
             yield problems.CrossSiteRequest
+        if Access.PENDING_SESSION not in route.access:
+            yield problems.SecondFactorRequired
+    if route.needs_second_factor:
+        yield problems.SecondFactorNeeded
     if route.scope:
         yield problems.ScopeMissing
     if route.path_shape:

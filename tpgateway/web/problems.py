@@ -118,6 +118,35 @@ class ScopeMissing(Problem):
     hint = "Scopes are given to a client when it is created: cards, approvals, tables."
 
 
+class RoleNotAllowed(Problem):
+    code = "role_not_allowed"
+    status = 403
+    title = "The member's role does not cover this operation"
+    message_fr = "Votre rôle dans cette structure ne permet pas cette opération."
+    next_step_fr = "Demandez au titulaire du compte de la faire, ou de changer votre rôle."
+    hint = "read_only reads, staff also works with cards and approvals, owner also manages the account."
+
+
+class SecondFactorRequired(Problem):
+    code = "second_factor_required"
+    status = 401
+    title = "The session still owes its second factor"
+    message_fr = "Il reste un code à saisir pour terminer la connexion."
+    next_step_fr = "Saisissez le code de votre application, ou demandez-en un par mail."
+    hint = "POST /v1/sessions/current/code mails one; POST /v1/sessions/current/second-factor takes it."
+
+
+class SecondFactorNeeded(Problem):
+    code = "second_factor_needed"
+    status = 403
+    title = "This change needs a second factor that was given a short while ago"
+    message_fr = "Par sécurité, ce changement demande un code."
+    next_step_fr = "Saisissez le code de votre application, ou demandez-en un par mail, puis recommencez."
+    hint = (
+        "POST /v1/sessions/current/code mails one; POST /v1/sessions/current/second-factor takes it; then send again."
+    )
+
+
 class CrossSiteRequest(Problem):
     code = "cross_site_request"
     status = 403
@@ -200,7 +229,7 @@ def document(problem: Problem, *, base_url: str, request_id: str) -> dict[str, A
         "detail": problem.detail,
         "code": problem.code,
         "message_fr": problem.message_fr,
-        "next_step_fr": problem.next_step_fr,
+        "next_step_fr": problem.next_step,
         "hint": problem.hint,
         "request_id": request_id,
         "errors": [

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from tpgateway.audit import NOBODY, Actor
 from tpgateway.database import Connection
 from tpgateway.errors import Problem
-from tpgateway.web.callers import PUBLIC, Access, Caller, Scope
+from tpgateway.web.callers import PUBLIC, Access, Caller, Role, Scope
 from tpgateway.web.state import State
 
 DEFAULT_BODY_LIMIT = 64 * 1024
@@ -83,6 +83,8 @@ class Route:
 
     ``answers`` maps a status to its shape; ``problems`` lists what can go wrong beside what can with any operation; headers
     beside the usual ones are named with what they say.
+    ``role`` is the least that a person must have: reading is for everybody of the practice, and writing for its staff,
+    unless it is named here. A route that ``needs_second_factor`` takes from people one that was given a short while ago.
     A route is ``transactional`` (one transaction around the handler) unless it says otherwise; ``cost`` weighs it in the
     caller's rate limit.
     """
@@ -93,7 +95,9 @@ class Route:
     summary: str
     tag: str
     access: frozenset[Access] = PUBLIC
+    role: Role | None = None
     scope: Scope | None = None
+    needs_second_factor: bool = False
     path_shape: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     body: type[BaseModel] | Media | None = None
@@ -114,6 +118,11 @@ class Route:
     @property
     def is_write(self) -> bool:
         return self.method not in {"GET", "HEAD"}
+
+    @property
+    def least_role(self) -> Role:
+        """The least role that may call this in person."""
+        return self.role or (Role.STAFF if self.is_write else Role.READ_ONLY)
 
     @property
     def takes_key(self) -> bool:

@@ -1,7 +1,13 @@
-"""Sessions of people: a random cookie, everything else on the server in PostgreSQL, the cookie itself stored hashed."""
+"""Sessions of people: a random cookie, everything else on the server in PostgreSQL, the cookie itself stored hashed.
+
+A session may belong to nobody (it then holds what a log-in elsewhere must bring back), to somebody who still owes a second
+factor, or to somebody who is in.
+"""
 
 import hashlib
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -9,31 +15,49 @@ import aiohttp_session
 import asyncpg
 from aiohttp import web
 from aiohttp.typedefs import Middleware
-from aiohttp_session import AbstractStorage, Session, get_session, new_session
+from aiohttp_session import STORAGE_KEY, AbstractStorage, Session, get_session, new_session
 
 from tpgateway.database import Connection
+from tpgateway.web.callers import Access, Caller, Role
 from tpgateway.web.state import STATE
 
-_PRACTITIONER = "practitioner_id"
+_WANTS_KEPT = "wants_kept"
+_COOKIE_SECONDS = "cookie_seconds"
+_CALLER: web.RequestKey[Caller] = web.RequestKey("session_caller", Caller)
+_PENDING_LIFETIME = timedelta(minutes=15)
+_BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari")
+_BROWSER_NAMES = {"Edg": "Edge", "OPR": "Opera"}
+_SYSTEMS = {
+    "Windows": "Windows", "iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Mac OS X": "macOS", "Linux": "Linux"
+}  # fmt: skip
 
 
-def _hash(token: str) -> bytes:
+def hash_token(token: str) -> bytes:
+    """What is kept of a cookie."""
     return hashlib.sha256(token.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lives:
+    """How long sessions last."""
+
+    whole: timedelta
+    idle: timedelta
+    kept: timedelta
 
 
 class PostgresStorage(AbstractStorage):
     """aiohttp-session's storage over the table ``sessions``.
 
-    A session ends after so many hours, or when idle for so many minutes. By HTTPS the cookie carries the ``__Host-`` prefix;
-    by plain HTTP (demo, development) browsers would refuse it.
+    A session ends after so many hours, or when idle for so many minutes; one that was asked to be kept only after so many
+    days. By HTTPS the cookie carries the ``__Host-`` prefix; by plain HTTP (demo, development) browsers would refuse it.
     """
 
-    def __init__(self, *, is_https: bool, lifetime: timedelta, idle: timedelta) -> None:
+    def __init__(self, *, is_https: bool, lives: Lives) -> None:
         super().__init__(
             cookie_name="__Host-session" if is_https else "session", secure=is_https, httponly=True, samesite="Lax"
         )
-        self._lifetime = lifetime
-        self._idle = idle
+        self._lives = lives
 
     async def load_session(self, request: web.Request) -> Session:
         cookie = self.load_cookie(request)
@@ -41,17 +65,32 @@ class PostgresStorage(AbstractStorage):
             return Session(None, data=None, new=True)
         row = await self._fetchrow(
             request,
-            "UPDATE sessions s SET seen_at = now()"
-            " WHERE s.token_hash = $1 AND s.expires_at > now() AND s.seen_at > now() - $2::interval"
-            " AND NOT EXISTS (SELECT FROM practitioners p WHERE p.id = s.practitioner_id AND p.state <> 'active')"
-            " RETURNING s.data, s.practitioner_id, s.created_at",
-            _hash(cookie),
-            self._idle,
+            """
+            UPDATE sessions s SET seen_at = now()
+            FROM sessions t LEFT JOIN practitioner_members m ON m.id = t.member_id
+                            LEFT JOIN practitioners p ON p.id = m.practitioner_id
+            WHERE t.token_hash = $1 AND s.token_hash = t.token_hash
+              AND t.expires_at > now() AND (t.is_kept OR t.seen_at > now() - $2::interval)
+              AND (t.member_id IS NULL OR m.state = 'active' AND p.state = 'active')
+            RETURNING s.id, s.data, s.created_at, s.is_pending, s.second_factor_at, m.id AS member_id, m.role,
+                      m.practitioner_id
+            """,
+            hash_token(cookie),
+            self._lives.idle,
         )
         if row is None:
             return Session(None, data=None, new=True)
-        kept = {**row["data"], **({_PRACTITIONER: str(row["practitioner_id"])} if row["practitioner_id"] else {})}
-        return Session(cookie, data={"session": kept, "created": int(row["created_at"].timestamp())}, new=False)
+        if row["member_id"] is not None:
+            request[_CALLER] = Caller(
+                access=Access.PENDING_SESSION if row["is_pending"] else Access.SESSION,
+                account_id=row["practitioner_id"],
+                member_id=row["member_id"],
+                role=Role(row["role"]),
+                session_id=row["id"],
+                second_factor_at=row["second_factor_at"],
+            )
+        created = int(row["created_at"].timestamp())
+        return Session(cookie, data={"session": row["data"], "created": created}, new=False)
 
     async def save_session(self, request: web.Request, response: web.StreamResponse, session: Session) -> None:
         if session.empty:
@@ -60,18 +99,43 @@ class PostgresStorage(AbstractStorage):
             self.save_cookie(response, "")
             return
         token = session.identity or secrets.token_urlsafe(32)
-        kept = dict(session)
-        practitioner = kept.pop(_PRACTITIONER, None)
         await self._fetchrow(
             request,
-            "INSERT INTO sessions (token_hash, practitioner_id, data, expires_at) VALUES ($1, $2, $3, $4)"
+            "INSERT INTO sessions (token_hash, data, expires_at) VALUES ($1, $2, $3)"
             " ON CONFLICT (token_hash) DO UPDATE SET data = excluded.data",
-            _hash(token),
-            practitioner and UUID(practitioner),
-            kept,
-            datetime.now(UTC) + self._lifetime,
+            hash_token(token),
+            dict(session),
+            datetime.now(UTC) + self._lives.whole,
         )
-        self.save_cookie(response, token)
+        self.save_cookie(response, token, max_age=session.get(_COOKIE_SECONDS))
+
+    async def open(self, request: web.Request, opened: "Opened") -> UUID:
+        """A session of somebody's, in place of whatever the browser had; answers its id."""
+        token = secrets.token_urlsafe(32)
+        outlives = opened.is_kept and not opened.is_pending
+        lifetime = _PENDING_LIFETIME if opened.is_pending else self._lives.kept if opened.is_kept else self._lives.whole
+        row = await self._fetchrow(
+            request,
+            "INSERT INTO sessions (token_hash, data, expires_at, member_id, is_kept, is_pending, second_factor_at, agent,"
+            " address) VALUES ($1, '{}', $2, $3, $4, $5, $6, $7, $8) RETURNING id",
+            hash_token(token),
+            datetime.now(UTC) + lifetime,
+            opened.member_id,
+            outlives,
+            opened.is_pending,
+            opened.second_factor_at,
+            browser_name(request.headers.get("User-Agent", "")),
+            opened.address[:100],
+        )
+        assert row is not None
+        session = await new_session(request)
+        session.set_new_identity(token)
+        # What was asked for waits until the second factor is given; else the cookie lives as long as the session.
+        session[_WANTS_KEPT if opened.is_pending else _COOKIE_SECONDS] = (
+            opened.is_kept if opened.is_pending else int(lifetime.total_seconds()) if outlives else None
+        )
+        session_id: UUID = row["id"]
+        return session_id
 
     @staticmethod
     async def _fetchrow(request: web.Request, query: str, *values: object) -> asyncpg.Record | None:
@@ -81,7 +145,7 @@ class PostgresStorage(AbstractStorage):
 
 async def _end(request: web.Request, token: str) -> None:
     async with request.app[STATE].connection() as connection:
-        await connection.execute("DELETE FROM sessions WHERE token_hash = $1", _hash(token))
+        await connection.execute("DELETE FROM sessions WHERE token_hash = $1", hash_token(token))
 
 
 def middleware(storage: PostgresStorage) -> Middleware:
@@ -89,25 +153,65 @@ def middleware(storage: PostgresStorage) -> Middleware:
     return aiohttp_session.session_middleware(storage)
 
 
-async def practitioner_of(request: web.Request) -> UUID | None:
-    """Whose session the request belongs to, None where nobody is logged in."""
-    session = await get_session(request)
-    kept = session.get(_PRACTITIONER)
-    return UUID(kept) if kept else None
+async def caller_of(request: web.Request) -> Caller | None:
+    """Whose session the request belongs to, None where nobody is logged in, not even halfway."""
+    await get_session(request)
+    return request.get(_CALLER)
 
 
-async def log_in(request: web.Request, practitioner_id: UUID) -> None:
-    """Opens a new session; one that the browser had before does not carry over."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """Whose session is opened, and how."""
+
+    member_id: UUID
+    is_kept: bool
+    is_pending: bool
+    second_factor_at: datetime | None
+    address: str
+
+
+async def log_in(request: web.Request, opened: Opened) -> UUID:
+    """Opens a new session and answers its id; one that the browser had before does not carry over."""
     old = await get_session(request)
     if old.identity is not None:
         await _end(request, old.identity)
-    session = await new_session(request)
-    session[_PRACTITIONER] = str(practitioner_id)
+    storage = request[STORAGE_KEY]
+    assert isinstance(storage, PostgresStorage)
+    return await storage.open(request, opened)
+
+
+async def wants_kept(request: web.Request) -> bool:
+    """Whether the session, once whole, was asked to be kept."""
+    return bool((await get_session(request)).get(_WANTS_KEPT))
 
 
 async def log_out(request: web.Request) -> None:
     """Ends the request's session."""
     (await get_session(request)).invalidate()
+
+
+async def remember(request: web.Request, name: str, value: Mapping[str, str]) -> None:
+    """Keeps something small with the browser's session, somebody's or nobody's."""
+    (await get_session(request))[name] = dict(value)
+
+
+async def recall(request: web.Request, name: str) -> Mapping[str, str] | None:
+    """Gives back what ``remember`` kept, once."""
+    session = await get_session(request)
+    value = session.get(name)
+    if value is not None:
+        del session[name]
+        session["at"] = datetime.now(UTC).timestamp()  # an emptied session would be taken for one to end
+    return value
+
+
+def browser_name(agent: str) -> str:
+    """A browser as its owner knows it: ``Firefox, Windows``. What is not recognised is named by its first word."""
+    browser = next((name for name in _BROWSERS if f"{name}/" in agent), None)
+    system = next((name for mark, name in _SYSTEMS.items() if mark in agent), None)
+    words = (browser and _BROWSER_NAMES.get(browser, browser), system)
+    first = "".join(each for each in agent.partition("/")[0] if each.isprintable())[:40]
+    return ", ".join(word for word in words if word) or first or "inconnu"
 
 
 async def forget_expired(connection: Connection, *, now: datetime) -> int:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,7 +21,25 @@ _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 def new_signing_keys_json() -> str:
     """A fresh JWK Set with one private Ed25519 key."""
     key = json.loads(OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate()))
-    return json.dumps({"keys": [{**key, "kid": uuid4().hex[:12], "alg": ALGORITHM, "use": "sig"}]})
+    made = {"kid": uuid4().hex[:12], "alg": ALGORITHM, "use": "sig", "created": datetime.now(UTC).isoformat()}
+    return json.dumps({"keys": [{**key, **made}]})
+
+
+def rotated_signing_keys_json(keys_json: str) -> tuple[str, str]:
+    """The set one step on, and what the step was.
+
+    The first key signs, all are published. A key that is younger than the one that signs was announced and now signs;
+    where the youngest signs already, the oldest goes and a new one is announced. Two are live at any time.
+    """
+    keys = json.loads(keys_json)["keys"]
+    youngest = max(keys, key=lambda key: str(key.get("created", "")))
+    if youngest is not keys[0]:
+        turned = [youngest, keys[0]]
+        return json.dumps({"keys": turned}), "The announced key signs from now on; the old one still checks."
+    fresh = json.loads(new_signing_keys_json())["keys"]
+    return json.dumps(
+        {"keys": [keys[0], *fresh]}
+    ), "A new key is announced beside the one that signs: run this again to sign with it."
 
 
 class Tokens:
@@ -36,7 +54,9 @@ class Tokens:
             raise ValueError("the set of token keys is empty")
         self._private = {key["kid"]: jwt.PyJWK(key, algorithm=ALGORITHM) for key in keys}
         self._signing = keys[0]["kid"]
-        self.jwks = {"keys": [{name: value for name, value in key.items() if name != "d"} for key in keys]}
+        self.jwks = {
+            "keys": [{name: value for name, value in key.items() if name not in {"d", "created"}} for key in keys]
+        }
         self._public = {key["kid"]: jwt.PyJWK(key, algorithm=ALGORITHM) for key in self.jwks["keys"]}
         self.issuer = base_url
         self.lifetime = lifetime

@@ -22,6 +22,9 @@ class Payload(BaseModel):
         extra="forbid", frozen=True, strict=True, str_strip_whitespace=True, hide_input_in_errors=True
     )
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"  # what people send stays out of every text that is made of it
+
 
 class Parameters(BaseModel):
     """Base of what comes in a query or a path: text that is coerced, but not trimmed: one thing has one address."""

@@ -1,0 +1,319 @@
+"""Getting in, staying in, being kept out: passwords, second factors, browsers, sessions."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import pyotp
+import pytest
+
+from tests import builders
+from tests.driver import Gateway, Practitioner, Reply, link_token, mailed_code
+
+
+async def try_login(gateway: Gateway, login: dict[str, Any], browser: aiohttp.ClientSession | None = None) -> Reply:
+    return await gateway.call("POST", "/v1/sessions", login, http=browser)
+
+
+async def test_a_browser_that_is_not_known_owes_a_code_and_a_known_one_does_not(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    stranger = Practitioner(gateway, pharmacist.form, gateway.browser())
+    before = gateway.mailbox.received
+    opened = await stranger.in_person("POST", "/v1/sessions", pharmacist.login)
+    assert (opened.status, opened.body["status"]) == (201, "second_factor_needed")
+    assert opened.body["practitioner"] is None
+    assert opened.body["methods"] == ["email"]
+    owed = await stranger.in_person("GET", "/v1/me")
+    assert (owed.status, owed.code) == (401, "second_factor_required")
+    letter = await gateway.letter_to(pharmacist.form["email"], after=before)
+    wrong = await stranger.in_person("POST", "/v1/sessions/current/second-factor", {"code": "000000"})
+    assert (wrong.status, wrong.code) == (422, "code_refused")
+    await stranger.type_code(letter)
+    assert (await stranger.in_person("GET", "/v1/me")).body["name"] == pharmacist.form["legal_name"]
+    # The browser is known from now on, and the code was good for one use.
+    again = await stranger.in_person("POST", "/v1/sessions", pharmacist.login)
+    assert again.body["status"] == "open"
+    used = await stranger.in_person("POST", "/v1/sessions/current/second-factor", {"code": mailed_code(letter)})
+    assert used.code == "code_refused"
+
+
+async def test_a_code_is_good_for_its_session_some_minutes_and_five_tries(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    one, other = (Practitioner(gateway, pharmacist.form, gateway.browser()) for _ in range(2))
+    before = gateway.mailbox.received
+    await one.in_person("POST", "/v1/sessions", pharmacist.login)
+    code = {"code": mailed_code(await gateway.letter_to(pharmacist.form["email"], after=before))}
+    await other.in_person("POST", "/v1/sessions", pharmacist.login)
+    path = "/v1/sessions/current/second-factor"
+    assert (await other.in_person("POST", path, code)).code == "code_refused"
+    await gateway.execute("UPDATE sessions SET code_tries = 5")
+    assert (await one.in_person("POST", path, code)).code == "code_refused"
+    await gateway.execute("DELETE FROM login_guards")
+    await gateway.execute("UPDATE sessions SET code_tries = 0, code_expires_at = now()")
+    assert (await one.in_person("POST", path, code)).code == "code_refused"
+
+
+async def test_codes_cannot_be_asked_for_without_end(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    replies = [await pharmacist.in_person("POST", "/v1/sessions/current/code") for _ in range(12)]
+    assert {reply.status for reply in replies} == {202, 429}
+    assert replies[-1].code == "codes_too_many"
+    assert int(replies[-1].headers["Retry-After"]) <= 3600
+
+
+async def test_a_sensitive_change_needs_a_code_that_is_fresh(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    await gateway.execute("UPDATE sessions SET second_factor_at = now() - interval '11 minutes'")
+    wanted = {"name": "Poste 2", "scopes": ["cards"]}
+    refused = await pharmacist.in_person("POST", "/v1/me/clients", wanted)
+    assert (refused.status, refused.code) == (403, "second_factor_needed")
+    await pharmacist.give_code()
+    assert (await pharmacist.in_person("POST", "/v1/me/clients", wanted)).status == 201
+
+
+async def test_an_authenticator_application_replaces_mails_and_has_ten_spare_codes(
+    gateway: Gateway, worker: None
+) -> None:
+    pharmacist = await gateway.join()
+    begun = await pharmacist.in_person("POST", "/v1/me/second-factor/totp")
+    assert begun.status == 201
+    assert begun.body["qr_svg"].startswith("<svg")
+    totp = pyotp.parse_uri(begun.body["uri"])
+    assert isinstance(totp, pyotp.TOTP)
+    confirm = "/v1/me/second-factor/totp/confirmation"
+    assert (await pharmacist.in_person("POST", confirm, {"code": "000000"})).code == "code_refused"
+    confirmed = await pharmacist.in_person("POST", confirm, {"code": totp.now()})
+    spare = confirmed.body["recovery_codes"]
+    assert len(set(spare)) == 10
+    await gateway.letter_about(pharmacist.form["email"], "Application d'authentification ajoutée")
+    assert (await pharmacist.in_person("POST", "/v1/me/second-factor/totp")).code == "totp_already_there"
+
+    # From another browser: the application's next code, once.
+    elsewhere = Practitioner(gateway, pharmacist.form, gateway.browser())
+    opened = await elsewhere.in_person("POST", "/v1/sessions", pharmacist.login)
+    assert (opened.body["methods"], opened.body["sent_to"]) == (["totp", "recovery_code"], None)
+    path = "/v1/sessions/current/second-factor"
+    replayed = await elsewhere.in_person("POST", path, {"code": totp.now()})
+    assert replayed.code == "code_refused"
+    coming = totp.at(datetime.now(UTC) + timedelta(seconds=30))
+    assert (await elsewhere.in_person("POST", path, {"code": coming})).status == 200
+
+    # Without the telephone: a spare code, once, and the owner is told.
+    lost = Practitioner(gateway, pharmacist.form, gateway.browser())
+    await lost.in_person("POST", "/v1/sessions", pharmacist.login)
+    assert (await lost.in_person("POST", path, {"code": spare[0].lower()})).body["recovery_codes_left"] == 9
+    assert (await lost.in_person("POST", path, {"code": spare[0]})).code == "code_refused"
+    assert "Il en reste 9" in (await gateway.letter_about(pharmacist.form["email"], "code de secours")).text
+
+    fresh = (await lost.in_person("POST", "/v1/me/second-factor/recovery-codes")).body["recovery_codes"]
+    assert not set(fresh) & set(spare)
+    assert (await lost.in_person("POST", path, {"code": spare[1]})).code == "code_refused"
+    await gateway.execute("DELETE FROM login_guards")
+    assert (await lost.in_person("POST", path, {"code": fresh[0]})).status == 200
+
+    assert (await lost.in_person("DELETE", "/v1/me/second-factor/totp")).status == 204
+    shown = (await lost.in_person("GET", "/v1/me/second-factor")).body
+    assert (shown["methods"], shown["recovery_codes_left"]) == (["email"], 0)
+    await gateway.letter_about(pharmacist.form["email"], "retirée")
+
+
+async def test_neither_secret_nor_codes_are_kept_readable(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    secret = (await pharmacist.in_person("POST", "/v1/me/second-factor/totp")).body["secret"]
+    totp = pyotp.TOTP(secret)
+    spare = (await pharmacist.in_person("POST", "/v1/me/second-factor/totp/confirmation", {"code": totp.now()})).body[
+        "recovery_codes"
+    ]
+    dump = await gateway.fetchval(
+        "SELECT (SELECT json_agg(m) FROM practitioner_members m)::text"
+        " || (SELECT json_agg(c) FROM member_recovery_codes c)::text"
+    )
+    for each in (secret, *spare):
+        assert each not in dump
+        assert each.replace("-", "") not in dump
+
+
+async def test_failures_slow_down_then_lock_then_the_owner_is_told(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    wrong = {**pharmacist.login, "password": "Officine-2026-no"}
+    outcomes = [await try_login(gateway, wrong) for _ in range(4)]
+    assert [reply.code for reply in outcomes] == ["login_refused"] * 3 + ["login_slowed"]
+    assert int(outcomes[-1].headers["Retry-After"]) <= 2
+    for _ in range(7):  # patience, told by the clock of the table
+        await gateway.execute("UPDATE login_guards SET failed_at = now() - interval '2 minutes'")
+        assert (await try_login(gateway, wrong)).code == "login_refused"
+    locked = await try_login(gateway, pharmacist.login)
+    assert (locked.status, locked.code) == (429, "login_locked")
+    assert 1500 < int(locked.headers["Retry-After"]) <= 1800
+    letter = await gateway.letter_about(pharmacist.form["email"], "Connexion bloquée")
+    assert "30 minutes" in letter.text
+    # The browser that the owner uses has its own count.
+    assert (await try_login(gateway, pharmacist.login, pharmacist.browser)).status == 201
+    await gateway.execute("UPDATE login_guards SET locked_until = now(), failed_at = now() - interval '2 minutes'")
+    assert (await try_login(gateway, pharmacist.login)).status == 201
+
+
+async def test_a_door_with_nobody_behind_is_slowed_and_locked_alike(gateway: Gateway, worker: None) -> None:
+    codes = []
+    for _ in range(11):
+        codes.append((await try_login(gateway, builders.a_login())).code)
+        await gateway.execute("UPDATE login_guards SET failed_at = now() - interval '2 minutes'")
+    assert codes == ["login_refused"] * 10 + ["login_locked"]
+    keys = await gateway.fetchval("SELECT string_agg(encode(key, 'escape'), ' ') FROM login_guards")
+    assert builders.a_login()["value"] not in keys
+
+
+async def test_many_at_once_do_not_outrun_the_count(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    wrong = {**pharmacist.login, "password": "Officine-2026-no"}
+    replies = await asyncio.gather(*(try_login(gateway, wrong) for _ in range(20)))
+    assert sum(reply.code == "login_refused" for reply in replies) == 3
+
+
+async def test_a_session_that_is_kept_outlives_idleness_and_its_cookie_the_browser(
+    gateway: Gateway, worker: None
+) -> None:
+    pharmacist = await gateway.join()
+    kept = await pharmacist.in_person("POST", "/v1/sessions", {**pharmacist.login, "keep_logged_in": True})
+    assert "Max-Age=2592000" in kept.headers["Set-Cookie"]
+    await gateway.execute("UPDATE sessions SET seen_at = now() - interval '20 days'")
+    assert (await pharmacist.in_person("GET", "/v1/me")).status == 200
+    plain = await pharmacist.in_person("POST", "/v1/sessions", pharmacist.login)
+    assert "Max-Age" not in plain.headers["Set-Cookie"]
+
+
+async def test_one_sees_and_ends_ones_sessions(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    firefox = {"User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+    elsewhere = Practitioner(gateway, pharmacist.form, gateway.browser())
+    before = gateway.mailbox.received
+    await elsewhere.in_person("POST", "/v1/sessions", pharmacist.login, headers=firefox)
+    code = {"code": mailed_code(await gateway.letter_to(pharmacist.form["email"], after=before))}
+    await elsewhere.in_person("POST", "/v1/sessions/current/second-factor", code, headers=firefox)
+    listed = (await pharmacist.in_person("GET", "/v1/sessions")).body["sessions"]
+    assert [each["is_current"] for each in listed].count(True) == 1
+    other = next(each for each in listed if not each["is_current"])
+    assert (other["agent"], other["address"]) == ("Firefox, Windows", "127.0.0.1")
+    assert (await pharmacist.in_person("DELETE", f"/v1/sessions/{other['id']}")).status == 204
+    assert (await elsewhere.in_person("GET", "/v1/me")).code == "authentication_required"
+    assert (await pharmacist.in_person("DELETE", f"/v1/sessions/{other['id']}")).code == "not_found"
+
+    third = await gateway.log_in(pharmacist.form)
+    assert (await pharmacist.in_person("DELETE", "/v1/sessions")).body == {"ended": 1}
+    assert (await third.in_person("GET", "/v1/me")).code == "authentication_required"
+    assert (await pharmacist.in_person("GET", "/v1/me")).status == 200
+    # The browsers are forgotten too.
+    assert (await try_login(gateway, pharmacist.login, third.browser)).body["status"] == "second_factor_needed"
+
+
+async def test_nobody_ends_the_sessions_of_others(gateway: Gateway, worker: None) -> None:
+    one, other = await gateway.join(), await gateway.join()
+    theirs = (await other.in_person("GET", "/v1/sessions")).body["sessions"][0]["id"]
+    assert (await one.in_person("DELETE", f"/v1/sessions/{theirs}")).code == "not_found"
+
+
+@pytest.mark.parametrize("with_number", [True, False], ids=["known", "unknown"])
+async def test_a_lost_password_is_replaced_by_a_link(gateway: Gateway, worker: None, with_number: bool) -> None:
+    pharmacist = await gateway.join()
+    elsewhere = await gateway.log_in(pharmacist.form)
+    value = pharmacist.form["value"] if with_number else "2B0000020"
+    before = gateway.mailbox.received
+    asked = await gateway.call("POST", "/v1/password-resets", {"scheme": "finess", "value": value})
+    assert (asked.status, asked.body["status"]) == (202, "accepted")
+    if not with_number:
+        await gateway.call("POST", "/v1/identifier-reminders", {"email": "last@a.example"})
+        await gateway.letter_to("last@a.example", after=before)
+        assert gateway.mailbox.received == before + 1
+        return
+    token = link_token(await gateway.letter_to(pharmacist.form["email"], after=before))
+    path = f"/v1/password-resets/{token}"
+    weak = await gateway.call("PUT", path, {"password": f"Aa{value}"})
+    assert weak.faults == {"/password": "password_too_weak"}
+    assert (await gateway.call("PUT", path, {"password": "Nouveau-Velo-42"})).status == 204
+    assert (await gateway.call("PUT", path, {"password": "Nouveau-Velo-43"})).code == "link_used"
+    for browser in (pharmacist, elsewhere):
+        assert (await browser.in_person("GET", "/v1/me")).code == "authentication_required"
+    await gateway.letter_about(pharmacist.form["email"], "mot de passe a été changé")
+    assert (await try_login(gateway, pharmacist.login)).code == "login_refused"
+    assert (await try_login(gateway, {**pharmacist.login, "password": "Nouveau-Velo-42"})).status == 201
+
+
+async def test_a_new_password_opens_a_locked_door(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    wrong = {**pharmacist.login, "password": "Officine-2026-no"}
+    for _ in range(10):
+        await try_login(gateway, wrong)
+        await gateway.execute("UPDATE login_guards SET failed_at = now() - interval '2 minutes'")
+    assert (await try_login(gateway, pharmacist.login)).code == "login_locked"
+    await gateway.call("POST", "/v1/password-resets", {"scheme": "finess", "value": pharmacist.form["value"]})
+    letter = await gateway.letter_about(pharmacist.form["email"], "Choisissez un nouveau mot de passe")
+    await gateway.call("PUT", f"/v1/password-resets/{link_token(letter)}", {"password": "Nouveau-Velo-42"})
+    assert (await try_login(gateway, {**pharmacist.login, "password": "Nouveau-Velo-42"})).status == 201
+
+
+async def test_a_reset_link_lasts_half_an_hour(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    await gateway.call("POST", "/v1/password-resets", {"scheme": "finess", "value": pharmacist.form["value"]})
+    letter = await gateway.letter_about(pharmacist.form["email"], "nouveau mot de passe")
+    left = await gateway.fetchval("SELECT expires_at - now() FROM links WHERE purpose = 'password_reset'")
+    assert timedelta(minutes=29) < left <= timedelta(minutes=30)
+    await gateway.execute("UPDATE links SET expires_at = now()")
+    late = await gateway.call("PUT", f"/v1/password-resets/{link_token(letter)}", {"password": "Nouveau-Velo-42"})
+    assert (late.status, late.code) == (410, "link_expired")
+
+
+async def test_a_lost_identifier_is_reminded_partly_masked(gateway: Gateway, worker: None) -> None:
+    email = "deux@comptes.example"
+    await gateway.join(email=email, value="2A0000014")
+    await gateway.join(email=email, scheme="adeli", value="752800011", **builders.an_optician())
+    before = gateway.mailbox.received
+    asked = await gateway.call("POST", "/v1/identifier-reminders", {"email": email.upper()})
+    assert asked.status == 202
+    letter = await gateway.letter_to(email.upper().replace("COMPTES.EXAMPLE", "comptes.example"), after=before)
+    assert "FINESS 2A••••014" in letter.text
+    assert "Adeli 75••••011" in letter.text
+    assert "2A0000014" not in letter.text
+
+
+async def test_the_password_is_changed_with_the_old_one_and_ends_the_other_sessions(
+    gateway: Gateway, worker: None
+) -> None:
+    pharmacist = await gateway.join()
+    elsewhere = await gateway.log_in(pharmacist.form)
+    change = {"current_password": "Faux-Velo-1", "password": "Nouveau-Velo-42"}
+    assert (await pharmacist.in_person("PUT", "/v1/me/password", change)).code == "login_refused"
+    change["current_password"] = pharmacist.form["password"]
+    assert (await pharmacist.in_person("PUT", "/v1/me/password", change)).status == 204
+    assert (await elsewhere.in_person("GET", "/v1/me")).code == "authentication_required"
+    assert (await pharmacist.in_person("GET", "/v1/me")).status == 200
+
+
+async def test_an_address_is_confirmed_at_the_new_one_and_told_to_the_old(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    old, new = pharmacist.form["email"], "nouvelle@a.example"
+    assert (await pharmacist.in_person("PUT", "/v1/me/email", {"email": new})).status == 202
+    assert "n…e@a.example" in (await gateway.letter_about(old, "changement d'adresse")).text
+    token = link_token(await gateway.letter_to(new))
+    assert (await pharmacist.in_person("GET", "/v1/me")).body["email"] == old
+    assert (await gateway.call("POST", "/v1/email-confirmations", {"token": token})).status == 200
+    assert (await pharmacist.in_person("GET", "/v1/me")).body["email"] == new
+    await gateway.letter_about(old, "L'adresse de votre compte a changé")
+    assert (await gateway.call("POST", "/v1/email-confirmations", {"token": token})).code == "link_used"
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("suspended", "account_suspended"), ("closed", "account_closed"), ("in_review", "account_in_review")],
+)
+async def test_an_account_that_is_not_in_use_says_whom_to_ask(
+    gateway: Gateway, worker: None, state: str, code: str
+) -> None:
+    pharmacist = await gateway.join()
+    await gateway.execute("UPDATE practitioners SET state = $1", state)
+    assert (await pharmacist.in_person("GET", "/v1/me")).code == "authentication_required"
+    reply = await try_login(gateway, pharmacist.login)
+    assert (reply.status, reply.code) == (403, code)
+    assert "assistance@tpgateway.example" in reply.body["next_step_fr"]
+    # Only who knows the password is told.
+    assert (await try_login(gateway, {**pharmacist.login, "password": "Officine-2026-no"})).code == "login_refused"

@@ -1,0 +1,228 @@
+"""The trail's chain: what was written cannot be altered, removed or put in between without being seen.
+
+Every minute the worker links the entries that have come: the hash of each holds the one before it, numbered within the
+day. When a day is over its end is closed, with a digest of the day's card checks, which are audit entries themselves; the
+next day's chain begins from there. Entries are linked after their transaction and not in it, so that no two writers ever
+wait for each other.
+"""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from tpgateway.database import Connection
+
+_LOCK = 7_452_002
+_BATCH = 5_000
+# How long after an entry or a card check was made its transaction may still be open.
+_LATE = timedelta(days=1)
+# A day is closed, and the next one's chain begun, so long after midnight: its last card checks are then all there.
+_CLOSING = timedelta(minutes=10)
+_ENTRY = "id, occurred_at, actor_kind, actor_id, agent_id, action, insurer_id, subject_id, request_id"
+_START = hashlib.sha256(b"tpgateway audit chain 1").digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What the verification found of one day; ``fault`` is None where all is as it was written."""
+
+    day: date
+    entries: int
+    card_checks: int | None
+    fault: str | None
+
+
+def link_hash(before: bytes, entry: Mapping[str, Any]) -> bytes:
+    """The hash of an entry whose predecessor's is ``before``."""
+    parts = {
+        name: value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value and str(value)
+        for name, value in entry.items()
+    }
+    return hashlib.sha256(before + json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).digest()
+
+
+def day_hash(last: bytes, day: date, entries: int, card_checks: int, checks_digest: bytes) -> bytes:
+    """The hash that closes a day and opens the next."""
+    return hashlib.sha256(last + f"{day} {entries} {card_checks} ".encode() + checks_digest).digest()
+
+
+async def link(connection: Connection, *, now: datetime) -> int:
+    """Links the entries that are not linked yet and closes the days that are over; answers how many entries.
+
+    One process at a time does it; the others find nothing to do.
+    """
+    linked = 0
+    while True:
+        async with connection.transaction():
+            if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
+                return linked
+            await _close_days(connection, now)
+            done = await _link_batch(connection, now)
+        linked += done
+        if done < _BATCH:
+            return linked
+
+
+async def _link_batch(connection: Connection, now: datetime) -> int:
+    day = _day_of(now)
+    before, number = await _end(connection, day)
+    newest: UUID | None = await connection.fetchval(
+        "SELECT entry_id FROM audit_links ORDER BY day DESC, number DESC LIMIT 1"
+    )
+    rows = await connection.fetch(
+        f"SELECT {_ENTRY} FROM audit_entries e"  # noqa: S608  # a constant of this module
+        " WHERE e.id > $1 AND NOT EXISTS (SELECT FROM audit_links l WHERE l.entry_id = e.id) ORDER BY e.id LIMIT $2",
+        _earlier(newest, _LATE),
+        _BATCH,
+    )
+    links = []
+    for row in rows:
+        before, number = link_hash(before, dict(row)), number + 1
+        links.append((day, number, row["id"], before))
+    await connection.executemany("INSERT INTO audit_links (day, number, entry_id, hash) VALUES ($1, $2, $3, $4)", links)
+    return len(links)
+
+
+def _day_of(now: datetime) -> date:
+    """The day whose chain is written at a moment."""
+    return (now.astimezone(UTC) - _CLOSING).date()
+
+
+def _earlier(entry_id: UUID | None, by: timedelta) -> UUID:
+    """The smallest id (UUIDv7: 48 bits of milliseconds first) of so long before another."""
+    if entry_id is None:
+        return UUID(int=0)
+    milliseconds = (entry_id.int >> 80) - by // timedelta(milliseconds=1)
+    return UUID(int=max(0, milliseconds) << 80)
+
+
+async def _end(connection: Connection, day: date) -> tuple[bytes, int]:
+    """The hash that the day's next entry follows, and the number of its last."""
+    row = await connection.fetchrow(
+        "SELECT hash, number FROM audit_links WHERE day = $1 ORDER BY number DESC LIMIT 1", day
+    )
+    if row is not None:
+        return row["hash"], row["number"]
+    closed = await connection.fetchval("SELECT hash FROM audit_days WHERE day < $1 ORDER BY day DESC LIMIT 1", day)
+    return closed or _START, 0
+
+
+async def _close_days(connection: Connection, now: datetime) -> None:
+    """Closes every day before today that has links or card checks and is still open, oldest first."""
+    today = _day_of(now)
+    last: date | None = await connection.fetchval("SELECT max(day) FROM audit_days")
+    if last is not None and last >= today - timedelta(days=1):
+        return
+    first: date | None = await connection.fetchval(
+        "SELECT least((SELECT min(day) FROM audit_links WHERE $1::date IS NULL OR day > $1),"
+        " (SELECT min(checked_at AT TIME ZONE 'UTC')::date FROM card_checks WHERE $1::date IS NULL OR checked_at >= $2))",
+        last,
+        _midnight(last + timedelta(days=1)) if last else None,
+    )
+    day = first
+    while day is not None and day < today:
+        hash_, number = await _end(connection, day)
+        checks, digest = await _checks_of(connection, day)
+        await connection.execute(
+            "INSERT INTO audit_days (day, entries, card_checks, checks_digest, hash, closed_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6)",
+            day,
+            number,
+            checks,
+            digest,
+            day_hash(hash_, day, number, checks, digest),
+            now,
+        )
+        day += timedelta(days=1)
+
+
+async def _checks_of(connection: Connection, day: date) -> tuple[int, bytes]:
+    """How many card checks a day had, and their digest: by insurer, each check by its id.
+
+    The columns are named one by one: a later schema's new ones do not change what was digested.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT insurer_id, count(*) AS checks, sha256(string_agg(sha256(convert_to(concat_ws('|',
+            insurer_id, id, practitioner_id, coalesce(agent_id::text, '-'),
+            extract(epoch FROM checked_at), domain, care_date - DATE '2000-01-01', convention_type, csr,
+            membership_number, birth_date, birth_rank, proof, extract(epoch FROM proof_expires_at),
+            coalesce(convention_id::text, '-'), is_domain_agreed, has_signed, participates, holds_type,
+            coalesce((rights_from - DATE '2000-01-01')::text, '-'), coalesce((rights_to - DATE '2000-01-01')::text, '-'),
+            coalesce(product_version_id::text, '-')), 'UTF8')), '' ORDER BY id)) AS digest
+        FROM card_checks WHERE checked_at >= $1 AND checked_at < $2 GROUP BY insurer_id ORDER BY insurer_id
+        """,
+        _midnight(day),
+        _midnight(day + timedelta(days=1)),
+        timeout=3600,
+    )
+    whole = hashlib.sha256()
+    for row in rows:
+        whole.update(row["insurer_id"].bytes + row["digest"])
+    return sum(row["checks"] for row in rows), whole.digest()
+
+
+async def verify(connection: Connection) -> AsyncIterator[Finding]:
+    """Goes through the whole chain, day by day; entries not linked yet come last, as a finding of the day they are from."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        days = await connection.fetch(
+            "SELECT day FROM audit_links UNION SELECT day FROM audit_days ORDER BY day", timeout=3600
+        )
+        before = _START
+        for day in (row["day"] for row in days):
+            finding, before = await _verify_day(connection, day, before)
+            yield finding
+        loose = await connection.fetchrow(
+            "SELECT count(*) AS entries, min(occurred_at) AS first FROM audit_entries e"
+            " WHERE NOT EXISTS (SELECT FROM audit_links l WHERE l.entry_id = e.id)",
+            timeout=3600,
+        )
+        assert loose is not None
+        if loose["entries"] and datetime.now(UTC) - loose["first"] > timedelta(hours=1):
+            day = loose["first"].astimezone(UTC).date()
+            fault = f"{loose['entries']} entries stand outside the chain, the oldest since {loose['first']:%H:%M}"
+            yield Finding(day=day, entries=loose["entries"], card_checks=None, fault=fault)
+
+
+async def _verify_day(connection: Connection, day: date, before: bytes) -> tuple[Finding, bytes]:
+    """What one day comes to, and the hash that the next follows."""
+    entries, last, fault = 0, before, None
+    async for row in connection.cursor(
+        f"SELECT l.number, l.hash AS link, l.entry_id, e.id IS NULL AS is_gone, {_prefixed()}"  # noqa: S608
+        " FROM audit_links l LEFT JOIN audit_entries e ON e.id = l.entry_id WHERE l.day = $1 ORDER BY l.number",
+        day,
+        prefetch=_BATCH,
+    ):
+        entries += 1
+        entry = dict(row)
+        number, link_, entry_id, is_gone = (entry.pop(name) for name in ("number", "link", "entry_id", "is_gone"))
+        if fault is None and number != entries:
+            fault = f"entry {entries} of the day is missing from the chain"
+        elif fault is None and is_gone:
+            fault = f"entry {number} of the day ({entry_id}) was removed"
+        elif fault is None and link_hash(last, entry) != link_:
+            fault = f"entry {number} of the day ({entry_id}) is not as it was written"
+        last = link_
+    closed = await connection.fetchrow("SELECT * FROM audit_days WHERE day = $1", day)
+    if closed is None:
+        return Finding(day=day, entries=entries, card_checks=None, fault=fault), last
+    checks, digest = await _checks_of(connection, day)
+    if fault is None and closed["entries"] != entries:
+        fault = f"the day was closed with {closed['entries']} entries"
+    if fault is None and (checks, digest) != (closed["card_checks"], closed["checks_digest"]):
+        fault = f"the day's card checks are not as they were: {closed['card_checks']} then, {checks} now"
+    if fault is None and day_hash(last, day, entries, checks, digest) != closed["hash"]:
+        fault = "the day's closing hash is not as it was written"
+    return Finding(day=day, entries=entries, card_checks=checks, fault=fault), closed["hash"]
+
+
+def _prefixed() -> str:
+    return ", ".join(f"e.{column.strip()}" for column in _ENTRY.split(","))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

@@ -1,0 +1,1 @@
+"""The public directories of establishments and health professionals, which registrations are compared with."""

@@ -1,0 +1,288 @@
+"""Use cases of people: who belongs to a practice, with what password, address and role."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from uuid import UUID
+
+import argon2
+
+from tpgateway import audit, links
+from tpgateway.audit import Action, Actor
+from tpgateway.database import Connection
+from tpgateway.errors import Fault, InvalidRequest
+from tpgateway.links import Link, LinkUnknown, Purpose
+from tpgateway.mail import Post
+from tpgateway.members import rules
+from tpgateway.members.errors import EmailTaken, HolderStays, MemberAlreadyThere
+from tpgateway.members.model import Member, MemberId, MemberState, Secrets
+from tpgateway.members.store import DoorStore, MemberStore
+from tpgateway.web.callers import Role
+
+_hasher = argon2.PasswordHasher()
+
+
+@cache
+def _nobodys_hash() -> str:
+    """What a password is compared with where there is no account, so that both take the same time."""
+    return _hasher.hash(secrets.token_urlsafe(16))
+
+
+# Passwords -------------------------------------------------------------------------------------------------------------
+
+
+async def hash_password(password: str) -> str:
+    """Argon2id, in a thread."""
+    return await asyncio.to_thread(_hasher.hash, password)
+
+
+async def verify_password(kept: str | None, password: str) -> bool:
+    """Whether the password is the one kept; takes as long where none is."""
+    return await asyncio.to_thread(_verifies, kept or _nobodys_hash(), password) and kept is not None
+
+
+def _verifies(expected: str, password: str) -> bool:
+    try:
+        return _hasher.verify(expected, password)
+    except argon2.exceptions.VerifyMismatchError:
+        return False
+
+
+async def set_password(connection: Connection, member_id: MemberId, password: str) -> None:
+    """A member's new password; raises ``InvalidRequest`` where it may not be used."""
+    store = MemberStore(connection)
+    member = await _get(connection, member_id)
+    refuse_password(password, await store.numbers(member.practitioner_id))
+    await store.set_password(member_id, await hash_password(password))
+
+
+def refuse_password(password: str, forbidden: Sequence[str] = ()) -> None:
+    """Raises the fault of a password that may not be used."""
+    if (fault := rules.password_fault(password, forbidden)) is not None:
+        problem, sentence = fault
+        raise InvalidRequest(faults=[Fault(pointer="/password", problem=problem, message_fr=sentence)])
+
+
+async def change_password(
+    connection: Connection, post: Post, member: Member, password: str, *, but_session: UUID | None, now: datetime
+) -> None:
+    """Sets a password, ends the member's sessions but one, forgets his devices, and tells him by mail."""
+    await set_password(connection, member.id, password)
+    door = DoorStore(connection)
+    await door.end_sessions(member.id, but=but_session)
+    await door.forget_devices(member.id)
+    await links.end_all(connection, Purpose.PASSWORD_RESET, member.practitioner_id, now=now, subject_id=member.id)
+    await post.send(connection, "members/password_changed", to=member.email, moment=now)
+
+
+async def mail_reset(connection: Connection, post: Post, member: Member, *, minutes: int, now: datetime) -> None:
+    """Mails the link by which a member sets a new password."""
+    lifetime = timedelta(minutes=minutes)
+    token = await links.create(
+        connection, Purpose.PASSWORD_RESET, member.practitioner_id, subject_id=member.id, lifetime=lifetime, now=now
+    )
+    await post.send(connection, "members/password_reset", to=member.email, token=token, minutes=minutes)
+
+
+async def reset_password(
+    connection: Connection, post: Post, token: str, password: str, *, now: datetime, actor: Actor
+) -> Member:
+    """Sets the password by the link of a mail; raises as ``links.use`` does, or the password's fault."""
+    link = await links.use(connection, Purpose.PASSWORD_RESET, token, now=now)
+    member = await _get(connection, MemberId(_subject(link)))
+    if member.state is not MemberState.ACTIVE:
+        raise LinkUnknown
+    await change_password(connection, post, member, password, but_session=None, now=now)
+    await _record(connection, actor, Action.PASSWORD_CHANGED, member)
+    return member
+
+
+# People ----------------------------------------------------------------------------------------------------------------
+
+
+async def add_holder(
+    connection: Connection, practitioner_id: UUID, *, email: str, password: str, now: datetime
+) -> MemberId:
+    """Whoever opens an account."""
+    password_hash = await hash_password(password)
+    return await MemberStore(connection).add_holder(practitioner_id, email=email, password_hash=password_hash, now=now)
+
+
+async def holder(connection: Connection, practitioner_id: UUID) -> Member:
+    """The holder of an account that is known to exist."""
+    found = await MemberStore(connection).holder(practitioner_id)
+    assert found is not None
+    return found
+
+
+async def find(connection: Connection, practitioner_id: UUID, email: str | None) -> tuple[Member, Secrets] | None:
+    """Who logs in to a practice: its holder, or whoever has the address."""
+    return await MemberStore(connection).find(practitioner_id, email)
+
+
+async def get(connection: Connection, member_id: MemberId) -> Member:
+    """A member who is known to exist."""
+    return await _get(connection, member_id)
+
+
+async def list_all(connection: Connection, practitioner_id: UUID) -> list[Member]:
+    """Everybody of a practice, those invited included."""
+    return await MemberStore(connection).list_all(practitioner_id)
+
+
+async def names(connection: Connection, practitioner_id: UUID) -> dict[UUID, str]:
+    """What to call the people and API clients of a practice, those of the past included."""
+    return await MemberStore(connection).names(practitioner_id)
+
+
+async def addresses(connection: Connection, member: Member, *, days: int, now: datetime) -> list[str]:
+    """Where a sensitive change is told: the member's address, and those he gave up in the last days."""
+    return await MemberStore(connection).addresses(member.id, now - timedelta(days=days))
+
+
+async def invite(
+    connection: Connection,
+    post: Post,
+    practitioner_id: UUID,
+    *,
+    practice: str,
+    login: str,
+    email: str,
+    name: str | None,
+    role: Role,
+    days: int,
+    now: datetime,
+    actor: Actor,
+) -> Member:
+    """Invites somebody by mail; raises ``MemberAlreadyThere``. ``login`` is the number that he will log in with."""
+    member = await MemberStore(connection).invite(practitioner_id, email=email, name=name, role=role, now=now)
+    if member is None:
+        raise MemberAlreadyThere
+    token = await links.create(
+        connection,
+        Purpose.INVITATION,
+        practitioner_id,
+        subject_id=member.id,
+        lifetime=timedelta(days=days),
+        now=now,
+    )
+    await post.send(
+        connection, "members/invitation", to=email, practice=practice, login=login, role=role, token=token, days=days
+    )
+    await _record(connection, actor, Action.MEMBER_INVITED, member)
+    return member
+
+
+async def join(connection: Connection, token: str, *, name: str | None, password: str, now: datetime) -> Member:
+    """An invited person comes in by the link of the mail; raises as ``links.use`` does, or the password's fault."""
+    link = await links.use(connection, Purpose.INVITATION, token, now=now)
+    store = MemberStore(connection)
+    member_id = MemberId(_subject(link))
+    refuse_password(password, await store.numbers(link.practitioner_id))
+    if not await store.join(member_id, name=name, password_hash=await hash_password(password), now=now):
+        raise LinkUnknown
+    member = await _get(connection, member_id)
+    actor = Actor(kind="practitioner", id=link.practitioner_id, agent_id=member_id)
+    await _record(connection, actor, Action.MEMBER_JOINED, member)
+    return member
+
+
+async def change_role(
+    connection: Connection, practitioner_id: UUID, member_id: MemberId, role: Role, *, actor: Actor
+) -> Member | None:
+    """Gives a member another role; None where the practice has no such member. Raises ``HolderStays``."""
+    member = await _of_practice(connection, practitioner_id, member_id)
+    if member is None:
+        return None
+    if member.is_holder:
+        raise HolderStays
+    await MemberStore(connection).set_role(member_id, role)
+    await _record(connection, actor, Action.MEMBER_ROLE_CHANGED, member)
+    return await _get(connection, member_id)
+
+
+async def remove(
+    connection: Connection, practitioner_id: UUID, member_id: MemberId, *, now: datetime, actor: Actor
+) -> bool:
+    """Removes a member, whose sessions end at once; False where there is none. Raises ``HolderStays``."""
+    member = await _of_practice(connection, practitioner_id, member_id)
+    if member is None:
+        return False
+    if member.is_holder:
+        raise HolderStays
+    await MemberStore(connection).remove(member_id, now)
+    await DoorStore(connection).end_sessions(member_id)
+    await DoorStore(connection).forget_devices(member_id)
+    for purpose in (Purpose.INVITATION, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE):
+        await links.end_all(connection, purpose, practitioner_id, now=now, subject_id=member_id)
+    await _record(connection, actor, Action.MEMBER_REMOVED, member)
+    return True
+
+
+async def close(connection: Connection, practitioner_id: UUID) -> None:
+    """Ends every session of a practice."""
+    await DoorStore(connection).end_sessions_of_practice(practitioner_id)
+
+
+# Addresses -------------------------------------------------------------------------------------------------------------
+
+
+async def ask_email_change(
+    connection: Connection, post: Post, member: Member, email: str, *, hours: int, now: datetime, actor: Actor
+) -> None:
+    """Mails a link to the new address, and tells the old one."""
+    await links.end_all(connection, Purpose.EMAIL_CHANGE, member.practitioner_id, now=now, subject_id=member.id)
+    token = await links.create(
+        connection,
+        Purpose.EMAIL_CHANGE,
+        member.practitioner_id,
+        subject_id=member.id,
+        address=email,
+        lifetime=timedelta(hours=hours),
+        now=now,
+    )
+    await post.send(connection, "members/email_change", to=email, token=token, hours=hours)
+    await post.send(connection, "members/email_change_asked", to=member.email, address=rules.masked(email))
+    await _record(connection, actor, Action.EMAIL_CHANGE_ASKED, member)
+
+
+async def change_email(connection: Connection, post: Post, token: str, *, now: datetime, actor: Actor) -> Member:
+    """The link's address becomes the member's; raises as ``links.use`` does, or ``EmailTaken``."""
+    link = await links.use(connection, Purpose.EMAIL_CHANGE, token, now=now)
+    member = await _get(connection, MemberId(_subject(link)))
+    if member.state is not MemberState.ACTIVE or link.address is None:
+        raise LinkUnknown
+    if not await MemberStore(connection).set_email(member.id, link.address, now):
+        raise EmailTaken
+    await post.send(connection, "members/email_changed", to=member.email, address=rules.masked(link.address))
+    await _record(connection, actor, Action.EMAIL_CHANGED, member)
+    return await _get(connection, member.id)
+
+
+async def _get(connection: Connection, member_id: MemberId) -> Member:
+    found = await MemberStore(connection).get(member_id)
+    assert found is not None
+    return found
+
+
+async def _of_practice(connection: Connection, practitioner_id: UUID, member_id: MemberId) -> Member | None:
+    member = await MemberStore(connection).get(member_id)
+    is_there = member is not None and member.practitioner_id == practitioner_id
+    return member if is_there and member.state is not MemberState.REMOVED else None  # type: ignore[union-attr]
+
+
+def _subject(link: Link) -> UUID:
+    assert link.subject_id is not None
+    return link.subject_id
+
+
+async def _record(connection: Connection, actor: Actor, action: Action, member: Member) -> None:
+    """In the practice's journal: by whom, and about whom of its people."""
+    who = (
+        actor
+        if actor.id
+        else Actor(kind="practitioner", id=member.practitioner_id, agent_id=member.id, request_id=actor.request_id)
+    )
+    await audit.record(connection, actor=who, action=action, subject_id=member.id)
