@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -228,10 +230,10 @@ class Gateway:
         return await self.mailbox.wait_for(address, after=after)
 
     async def letter_about(self, address: str, words: str, *, after: int = 0) -> Letter:
-        """The first mail to an address whose subject holds these words."""
+        """The first mail to an address past the first so many of all whose subject holds these words."""
         async with asyncio.timeout(15):
             while True:
-                for letter in self.mailbox.letters:
+                for letter in self.mailbox.letters[after:]:
                     if letter.to == address and words in letter.subject:
                         return letter
                 await asyncio.sleep(0.02)
@@ -331,6 +333,22 @@ def mailed_code(letter: Letter) -> str:
     found = re.search(r"\b(\d{6})\b", letter.subject)
     assert found, letter.subject
     return found[1]
+
+
+async def run_command(*words: str, database: str | None = None, **environment: str) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of a command."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TPG_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tpgateway.cli", *words),
+        env={**kept, "COLUMNS": "200", **({"TPG_DATABASE_URL": database} if database else {}), **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    printed, complaint = await process.communicate()
+    assert process.returncode is not None
+    assert b"Traceback" not in complaint, complaint.decode()
+    return process.returncode, printed.decode(), complaint.decode()
 
 
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:

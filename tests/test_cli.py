@@ -1,9 +1,6 @@
 """The command line: what operators type, what they read, and the exit status."""
 
-import asyncio
 import json
-import os
-import sys
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -11,22 +8,7 @@ from jwt.algorithms import OKPAlgorithm
 
 from tests import builders
 from tests.driver import Gateway
-
-
-async def run(*words: str, database: str | None = None, **environment: str) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of a command."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TPG_")}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tpgateway.cli", *words),
-        env={**kept, "COLUMNS": "200", **({"TPG_DATABASE_URL": database} if database else {}), **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    printed, complaint = await process.communicate()
-    assert process.returncode is not None
-    assert b"Traceback" not in complaint, complaint.decode()
-    return process.returncode, printed.decode(), complaint.decode()
+from tests.driver import run_command as run
 
 
 def a_key(folder: Path, *, private: bool = False) -> str:

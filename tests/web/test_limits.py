@@ -1,15 +1,20 @@
 """The limiter: what is let through, and what it tells."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import aiohttp
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
 from tests.driver import Gateway
+from tpgateway.app import create_app
+from tpgateway.database.pool import open_pool
 from tpgateway.settings import Settings
-from tpgateway.web.limits import WINDOW_SECONDS, Limiter, Turns
+from tpgateway.web.limits import WINDOW_SECONDS, Limiter, Turns, forget_old, spend
 from tpgateway.web.state import STATE
 
 
@@ -62,3 +67,61 @@ async def test_who_goes_over_the_limit_is_told_when_to_come_back(gateway: Gatewa
     assert [reply.status for reply in replies] == [401, 401, 429]
     assert replies[2].code == "rate_limited"
     assert 1 <= int(replies[2].headers["Retry-After"]) <= WINDOW_SECONDS
+
+
+async def test_processes_share_what_is_costly_at_once_and_the_rest_within_a_second(database: str) -> None:
+    pool = await open_pool(database, size=2, name="test")
+    clock = Clock()
+    one, other = Limiter(10, clock), Limiter(10, clock)
+    async with pool.acquire() as connection:
+        assert not (await one.take_shared(connection, "address 1", 6)).is_exceeded
+        assert (await other.take_shared(connection, "address 1", 6)).is_exceeded
+        assert not (await other.take_shared(connection, "address 2", 6)).is_exceeded
+        for _ in range(4):
+            assert not one.take("account 1").is_exceeded
+            assert not other.take("account 1").is_exceeded
+        for limiter in (one, other):
+            await limiter.share(connection)
+        assert other.look("account 1").remaining == 2
+        # Who has nothing to tell is told nothing; with its next request it is.
+        assert not one.take("account 1").is_exceeded
+        await one.share(connection)
+        assert one.look("account 1").remaining == 1
+        clock.now = WINDOW_SECONDS
+        assert one.take("account 1").remaining == 9
+    await pool.close()
+
+
+async def test_two_processes_of_one_service_count_one_stranger_together(database: str, settings: Settings) -> None:
+    tight = Settings.model_validate({**settings.model_dump(), "requests_per_minute": 200})
+    apps = [await create_app(tight, database) for _ in range(2)]
+    runners = []
+    codes = []
+    async with aiohttp.ClientSession() as http:
+        for app in apps:
+            runner = web.AppRunner(app)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            runners.append(runner)
+        for number in range(6):
+            port = runners[number % 2].addresses[0][1]
+            login = builders.a_login(value=builders.a_finess())
+            async with http.post(f"http://127.0.0.1:{port}/v1/sessions", json=login) as answer:
+                codes.append((await answer.json())["code"])
+    for runner in runners:
+        await runner.cleanup()
+    # At most four of fifty each in one minute; the clock may turn once meanwhile.
+    assert codes.count("rate_limited") >= 1 or codes.count("login_refused") == 6
+    assert codes[:4] == ["login_refused"] * 4
+
+
+async def test_what_is_spent_in_a_window_comes_back_in_the_next(database: str) -> None:
+    pool = await open_pool(database, size=2, name="test")
+    now = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
+    hour = timedelta(hours=1)
+    async with pool.acquire() as connection:
+        spent = [await spend(connection, "mail x", quota=2, window=hour, now=now) for _ in range(3)]
+        assert spent == [True, True, False]
+        assert await spend(connection, "mail x", quota=2, window=hour, now=now + hour)
+        assert await forget_old(connection, now=now + 2 * timedelta(days=1)) == 2
+    await pool.close()

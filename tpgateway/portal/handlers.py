@@ -213,6 +213,7 @@ async def psc(request: web.Request) -> web.Response:
     """To Pro Santé Connect, and what must come back kept with the session."""
     ticket = Ticket.new()
     try:
+        await _take(request, _CODE_COST)
         address = await _provider(request).address(ticket)
     except Problem as problem:
         return _login_page(request, {}, problem)

@@ -178,11 +178,16 @@ class ProSanteConnect:
         """The provider's key that the header names, for an algorithm of ours and no other."""
         if header.get("alg") not in _ALGORITHMS:
             raise PscRefused("the ID token's algorithm")
-        for key in self._keys.get("keys", []):
-            fits = key.get("use", "sig") == "sig" and key.get("alg", header["alg"]) == header["alg"]
-            if fits and key.get("kid") == header.get("kid"):
-                return jwt.PyJWK(key, algorithm=header["alg"])
-        return None
+        fitting = [
+            key
+            for key in self._keys.get("keys", [])
+            if key.get("use", "sig") == "sig" and key.get("alg", header["alg"]) == header["alg"]
+        ]
+        # OpenID Connect Core 10.1: a token need not name its key where there is one alone.
+        named = [key for key in fitting if key.get("kid") == header.get("kid")] or (
+            fitting if "kid" not in header else []
+        )
+        return jwt.PyJWK(named[0], algorithm=header["alg"]) if len(named) == 1 else None
 
     async def _userinfo(
         self, http: aiohttp.ClientSession, tokens: Mapping[str, Any], claims: Mapping[str, Any]

@@ -1,0 +1,236 @@
+"""An account in use: profile, bank details, further numbers, API clients, the listing, its end."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests import builders
+from tests.driver import Gateway, link_token
+
+
+async def test_the_profile_changes_only_what_is_sent(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join(mobile="06 12 34 56 78")
+    changed = await pharmacist.in_person("PATCH", "/v1/me", {"street": "4 rue du Pont", "town": "Paris"})
+    assert changed.status == 200
+    assert {name: changed.body[name] for name in ("street", "town", "mobile", "postal_code")} == {
+        "street": "4 rue du Pont",
+        "town": "Paris",
+        "mobile": "+33612345678",
+        "postal_code": "75010",
+    }
+    assert (await pharmacist.in_person("PATCH", "/v1/me", {"mobile": None})).body["mobile"] is None
+    wrong = await pharmacist.in_person("PATCH", "/v1/me", {"postal_code": None, "street": "<b>", "mobile": "12"})
+    assert wrong.faults == {"/postal_code": "field_invalid", "/street": "name_invalid", "/mobile": "mobile_invalid"}
+    assert (await pharmacist.call("PATCH", "/v1/me", {})).code == "caller_not_allowed"
+
+
+BANK = {"bic": "BDFEFRPPCCT", "iban": "FR7630001007941234567890185"}
+
+
+async def test_new_bank_details_wait_three_days_and_the_owner_can_take_them_back_by_mail(
+    gateway: Gateway, worker: None
+) -> None:
+    pharmacist = await gateway.join()
+    email = pharmacist.form["email"]
+    asked = await pharmacist.in_person("PUT", "/v1/me/bank-details", BANK)
+    assert asked.status == 202
+    assert asked.body["in_force"]["bic"] == "AGRIFRPP882"
+    assert (asked.body["pending"]["bic"], asked.body["pending"]["iban_ending"]) == ("BDFEFRPPCCT", "0185")
+    waits = datetime.fromisoformat(asked.body["pending"]["in_force_from"]) - datetime.now(UTC)
+    assert timedelta(hours=71, minutes=59) < waits <= timedelta(hours=72)
+    letter = await gateway.letter_about(email, "coordonnées bancaires vont changer")
+    assert BANK["iban"] not in letter.text
+
+    # Before the time, and without a log-in.
+    revoked = await gateway.call("POST", "/v1/bank-detail-revocations", {"token": link_token(letter)})
+    assert (revoked.status, revoked.body["status"]) == (200, "revoked")
+    shown = (await pharmacist.in_person("GET", "/v1/me/bank-details")).body
+    assert (shown["pending"], shown["in_force"]["bic"]) == (None, "AGRIFRPP882")
+    assert len(shown["history"]) == 2
+    await gateway.letter_about(email, "est annulé")
+
+    # Asked for again, and the time passed.
+    await pharmacist.in_person("PUT", "/v1/me/bank-details", BANK)
+    await gateway.execute(
+        "UPDATE bank_details SET requested_at = requested_at - interval '72 hours',"
+        " in_force_from = in_force_from - interval '72 hours' WHERE revoked_at IS NULL"
+    )
+    assert (await pharmacist.in_person("GET", "/v1/me")).body["bic"] == "BDFEFRPPCCT"
+    assert (await pharmacist.in_person("DELETE", "/v1/me/bank-details/pending")).code == "no_pending_bank_details"
+    # Where there is an IBAN, there stays one.
+    assert (await pharmacist.in_person("PUT", "/v1/me/bank-details", {"bic": "AGRIFRPP882"})).code == "iban_missing"
+
+
+async def test_the_latest_request_counts_and_the_owner_can_take_it_back_himself(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    await pharmacist.in_person("PUT", "/v1/me/bank-details", BANK)
+    second = await pharmacist.in_person("PUT", "/v1/me/bank-details", {"bic": "CMCIFR2A"})
+    assert second.body["pending"]["bic"] == "CMCIFR2A"
+    first = await gateway.letter_about(pharmacist.form["email"], "vont changer")
+    assert (await gateway.call("POST", "/v1/bank-detail-revocations", {"token": link_token(first)})).code == "link_used"
+    assert (await pharmacist.in_person("DELETE", "/v1/me/bank-details/pending")).status == 204
+    assert (await pharmacist.in_person("GET", "/v1/me/bank-details")).body["pending"] is None
+
+
+async def test_whoever_changes_the_address_first_is_still_seen(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    old, new = pharmacist.form["email"], "voleur@a.example"
+    await pharmacist.in_person("PUT", "/v1/me/email", {"email": new})
+    token = link_token(await gateway.letter_to(new))
+    await gateway.call("POST", "/v1/email-confirmations", {"token": token})
+    await pharmacist.in_person("PUT", "/v1/me/bank-details", BANK)
+    letter = await gateway.letter_about(old, "vont changer")
+    assert (await gateway.call("POST", "/v1/bank-detail-revocations", {"token": link_token(letter)})).status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "code"),
+    [
+        ({**BANK, "bic": "AGRIFRPP882"}, "/iban", "iban_of_another_bank"),
+        ({**BANK, "bic": "COBADEFF"}, "/iban", "bic_country_differs"),
+        ({**BANK, "bic": "BDFEZZPP"}, "/bic", "identifier_wrong_form"),
+        ({**BANK, "iban": "FR7630001007941234567890186"}, "/iban", "identifier_wrong_key"),
+        ({}, "/bic", "field_missing"),
+    ],
+)
+async def test_wrong_bank_details_are_refused_and_change_nothing(
+    gateway: Gateway, worker: None, body: dict[str, str], pointer: str, code: str
+) -> None:
+    pharmacist = await gateway.join()
+    reply = await pharmacist.in_person("PUT", "/v1/me/bank-details", body)
+    assert (reply.status, reply.faults) == (422, {pointer: code})
+    assert await gateway.fetchval("SELECT count(*) FROM bank_details") == 1
+
+
+async def test_an_adeli_account_gains_its_rpps_and_keeps_both_ways_in(gateway: Gateway, worker: None) -> None:
+    optician = await gateway.join(scheme="adeli", value="752800011", **builders.an_optician())
+    rpps = {"scheme": "rpps", "value": "10999999906"}
+    await gateway.enlist({**optician.form, **rpps})
+    added = await optician.in_person("POST", "/v1/me/identifiers", rpps)
+    assert (added.status, added.body["status"]) == (201, "added")
+    for login in (optician.login, {**optician.login, **rpps}):
+        assert (await gateway.call("POST", "/v1/sessions", login)).status == 201
+    again = await optician.in_person("POST", "/v1/me/identifiers", {**rpps, "value": "10999999914"})
+    assert again.code == "identifier_not_for_this_account"
+
+
+async def test_a_number_that_the_directory_does_not_confirm_waits_and_one_in_use_is_refused(
+    gateway: Gateway, worker: None
+) -> None:
+    optician = await gateway.join(scheme="adeli", value="752800011", **builders.an_optician())
+    other = await gateway.join(scheme="rpps", value="10999999914", **builders.an_optician())
+    taken = await optician.in_person("POST", "/v1/me/identifiers", {"scheme": "rpps", "value": other.form["value"]})
+    assert taken.code == "identifier_taken"
+    waits = await optician.in_person("POST", "/v1/me/identifiers", {"scheme": "rpps", "value": "10999999906"})
+    assert (waits.status, waits.body["status"]) == (202, "in_review")
+    assert [each["scheme"] for each in waits.body["identifiers"]] == ["adeli"]
+    assert await gateway.fetchval("SELECT reason FROM practitioner_reviews") == "not_found"
+    pharmacist = await gateway.join()
+    body = await pharmacist.in_person("POST", "/v1/me/identifiers", {"scheme": "rpps", "value": "10888888806"})
+    assert body.code == "identifier_not_for_this_account"
+
+
+async def test_a_closed_account_is_out_everywhere_and_its_number_free(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    slip = await pharmacist.in_person("POST", "/v1/me/closure", {"value": "2B0000020"})
+    assert slip.faults == {"/value": "field_invalid"}
+    assert (await pharmacist.in_person("POST", "/v1/me/closure", {"value": pharmacist.form["value"]})).status == 204
+    assert (await pharmacist.in_person("GET", "/v1/me")).code == "authentication_required"
+    basic = (pharmacist.client_id, pharmacist.client_secret)
+    assert (await gateway.ask_token(basic=basic)).code == "invalid_client"
+    assert (await gateway.call("POST", "/v1/sessions", pharmacist.login)).code == "account_closed"
+    await gateway.letter_about(pharmacist.form["email"], "Votre compte est fermé")
+    fresh = await gateway.join(value=pharmacist.form["value"])
+    assert (await fresh.in_person("GET", "/v1/me")).body["state"] == "active"
+
+
+# API clients -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_secret_is_replaced_without_a_standstill(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    path = f"/v1/me/clients/{pharmacist.client_id}"
+    rotated = await pharmacist.in_person("POST", f"{path}/rotation", {})
+    old, new = pharmacist.client_secret, rotated.body["client_secret"]
+    for secret in (old, new):
+        assert (await gateway.ask_token(basic=(pharmacist.client_id, secret))).status == 200
+    await gateway.execute("UPDATE practitioner_clients SET former_until = now()")
+    assert (await gateway.ask_token(basic=(pharmacist.client_id, old))).code == "invalid_client"
+    assert (await gateway.ask_token(basic=(pharmacist.client_id, new))).status == 200
+    at_once = (await pharmacist.in_person("POST", f"{path}/rotation", {"overlap_hours": 0})).body
+    assert at_once["former_until"] is None
+    assert (await gateway.ask_token(basic=(pharmacist.client_id, new))).code == "invalid_client"
+
+
+async def test_a_client_is_renamed_and_says_when_it_was_last_used(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    path = f"/v1/me/clients/{pharmacist.client_id}"
+    renamed = (await pharmacist.in_person("PATCH", path, {"name": "Comptoir 2"})).body
+    assert renamed["name"] == "Comptoir 2"
+    assert datetime.now(UTC) - datetime.fromisoformat(renamed["last_used_at"]) < timedelta(minutes=1)
+    other = await gateway.join()
+    for method, suffix, body in (("PATCH", "", {"name": "x"}), ("POST", "/rotation", {}), ("DELETE", "", None)):
+        assert (await other.in_person(method, path + suffix, body)).code == "not_found"
+
+
+# The listing -----------------------------------------------------------------------------------------------------------
+
+
+PLACES = {"75010": (48.876, 2.36), "75011": (48.859, 2.38), "69001": (45.77, 4.83), "97110": (16.24, -61.53)}
+
+
+async def place_postal_codes(gateway: Gateway) -> None:
+    for code, (latitude, longitude) in PLACES.items():
+        for prefix in (code, code[:3]):
+            await gateway.execute(
+                "INSERT INTO directory_places VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", prefix, latitude, longitude
+            )
+
+
+async def test_who_agreed_to_be_listed_is_found_nearest_first(gateway: Gateway, worker: None) -> None:
+    await place_postal_codes(gateway)
+    names = {}
+    for code in PLACES:
+        member = await gateway.join(postal_code=code, legal_name=f"Pharmacie {code}", is_listed=True)
+        names[code] = member
+    hidden = await gateway.join(legal_name="Pharmacie Discrète")
+    await gateway.join(is_listed=True, specialty="optics", legal_name="Optique")
+    found = (await hidden.call("GET", "/v1/directory?specialty=pharmacy&near=75011")).body["practitioners"]
+    assert [each["postal_code"] for each in found] == ["75011", "75010", "69001", "97110"]
+    assert [round(each["distance_km"]) for each in found][:3] == [0, 2, 390]
+    assert found[0]["identifiers"] == [{"scheme": "finess", "value": names["75011"].form["value"]}]
+    assert "email" not in found[0]
+
+    first = (await hidden.call("GET", "/v1/directory?specialty=pharmacy&near=75011&limit=3")).body
+    rest = (
+        await hidden.call("GET", f"/v1/directory?specialty=pharmacy&near=75011&limit=3&after={first['next_after']}")
+    ).body
+    assert [each["id"] for each in first["practitioners"] + rest["practitioners"]] == [each["id"] for each in found]
+    assert rest["next_after"] is None
+
+    # A code that no establishment has lies where those lie that begin like it.
+    near = (await hidden.call("GET", "/v1/directory?specialty=pharmacy&near=69099")).body["practitioners"]
+    assert near[0]["postal_code"] == "69001"
+    assert (await names["75010"].in_person("PATCH", "/v1/me", {"is_listed": False})).status == 200
+    found = (await hidden.call("GET", "/v1/directory?specialty=pharmacy&near=75011")).body["practitioners"]
+    assert "75010" not in [each["postal_code"] for each in found]
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("specialty=pharmacy&near=20000", "postal_code_unknown"),
+        ("specialty=magic&near=75011", "field_invalid"),
+        ("specialty=pharmacy&near=7501", "identifier_wrong_length"),
+        ("specialty=pharmacy&near=75011&after=1-x", "field_invalid"),
+        ("specialty=pharmacy&near=75011&after=1-000000000000000000000000000000000000", "field_invalid"),
+        ("specialty=pharmacy", "field_missing"),
+    ],
+)
+async def test_a_wrong_search_of_the_listing_says_what_is_wrong(
+    gateway: Gateway, worker: None, query: str, code: str
+) -> None:
+    await place_postal_codes(gateway)
+    pharmacist = await gateway.join()
+    reply = await pharmacist.call("GET", f"/v1/directory?{query}")
+    assert (reply.status, reply.code) == (422, code)
