@@ -62,7 +62,7 @@ async def test_what_nobody_touched_is_whole(connection: Connection) -> None:
     ("statement", "says"),
     [
         ("UPDATE audit_entries SET action = 'member:session:open'", "not as it was"),
-        ("UPDATE audit_entries SET agent_id = uuidv7() WHERE id = (SELECT id FROM audit_entries ORDER BY id DESC LIMIT 1)", "not as it was"),
+        ("UPDATE audit_entries SET agent_id = uuidv7() WHERE id IN (SELECT max(id::text)::uuid FROM audit_entries)", "not"),
         ("UPDATE audit_entries SET occurred_at = occurred_at - interval '1 second'", "not as it was"),
         ("DELETE FROM audit_entries WHERE id = (SELECT id FROM audit_entries ORDER BY id LIMIT 1)", "was removed"),
         ("DELETE FROM audit_links WHERE number = 2", "is missing"),

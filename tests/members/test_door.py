@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
+import argon2
 import pyotp
 import pytest
 
@@ -162,6 +163,18 @@ async def test_a_door_with_nobody_behind_is_slowed_and_locked_alike(gateway: Gat
     assert codes == ["login_refused"] * 10 + ["login_locked"]
     keys = await gateway.fetchval("SELECT string_agg(encode(key, 'escape'), ' ') FROM login_guards")
     assert builders.a_login()["value"] not in keys
+
+
+async def test_a_password_kept_under_another_cost_is_kept_under_todays_once_it_was_given(
+    gateway: Gateway, worker: None
+) -> None:
+    pharmacist = await gateway.join()
+    former = argon2.PasswordHasher(time_cost=1, memory_cost=8192).hash(pharmacist.form["password"])
+    await gateway.execute("UPDATE practitioner_members SET password_hash = $1", former)
+    assert (await try_login(gateway, pharmacist.login)).status == 201
+    kept = await gateway.fetchval("SELECT password_hash FROM practitioner_members")
+    assert "m=19456,t=2,p=1" in kept
+    assert (await try_login(gateway, pharmacist.login)).status == 201
 
 
 async def test_many_at_once_do_not_outrun_the_count(gateway: Gateway, worker: None) -> None:

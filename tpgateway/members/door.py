@@ -75,7 +75,7 @@ async def try_password(
     key = vault.match(f"{attempt.door} {attempt.device if is_known else ''}".encode(), purpose=_GUARD)
     is_locked_now = await _count_failure(connection, key, settings=settings, now=now)
     is_right = await service.verify_password(kept.password_hash if kept else None, attempt.password)
-    if member is None or not is_right:
+    if member is None or kept is None or kept.password_hash is None or not is_right:
         subject = member.practitioner_id if member else None
         await audit.record(connection, actor=actor, action=Action.LOGIN_FAILED, subject_id=subject)
         if is_locked_now:
@@ -83,6 +83,7 @@ async def try_password(
             raise DoorLocked
         raise LoginRefused
     await store.clear_guard(key)
+    await service.renew_hash(connection, member.id, kept.password_hash, attempt.password)
     return Entered(member=member, is_known_device=is_known)
 
 
