@@ -1,7 +1,9 @@
 """The command line: what operators type, what they read, and the exit status."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
@@ -9,6 +11,8 @@ from jwt.algorithms import OKPAlgorithm
 from tests import builders
 from tests.driver import Gateway
 from tests.driver import run_command as run
+from tpgateway.web.callers import Access, Caller
+from tpgateway.web.tokens import Tokens
 
 
 def a_key(folder: Path, *, private: bool = False) -> str:
@@ -89,3 +93,29 @@ async def test_every_command_has_help_with_an_example() -> None:
         status, printed, _ = await run(*words, "--help")
         assert status == 0
         assert "Example" in printed, words
+
+
+async def test_the_signing_key_is_replaced_step_by_step_and_two_are_live(tmp_path: Path) -> None:
+    assert (await run("secrets", "new", str(tmp_path)))[0] == 0
+    file = tmp_path / "tpg_token_keys"
+
+    def tokens() -> Tokens:
+        return Tokens(keys_json=file.read_text(), base_url="https://x.example", lifetime=timedelta(minutes=9))
+
+    caller = Caller(access=Access.INSURER_CLIENT, account_id=uuid4(), client_id=uuid4(), scopes=frozenset())
+    now = datetime.now(UTC)
+    before = tokens()
+    orders = [[key["kid"] for key in before.jwks["keys"]]]
+    for _ in range(4):
+        earlier = tokens()
+        assert (await run("secrets", "rotate", str(tmp_path)))[0] == 0
+        later = tokens()
+        orders.append([key["kid"] for key in later.jwks["keys"]])
+        # Processes of one step and of the next check each other's tokens.
+        assert later.check(earlier.issue(caller, now), now) == caller
+        assert earlier.check(later.issue(caller, now), now) == caller
+        assert all(set(key) <= {"kty", "crv", "x", "kid", "alg", "use"} for key in later.jwks["keys"])
+    a = orders[0][0]
+    b, c = orders[1][1], orders[3][1]
+    assert orders == [[a], [a, b], [b, a], [b, c], [c, b]]
+    assert (file.stat().st_mode & 0o777) == 0o600

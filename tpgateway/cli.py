@@ -596,10 +596,12 @@ def _told(done: Any, what: str) -> None:
 
 
 @audit_app.command("verify")
-def verify_audit() -> None:
+def verify_audit(as_json: AsJson = False) -> None:
     """Go through the whole audit trail: exit status 1 where anything is not as it was written.
 
-    Example: `tpgateway audit verify`
+    Keep the last hash elsewhere, and compare it with the same day's later: it changes if the chain was written anew.
+
+    Example: `tpgateway audit verify --json`
     """
 
     async def act(connection: Connection) -> list[chain.Finding]:
@@ -615,6 +617,9 @@ def verify_audit() -> None:
 
     with _explained():
         findings = _on_database(configuration.load_database(), act)
+    if as_json:
+        sys.stdout.write(json.dumps([_finding(each) for each in findings], ensure_ascii=False) + "\n")
+        raise typer.Exit(int(any(each.fault is not None for each in findings)))
     for finding in findings:
         if finding.fault is not None:
             _out.print(f"[red]{finding.day}[/]: {finding.fault}")
@@ -624,6 +629,18 @@ def verify_audit() -> None:
         _err.print("[red]The trail was altered.[/] Compare with a backup; the days named above are where.")
         raise typer.Exit(1)
     _out.print(f"Whole: {len(findings)} days, {entries} entries, {checks} card checks of closed days")
+    if findings and (last := findings[-1].hash) is not None:
+        _out.print(f"Last hash, of {findings[-1].day}: {last.hex()}", soft_wrap=True)
+
+
+def _finding(finding: chain.Finding) -> dict[str, Any]:
+    return {
+        "day": finding.day.isoformat(),
+        "entries": finding.entries,
+        "card_checks": finding.card_checks,
+        "hash": finding.hash.hex() if finding.hash else None,
+        "fault": finding.fault,
+    }
 
 
 def _progress() -> Progress:

@@ -28,11 +28,15 @@ _START = hashlib.sha256(b"tpgateway audit chain 1").digest()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What the verification found of one day; ``fault`` is None where all is as it was written."""
+    """What the verification found of one day; ``fault`` is None where all is as it was written.
+
+    ``hash`` is the day's last: kept elsewhere, it shows whether the chain was later written anew.
+    """
 
     day: date
     entries: int
     card_checks: int | None
+    hash: bytes | None
     fault: str | None
 
 
@@ -185,7 +189,7 @@ async def verify(connection: Connection) -> AsyncIterator[Finding]:
         if loose["entries"] and datetime.now(UTC) - loose["first"] > timedelta(hours=1):
             day = loose["first"].astimezone(UTC).date()
             fault = f"{loose['entries']} entries stand outside the chain, the oldest since {loose['first']:%H:%M}"
-            yield Finding(day=day, entries=loose["entries"], card_checks=None, fault=fault)
+            yield Finding(day=day, entries=loose["entries"], card_checks=None, hash=None, fault=fault)
 
 
 async def _verify_day(connection: Connection, day: date, before: bytes) -> tuple[Finding, bytes]:
@@ -209,7 +213,7 @@ async def _verify_day(connection: Connection, day: date, before: bytes) -> tuple
         last = link_
     closed = await connection.fetchrow("SELECT * FROM audit_days WHERE day = $1", day)
     if closed is None:
-        return Finding(day=day, entries=entries, card_checks=None, fault=fault), last
+        return Finding(day=day, entries=entries, card_checks=None, hash=last, fault=fault), last
     checks, digest = await _checks_of(connection, day)
     if fault is None and closed["entries"] != entries:
         fault = f"the day was closed with {closed['entries']} entries"
@@ -217,7 +221,8 @@ async def _verify_day(connection: Connection, day: date, before: bytes) -> tuple
         fault = f"the day's card checks are not as they were: {closed['card_checks']} then, {checks} now"
     if fault is None and day_hash(last, day, entries, checks, digest) != closed["hash"]:
         fault = "the day's closing hash is not as it was written"
-    return Finding(day=day, entries=entries, card_checks=checks, fault=fault), closed["hash"]
+    found = Finding(day=day, entries=entries, card_checks=checks, hash=closed["hash"], fault=fault)
+    return found, closed["hash"]
 
 
 def _prefixed() -> str:
