@@ -434,6 +434,7 @@ def import_directory(
                     on_progress=tell,
                     on_merge=lambda: progress.update(task, description="Merging"),
                 )
+                await practitioners.place_missing(connection)
         return done
 
     with _explained():

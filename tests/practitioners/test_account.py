@@ -212,7 +212,9 @@ async def test_who_agreed_to_be_listed_is_found_nearest_first(gateway: Gateway, 
     near = (await hidden.call("GET", "/v1/directory?specialty=pharmacy&near=69099")).body["practitioners"]
     assert near[0]["postal_code"] == "69001"
     assert (await names["75010"].in_person("PATCH", "/v1/me", {"is_listed": False})).status == 200
+    assert (await names["69001"].in_person("PATCH", "/v1/me", {"postal_code": "75011"})).status == 200
     found = (await hidden.call("GET", "/v1/directory?specialty=pharmacy&near=75011")).body["practitioners"]
+    assert [each["distance_km"] for each in found][:2] == [0.0, 0.0]
     assert "75010" not in [each["postal_code"] for each in found]
 
 

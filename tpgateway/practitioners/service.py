@@ -184,7 +184,19 @@ async def _compare_and_place(connection: Connection, practitioner: Practitioner,
     )
     if entry is not None and entry.latitude is not None:
         await PractitionerStore(connection).place(practitioner.id, entry.latitude, entry.longitude)
+    else:
+        await _place_by_postal_code(connection, practitioner.id, practitioner.postal_code)
     return reason
+
+
+async def _place_by_postal_code(connection: Connection, practitioner_id: PractitionerId, postal_code: str) -> None:
+    latitude, longitude = await directories.place_of(connection, postal_code) or (None, None)
+    await PractitionerStore(connection).place(practitioner_id, latitude, longitude)
+
+
+async def place_missing(connection: Connection) -> int:
+    """After new directories: places the accounts that no directory could place before; answers how many."""
+    return await PractitionerStore(connection).place_missing()
 
 
 async def _put_in_use(connection: Connection, practitioner_id: PractitionerId, *, now: datetime, actor: Actor) -> None:
@@ -294,8 +306,11 @@ async def get(connection: Connection, practitioner_id: PractitionerId) -> Practi
 async def change_profile(
     connection: Connection, practitioner_id: PractitionerId, profile: Profile, *, actor: Actor
 ) -> Practitioner:
-    """Sets the profile."""
+    """Sets the profile; who moves has a new place."""
+    former = await get(connection, practitioner_id)
     await PractitionerStore(connection).set_profile(practitioner_id, profile)
+    if profile.postal_code != former.postal_code:
+        await _place_by_postal_code(connection, practitioner_id, profile.postal_code)
     await audit.record(connection, actor=actor, action=Action.PROFILE_CHANGED, subject_id=practitioner_id)
     return await get(connection, practitioner_id)
 

@@ -119,6 +119,20 @@ class PractitionerStore:
             now,
         )
 
+    async def place_missing(self) -> int:
+        """Gives accounts that have no place the middle of their postal code's; answers how many."""
+        done = await self.connection.execute(
+            """
+            UPDATE practitioners p SET latitude = d.latitude, longitude = d.longitude
+            FROM (SELECT DISTINCT ON (q.id) q.id, e.latitude, e.longitude
+                  FROM practitioners q JOIN directory_places e
+                       ON e.prefix IN (q.postal_code, left(q.postal_code, 3), left(q.postal_code, 2))
+                  WHERE q.latitude IS NULL ORDER BY q.id, length(e.prefix) DESC) d
+            WHERE p.id = d.id
+            """
+        )
+        return int(done.split()[-1])
+
     async def place(self, practitioner_id: PractitionerId, latitude: float | None, longitude: float | None) -> None:
         await self.connection.execute(
             "UPDATE practitioners SET latitude = $2, longitude = $3 WHERE id = $1", practitioner_id, latitude, longitude
@@ -217,14 +231,8 @@ class PractitionerStore:
         return None if row is None else _practitioner(row)
 
     async def set_profile(self, practitioner_id: PractitionerId, profile: Profile) -> None:
-        """The profile; where the postal code changes, the place that the directory gave is no longer it."""
         await self.connection.execute(
-            """
-            UPDATE practitioners SET mobile = $2, street = $3, postal_code = $4, town = $5, is_listed = $6,
-                   latitude = CASE WHEN postal_code = $4 THEN latitude END,
-                   longitude = CASE WHEN postal_code = $4 THEN longitude END
-            WHERE id = $1
-            """,
+            "UPDATE practitioners SET mobile = $2, street = $3, postal_code = $4, town = $5, is_listed = $6 WHERE id = $1",
             practitioner_id,
             profile.mobile,
             profile.street,
@@ -255,24 +263,18 @@ class PractitionerStore:
         """Who agreed to be listed, nearest first (haversine, on a sphere of 6,371 km)."""
         rows = await self.connection.fetch(
             f"""
-            WITH placed AS (
-                SELECT p.*, {_NAME}, coalesce(p.latitude, d.latitude) AS lat, coalesce(p.longitude, d.longitude) AS lon
-                FROM practitioners p LEFT JOIN LATERAL (
-                    SELECT latitude, longitude FROM directory_places
-                    WHERE prefix IN (p.postal_code, left(p.postal_code, 3), left(p.postal_code, 2))
-                    ORDER BY length(prefix) DESC LIMIT 1
-                ) d ON p.latitude IS NULL
-                WHERE p.specialty = $1 AND p.is_listed AND p.state = 'active'
-            ), near AS (
-                SELECT *, round(12742000 * asin(least(1, sqrt(
-                           power(sin(radians(lat - $2) / 2), 2)
-                           + cos(radians($2)) * cos(radians(lat)) * power(sin(radians(lon - $3) / 2), 2)))))::bigint
-                          AS metres
-                FROM placed WHERE lat IS NOT NULL
+            WITH near AS (
+                SELECT id, round(12742000 * asin(least(1, sqrt(
+                           sind((latitude - $2) / 2) ^ 2
+                           + cosd($2) * cosd(latitude) * sind((longitude - $3) / 2) ^ 2))))::bigint AS metres
+                FROM practitioners
+                WHERE specialty = $1 AND is_listed AND state = 'active' AND latitude IS NOT NULL
+            ), page AS (
+                SELECT * FROM near WHERE $4::bigint IS NULL OR (metres, id) > ($4, $5::uuid)
+                ORDER BY metres, id LIMIT $6
             )
-            SELECT p.id, p.name, p.specialty, p.street, p.postal_code, p.town, p.mobile, p.metres, {_IDENTIFIERS}
-            FROM near p WHERE $4::bigint IS NULL OR (p.metres, p.id) > ($4, $5::uuid)
-            ORDER BY p.metres, p.id LIMIT $6
+            SELECT p.id, {_NAME}, p.specialty, p.street, p.postal_code, p.town, p.mobile, n.metres, {_IDENTIFIERS}
+            FROM page n JOIN practitioners p ON p.id = n.id ORDER BY n.metres, n.id
             """,  # noqa: S608  # constants of this module
             specialty,
             latitude,
