@@ -5,7 +5,8 @@ import re
 import pytest
 
 from tests import builders
-from tests.driver import Gateway, mailed_code
+from tests.driver import Gateway, link_token, mailed_code
+from tpgateway.demo.mailbox import Letter
 
 HTML = {"Accept": "text/html"}
 
@@ -100,3 +101,79 @@ async def test_the_style_is_served(gateway: Gateway) -> None:
     assert (reply.status, reply.headers["Content-Type"].split(";")[0]) == (200, "text/css")
     for wrong in ("../handlers.py", "nothing.css"):
         assert (await gateway.call("GET", f"/static/{wrong}")).status == 404
+
+
+async def test_a_lost_password_is_replaced_by_pages_alone(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    before = gateway.mailbox.received
+    asked = {"scheme": "finess", "value": pharmacist.form["value"], "email": ""}
+    sent = await gateway.call("POST", "/mot-de-passe-oublie", data=asked, headers=HTML)
+    assert (sent.status, "un message vient de partir" in sent.body.decode()) == (200, True)
+    path = f"/mot-de-passe/{link_token(await gateway.letter_to(pharmacist.form['email'], after=before))}"
+    assert (await gateway.call("GET", path, headers=HTML)).status == 200
+    typed = {"password": "Nouveau-Velo-42", "password_confirmation": "Nouveau-Velo-43"}
+    differ = await gateway.call("POST", path, data=typed, headers=HTML)
+    assert (differ.status, "sont différents" in differ.body.decode()) == (422, True)
+    weak = await gateway.call("POST", path, data=dict.fromkeys(typed, "court"), headers=HTML)
+    assert "plus de 8 caractères" in weak.body.decode()
+    right = dict.fromkeys(typed, "Nouveau-Velo-42")
+    done = await gateway.call("POST", path, data=right, headers=HTML)
+    assert (done.status, "mot de passe est changé" in done.body.decode()) == (200, True)
+    again = await gateway.call("POST", path, data=right, headers=HTML)
+    assert (again.status, "a déjà servi" in again.body.decode()) == (410, True)
+    login = {**pharmacist.login, "password": "Nouveau-Velo-42"}
+    assert (await gateway.call("POST", "/v1/sessions", login)).status == 201
+
+
+async def test_a_lost_number_is_asked_for_by_a_page(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    before = gateway.mailbox.received
+    data = {"email": pharmacist.form["email"]}
+    sent = await gateway.call("POST", "/identifiant-oublie", data=data, headers=HTML)
+    assert "vient de partir" in sent.body.decode()
+    assert "75••••" in (await gateway.letter_to(pharmacist.form["email"], after=before)).text
+    wrong = await gateway.call("POST", "/identifiant-oublie", data={"email": "personne"}, headers=HTML)
+    assert (wrong.status, "pas valable" in wrong.body.decode()) == (422, True)
+
+
+async def test_links_of_mails_lead_to_pages_that_do_what_they_say(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    await pharmacist.in_person("PUT", "/v1/me/bank-details", {"bic": "CMCIFR2A"})
+    path = link_path(await gateway.letter_about(pharmacist.form["email"], "vont changer"))
+    assert "Annuler le changement" in (await gateway.call("GET", path, headers=HTML)).body.decode()
+    assert "est annulé" in (await gateway.call("POST", path, headers=HTML)).body.decode()
+
+    await pharmacist.in_person("PUT", "/v1/me/email", {"email": "neuve@a.example"})
+    path = link_path(await gateway.letter_to("neuve@a.example"))
+    assert "Confirmer" in (await gateway.call("GET", path, headers=HTML)).body.decode()
+    assert "est en place" in (await gateway.call("POST", path, headers=HTML)).body.decode()
+
+    invited = {"email": "ines@a.example", "role": "staff"}
+    await pharmacist.in_person("POST", "/v1/me/members", invited)
+    path = link_path(await gateway.letter_to("ines@a.example"))
+    typed = {"name": "Inès Comptoir", "password": "Comptoir-Velo-7", "password_confirmation": "Comptoir-Velo-7"}
+    assert "Bienvenue" in (await gateway.call("POST", path, data=typed, headers=HTML)).body.decode()
+    browser = gateway.browser()
+    login = {**pharmacist.login, "email": "ines@a.example", "password": "Comptoir-Velo-7"}
+    entered = await gateway.call("POST", "/connexion", data=login, http=browser, headers=HTML)
+    assert entered.headers["Location"] == "/connexion/code"
+
+
+async def test_a_page_asks_for_a_code_before_a_sensitive_change(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    await gateway.execute("UPDATE sessions SET second_factor_at = now() - interval '1 hour'")
+    before = gateway.mailbox.received
+    data = [("name", "Comptoir"), ("scopes", "cards")]
+    asked = await gateway.call("POST", "/compte/acces", data=data, http=pharmacist.browser, headers=HTML)
+    assert (asked.status, asked.headers["Location"]) == (303, "/connexion/code")
+    code = {"code": mailed_code(await gateway.letter_to(pharmacist.form["email"], after=before))}
+    given = await gateway.call("POST", "/connexion/code", data=code, http=pharmacist.browser, headers=HTML)
+    assert given.headers["Location"] == "/compte"
+    made = await gateway.call("POST", "/compte/acces", data=data, http=pharmacist.browser, headers=HTML)
+    assert (made.status, "est créé" in made.body.decode()) == (200, True)
+
+
+def link_path(letter: Letter) -> str:
+    found = re.search(r"http://[^/]+(/[a-z-]+/\S{43})", letter.text)
+    assert found, letter.text
+    return found[1]
