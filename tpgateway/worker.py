@@ -71,7 +71,9 @@ async def run(settings: Settings, database_url: str, stop: asyncio.Event) -> Non
     try:
         async with client.open_session(allows_private=settings.webhook_private_targets) as http:
             vault = Vault.from_json(settings.vault_keys.get_secret_value())
-            queue = build_queue(Tools(pool=pool, settings=settings, vault=vault, http=http))
+            tools = Tools(pool=pool, settings=settings, vault=vault, http=http)
+            queue = build_queue(tools)
+            await link_audit_once(tools)  # what came while no worker ran does not wait for the next minute
             stopper = asyncio.create_task(_relay(stop, queue.shutdown))
             try:
                 await queue.run(dequeue_timeout=timedelta(seconds=5), batch_size=50)

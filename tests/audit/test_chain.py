@@ -14,7 +14,9 @@ from tests.driver import Gateway, run_command, until
 from tpgateway import audit
 from tpgateway.audit import SYSTEM, Action, chain
 from tpgateway.audit.sentences import SENTENCES_FR
+from tpgateway.settings import Settings
 from tpgateway.web.state import STATE
+from tpgateway.worker import run as run_worker
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -147,13 +149,17 @@ async def test_the_operators_command_says_whether_the_trail_is_whole(database: s
     assert (status, "was removed" in said, "altered" in complaint) == (1, True, True)
 
 
-async def test_the_worker_links_by_itself(gateway: Gateway, worker: None) -> None:
-    await gateway.join()
+async def test_a_worker_links_what_came_before_it_started(gateway: Gateway, database: str, settings: Settings) -> None:
+    await gateway.call("POST", "/v1/practitioners", builders.a_registration())
 
     async def is_linked() -> bool:
-        return bool(await gateway.fetchval("SELECT count(*) > 0 FROM audit_links"))
+        return bool(await gateway.fetchval("SELECT count(*) = 1 FROM audit_links"))
 
-    await until(is_linked, 75)  # at the next full minute
+    stop = asyncio.Event()
+    working = asyncio.create_task(run_worker(settings, database, stop))
+    await until(is_linked)
+    stop.set()
+    await asyncio.wait_for(working, 15)
 
 
 async def test_what_is_append_only_is_out_of_the_services_reach(gateway: Gateway, database: str) -> None:

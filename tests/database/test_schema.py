@@ -5,8 +5,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from tests.conftest import _create
+from tpgateway.database import migrations
 from tpgateway.database.embedded import EmbeddedServer, database_url
 from tpgateway.database.migrations import known_revisions, migrate
 from tpgateway.database.notices import Notices, notify
@@ -28,6 +31,14 @@ async def test_migrating_twice_or_by_several_at_once_is_safe(empty: str) -> None
     applied = await asyncio.gather(*(migrate(empty) for _ in range(3)))
     assert sorted(applied) == [[], [], known_revisions()]
     assert await migrate(empty) == []
+
+
+def test_the_revisions_are_those_that_alembic_finds_in_order() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    walked = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert known_revisions() == walked[::-1]
 
 
 async def test_a_database_without_a_schema_is_refused(empty: str) -> None:

@@ -7,7 +7,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from tpgateway.portal import handlers
+from tpgateway.portal import account, entry, lost, pages
 from tpgateway.practitioners.client import ProSanteConnect
 from tpgateway.web.frame import ERROR_PAGE
 from tpgateway.web.state import STATE
@@ -15,32 +15,32 @@ from tpgateway.web.state import STATE
 _FOLDER = Path(str(files("tpgateway.portal")))
 
 PAGES = [
-    ("GET", "/", handlers.home),
-    ("GET", "/activation/{token}", handlers.activation),
-    ("POST", "/activation/{token}", handlers.activate),
-    ("GET", "/connexion", handlers.login),
-    ("POST", "/connexion", handlers.log_in),
-    ("GET", "/connexion/code", handlers.code),
-    ("POST", "/connexion/code", handlers.give_code),
-    ("POST", "/connexion/code/envoi", handlers.send_code),
-    ("GET", "/connexion/pro-sante-connect", handlers.psc),
-    ("GET", "/connexion/pro-sante-connect/retour", handlers.psc_return),
-    ("GET", "/mot-de-passe-oublie", handlers.lost_password),
-    ("POST", "/mot-de-passe-oublie", handlers.ask_password_reset),
-    ("GET", "/mot-de-passe/{token}", handlers.new_password),
-    ("POST", "/mot-de-passe/{token}", handlers.set_new_password),
-    ("GET", "/identifiant-oublie", handlers.lost_identifier),
-    ("POST", "/identifiant-oublie", handlers.ask_reminder),
-    ("GET", "/adresse/{token}", handlers.confirmation),
-    ("POST", "/adresse/{token}", handlers.confirm_email),
-    ("GET", "/invitation/{token}", handlers.invitation),
-    ("POST", "/invitation/{token}", handlers.accept_invitation),
-    ("GET", "/coordonnees-bancaires/{token}", handlers.revocation),
-    ("POST", "/coordonnees-bancaires/{token}", handlers.revoke_bank_details),
-    ("POST", "/deconnexion", handlers.log_out),
-    ("GET", "/compte", handlers.account),
-    ("POST", "/compte/acces", handlers.create_client),
-    ("GET", "/static/{name}", handlers.static),
+    ("GET", "/", pages.home),
+    ("GET", "/activation/{token}", entry.activation),
+    ("POST", "/activation/{token}", entry.activate),
+    ("GET", "/connexion", entry.login),
+    ("POST", "/connexion", entry.log_in),
+    ("GET", "/connexion/code", entry.code),
+    ("POST", "/connexion/code", entry.give_code),
+    ("POST", "/connexion/code/envoi", entry.send_code),
+    ("GET", "/connexion/pro-sante-connect", entry.psc),
+    ("GET", "/connexion/pro-sante-connect/retour", entry.psc_return),
+    ("GET", "/mot-de-passe-oublie", lost.lost_password),
+    ("POST", "/mot-de-passe-oublie", lost.ask_password_reset),
+    ("GET", "/mot-de-passe/{token}", lost.new_password),
+    ("POST", "/mot-de-passe/{token}", lost.set_new_password),
+    ("GET", "/identifiant-oublie", lost.lost_identifier),
+    ("POST", "/identifiant-oublie", lost.ask_reminder),
+    ("GET", "/adresse/{token}", lost.confirmation),
+    ("POST", "/adresse/{token}", lost.confirm_email),
+    ("GET", "/invitation/{token}", lost.invitation),
+    ("POST", "/invitation/{token}", lost.accept_invitation),
+    ("GET", "/coordonnees-bancaires/{token}", lost.revocation),
+    ("POST", "/coordonnees-bancaires/{token}", lost.revoke_bank_details),
+    ("POST", "/deconnexion", entry.log_out),
+    ("GET", "/compte", account.account),
+    ("POST", "/compte/acces", account.create_client),
+    ("GET", "/static/{name}", pages.static),
 ]
 
 
@@ -58,5 +58,5 @@ def mount(app: web.Application) -> None:
         app.router.add_route(method, path, handler, name=f"portal.{handler.__name__}")
         if method == "GET":
             app.router.add_route("HEAD", path, handler)
-    app[ERROR_PAGE] = handlers.error_page
-    app[handlers.PSC] = ProSanteConnect(app[STATE].settings)
+    app[ERROR_PAGE] = pages.error_page
+    app[entry.PSC] = ProSanteConnect(app[STATE].settings)

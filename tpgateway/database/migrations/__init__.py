@@ -4,31 +4,23 @@ A revision is a Python file that names itself and its predecessor, beside an SQL
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection as SqlConnection
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from tpgateway.database import Connection
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection as SqlConnection
 
 _FOLDER = Path(__file__).parent
 # Any constant will do, as long as all programs that migrate one database agree on it.
 _MIGRATION_LOCK = 7_452_001
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_FOLDER))
-    config.set_main_option("path_separator", "os")
-    return config
-
-
 def known_revisions() -> list[str]:
-    """All revisions of this program, oldest first."""
-    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+    """All revisions of this program, oldest first: each is a file of its own name, numbered."""
+    return sorted(file.stem for file in (_FOLDER / "versions").glob("[0-9]*.py"))
 
 
 async def present_revision(connection: Connection) -> str | None:
@@ -41,6 +33,8 @@ async def present_revision(connection: Connection) -> str | None:
 
 async def migrate(url: str) -> list[str]:
     """Brings the database to this program's revision; answers the revisions applied. Others migrating are waited for."""
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415  # a third of a second, for this alone
+
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
     guard = await asyncpg.connect(url)
     try:
@@ -55,7 +49,12 @@ async def migrate(url: str) -> list[str]:
     return known[known.index(before) + 1 :] if before in known else known
 
 
-def _upgrade(connection: SqlConnection) -> None:
-    config = _config()
+def _upgrade(connection: "SqlConnection") -> None:
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

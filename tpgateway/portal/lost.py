@@ -1,0 +1,132 @@
+"""Pages of what was lost, and those that links in mails lead to."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from pydantic import ConfigDict
+
+from tpgateway.errors import Problem
+from tpgateway.members import handlers as member_handlers
+from tpgateway.members.payloads import InvitationAcceptance, TokenPath, TokenRequest
+from tpgateway.portal.pages import LOGIN_COST, MAIL_COST, SCHEME_NAMES, call_of, form_of, page, spend, transaction
+from tpgateway.practitioners import handlers
+from tpgateway.practitioners.payloads import (
+    NewPasswordRequest,
+    PasswordResetRequest,
+    ReminderRequest,
+    RevocationRequest,
+)
+from tpgateway.web.frame import refuse_cross_site
+from tpgateway.web.routing import Answer, Call
+from tpgateway.web.validation import parse_parameters
+
+
+async def lost_password(request: web.Request) -> web.Response:
+    return page(request, "lost_password.html", schemes=SCHEME_NAMES, is_sent=False)
+
+
+async def ask_password_reset(request: web.Request) -> web.Response:
+    return await _ask(request, "lost_password.html", _ResetForm, handlers.ask_password_reset)
+
+
+class _ResetForm(PasswordResetRequest):
+    model_config = ConfigDict(strict=False)
+
+
+async def lost_identifier(request: web.Request) -> web.Response:
+    return page(request, "lost_identifier.html", schemes=SCHEME_NAMES, is_sent=False)
+
+
+async def ask_reminder(request: web.Request) -> web.Response:
+    return await _ask(request, "lost_identifier.html", _ReminderForm, handlers.ask_reminder)
+
+
+class _ReminderForm(ReminderRequest):
+    model_config = ConfigDict(strict=False)
+
+
+async def _ask(
+    request: web.Request, template: str, shape: type[Any], handler: Callable[..., Awaitable[Answer]]
+) -> web.Response:
+    """A stranger's request, answered alike whatever there is."""
+    refuse_cross_site(request)
+    call = call_of(request)
+    try:
+        await spend(request, MAIL_COST)
+        asked = parse_parameters(shape, {name: value for name, value in await form_of(request) if value})
+        async with transaction(call):
+            await handler(call, body=asked)
+    except Problem as problem:
+        return page(request, template, status=problem.status, problem=problem, schemes=SCHEME_NAMES, is_sent=False)
+    return page(request, template, schemes=SCHEME_NAMES, is_sent=True)
+
+
+async def new_password(request: web.Request) -> web.Response:
+    return page(request, "new_password.html", is_done=False)
+
+
+async def set_new_password(request: web.Request) -> web.Response:
+    async def act(call: Call, typed: dict[str, str]) -> None:
+        asked = parse_parameters(_NewPasswordForm, typed)
+        await handlers.reset_password(call, path=TokenPath(token=request.match_info["token"]), body=asked)
+
+    return await _by_link(request, "new_password.html", act, cost=LOGIN_COST)
+
+
+class _NewPasswordForm(NewPasswordRequest):
+    model_config = ConfigDict(strict=False, str_strip_whitespace=False)
+
+
+async def confirmation(request: web.Request) -> web.Response:
+    return page(request, "email.html", is_done=False)
+
+
+async def confirm_email(request: web.Request) -> web.Response:
+    async def act(call: Call, _: dict[str, str]) -> None:
+        await member_handlers.confirm_email(call, body=TokenRequest(token=request.match_info["token"]))
+
+    return await _by_link(request, "email.html", act)
+
+
+async def invitation(request: web.Request) -> web.Response:
+    return page(request, "invitation.html", is_done=False)
+
+
+async def accept_invitation(request: web.Request) -> web.Response:
+    async def act(call: Call, typed: dict[str, str]) -> None:
+        asked = parse_parameters(_InvitationForm, {**typed, "token": request.match_info["token"]})
+        await member_handlers.accept_invitation(call, body=asked)
+
+    return await _by_link(request, "invitation.html", act, cost=LOGIN_COST)
+
+
+class _InvitationForm(InvitationAcceptance):
+    model_config = ConfigDict(strict=False)
+
+
+async def revocation(request: web.Request) -> web.Response:
+    return page(request, "revocation.html", is_done=False)
+
+
+async def revoke_bank_details(request: web.Request) -> web.Response:
+    async def act(call: Call, _: dict[str, str]) -> None:
+        await handlers.revoke_bank_details_by_link(call, body=RevocationRequest(token=request.match_info["token"]))
+
+    return await _by_link(request, "revocation.html", act)
+
+
+async def _by_link(
+    request: web.Request, template: str, act: Callable[[Call, dict[str, str]], Awaitable[None]], cost: int = MAIL_COST
+) -> web.Response:
+    """What a mailed link does once its page's button was pressed: a look at the page alone uses nothing up."""
+    refuse_cross_site(request)
+    call = call_of(request)
+    try:
+        await spend(request, cost)
+        typed = dict(await form_of(request))
+        async with transaction(call):
+            await act(call, typed)
+    except Problem as problem:
+        return page(request, template, status=problem.status, problem=problem, is_done=False)
+    return page(request, template, is_done=True)
