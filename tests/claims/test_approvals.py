@@ -192,7 +192,12 @@ async def test_the_history_cannot_be_rewritten(gateway: Gateway, optician: Pract
 
 
 async def test_reading_and_submitting_leave_a_trace(gateway: Gateway, optician: Practitioner, proof: str) -> None:
+    await optician.call("POST", "/v1/prior-approvals/simulation", builders.a_request(proof))
     place = (await optician.call("POST", "/v1/prior-approvals", builders.a_request(proof))).headers["Location"]
     await optician.call("GET", place)
+    await optician.call("GET", "/v1/prior-approvals")
     trace = "SELECT array_agg(action ORDER BY id) FROM audit_entries WHERE action LIKE 'approval:%'"
-    assert await gateway.fetchval(trace) == ["approval:request:submit", "approval:request:read"]
+    done = ["simulate", "submit", "read", "list"]
+    assert await gateway.fetchval(trace) == [f"approval:request:{each}" for each in done]
+    by = "SELECT array_agg(DISTINCT agent_id::text) FROM audit_entries WHERE action LIKE 'approval:%'"
+    assert await gateway.fetchval(by) == [optician.client_id]

@@ -200,3 +200,18 @@ async def test_a_cell_that_a_spreadsheet_would_run_is_only_text(gateway: Gateway
     exported = (await owner.in_person("GET", "/v1/me/journal.csv")).body.decode("utf-8-sig")
     rows = list(csv.reader(io.StringIO(exported), delimiter=";"))
     assert '\'=HYPERLINK("x")' in [row[2] for row in rows]
+
+
+async def test_a_practice_cannot_mail_strangers_without_end(gateway: Gateway, worker: None) -> None:
+    owner = await gateway.join()
+    await gateway.execute(
+        "INSERT INTO rate_windows (key, minute, used) SELECT '86400 practice mail ' || id,"
+        " date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', 39 FROM practitioners"
+    )
+    replies = [
+        await owner.in_person("POST", "/v1/me/members", {"email": f"x{number}@a.example", "role": "staff"})
+        for number in range(2)
+    ]
+    assert [reply.status for reply in replies] == [201, 429]
+    assert replies[1].code == "mails_too_many"
+    assert (await owner.in_person("PUT", "/v1/me/email", {"email": "y@a.example"})).code == "mails_too_many"

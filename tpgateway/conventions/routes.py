@@ -9,7 +9,7 @@ from tpgateway.conventions.payloads import (
     SignatureRequest,
     SignatureView,
 )
-from tpgateway.web.callers import PERSON, PRACTITIONER, Scope
+from tpgateway.web.callers import PERSON, PRACTITIONER, Role, Scope
 from tpgateway.web.routing import Route
 
 ROUTES = [
@@ -44,6 +44,7 @@ ROUTES = [
         summary="Sign the convention in force",
         tag="Conventions",
         access=PERSON,
+        role=Role.OWNER,
         path_shape=ConventionPath,
         body=SignatureRequest,
         answers={201: SignatureView},

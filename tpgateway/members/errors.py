@@ -99,6 +99,15 @@ class CodesTooMany(Problem):
     hint = "Wait for Retry-After seconds."
 
 
+class MailsTooMany(Problem):
+    code = "mails_too_many"
+    status = 429
+    title = "The practice caused too many mails to other addresses today"
+    message_fr = "Trop de messages ont été envoyés aujourd'hui par votre structure."
+    next_step_fr = "Recommencez demain, ou contactez l'assistance du réseau."
+    hint = "Invitations and changes of address are limited by practice and day."
+
+
 class TotpAlreadyThere(Problem):
     code = "totp_already_there"
     status = 409

@@ -189,6 +189,7 @@ ROUTES = [
         needs_second_factor=True,
         body=EmailRequest,
         answers={202: StatusView},
+        problems=[errors.MailsTooMany],
         cost=5,
     ),
     Route(

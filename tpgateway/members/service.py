@@ -16,11 +16,13 @@ from tpgateway.errors import Fault, InvalidRequest
 from tpgateway.links import Link, LinkUnknown, Purpose
 from tpgateway.mail import Post
 from tpgateway.members import rules
-from tpgateway.members.errors import EmailTaken, HolderStays, MemberAlreadyThere
+from tpgateway.members.errors import EmailTaken, HolderStays, MailsTooMany, MemberAlreadyThere
 from tpgateway.members.model import Member, MemberId, MemberState, Secrets
 from tpgateway.members.store import DoorStore, MemberStore
+from tpgateway.web import limits
 from tpgateway.web.callers import Role
 
+_MAILS_PER_DAY = 40
 # OWASP's first choice for Argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane. The library's own default
 # takes eight times the processor, which on a Monday morning is everybody's.
 _hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -164,7 +166,8 @@ async def invite(
     now: datetime,
     actor: Actor,
 ) -> Member:
-    """Invites somebody by mail; raises ``MemberAlreadyThere``. ``login`` is the number that he will log in with."""
+    """Invites somebody by mail; raises ``MemberAlreadyThere``, ``MailsTooMany``. ``login`` is what he will log in with."""
+    await _spend_mail(connection, practitioner_id, now)
     member = await MemberStore(connection).invite(practitioner_id, email=email, name=name, role=role, now=now)
     if member is None:
         raise MemberAlreadyThere
@@ -240,7 +243,8 @@ async def close(connection: Connection, practitioner_id: UUID) -> None:
 async def ask_email_change(
     connection: Connection, post: Post, member: Member, email: str, *, hours: int, now: datetime, actor: Actor
 ) -> None:
-    """Mails a link to the new address, and tells the old one."""
+    """Mails a link to the new address, and tells the old one; raises ``MailsTooMany``."""
+    await _spend_mail(connection, member.practitioner_id, now)
     await links.end_all(connection, Purpose.EMAIL_CHANGE, member.practitioner_id, now=now, subject_id=member.id)
     token = await links.create(
         connection,
@@ -267,6 +271,13 @@ async def change_email(connection: Connection, post: Post, token: str, *, now: d
     await post.send(connection, "members/email_changed", to=member.email, address=rules.masked(link.address))
     await _record(connection, actor, Action.EMAIL_CHANGED, member)
     return await _get(connection, member.id)
+
+
+async def _spend_mail(connection: Connection, practitioner_id: UUID, now: datetime) -> None:
+    """Mails to addresses that a practice chooses, and that nobody confirmed yet, are so many a day."""
+    key, day = f"practice mail {practitioner_id}", timedelta(days=1)
+    if not await limits.spend(connection, key, quota=_MAILS_PER_DAY, window=day, now=now):
+        raise MailsTooMany(retry_after_seconds=86_400 - int(now.timestamp()) % 86_400)
 
 
 async def _get(connection: Connection, member_id: MemberId) -> Member:

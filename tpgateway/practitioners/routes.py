@@ -243,7 +243,7 @@ ROUTES = [
         needs_second_factor=True,
         body=InvitationRequest,
         answers={201: MemberView},
-        problems=[member_errors.MemberAlreadyThere],
+        problems=[member_errors.MemberAlreadyThere, member_errors.MailsTooMany],
         cost=_MAIL_COST,
     ),
     Route(
