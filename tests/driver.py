@@ -29,6 +29,9 @@ from tpgateway.database.pool import prepare_connection
 from tpgateway.demo.mailbox import Letter, Mailbox
 from tpgateway.identifiers import amc_number
 from tpgateway.insurers import service as insurers
+from tpgateway.mail import Post
+from tpgateway.practitioners import service as practitioners
+from tpgateway.web.state import STATE
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _numbers = count(1)
@@ -245,8 +248,20 @@ class Gateway:
         token = await self.mailed_token(form)
         browser = self.browser()
         activated = await self.call("POST", "/v1/practitioners/activation", {"token": token}, http=browser)
-        assert (activated.status, activated.body["state"]) == (200, "active"), activated.body
+        assert activated.status == 200, activated.body
+        if activated.body["state"] == "in_review":
+            await self.approve()
         return await self.enter(form, browser)
+
+    async def approve(self) -> None:
+        """The operator lets in whoever waits."""
+        state, before = self.app[STATE], self.mailbox.received
+        async with state.pool.acquire() as connection, connection.transaction():
+            for review in await practitioners.reviews(connection):
+                post = Post.of(state.settings, state.vault)
+                await practitioners.approve(connection, post, review.id, now=datetime.now(UTC), actor=OPERATOR)
+                told = review.email
+        await self.letter_about(told, "Votre compte est ouvert", after=before)
 
     async def enlist(self, form: dict[str, Any]) -> None:
         """The public directory agrees with a registration."""
@@ -288,8 +303,10 @@ class Gateway:
         if me.body["given_at"] is None:
             await practitioner.give_code()
         wanted = {"name": "Logiciel", "scopes": ["cards", "approvals", "tables"]}
+        before = self.mailbox.received
         client = await practitioner.in_person("POST", "/v1/me/clients", wanted)
         assert client.status == 201, client.body
+        await self.letter_to(form["email"], after=before)  # the holder is told
         practitioner.client_id, practitioner.client_secret = client.body["client_id"], client.body["client_secret"]
         token = await self.ask_token(basic=(practitioner.client_id, practitioner.client_secret))
         practitioner.token = token.body["access_token"]

@@ -72,7 +72,8 @@ async def test_from_registration_to_tables(
         letter = await gateway.letter_to(form["email"])
         assert letter.subject == "Activez votre compte du réseau tiers payant"
         activated = await gateway.call("POST", "/v1/practitioners/activation", {"token": link_token(letter)})
-        assert activated.body["state"] == "active"
+        assert activated.body["state"] == ("in_review" if form is hospital else "active")
+    await gateway.approve()
     assert activated.body["identifiers"] == [{"scheme": "treasury", "value": "033090-123"}]
     at_pharmacy = await gateway.enter(pharmacist)
     at_optician = await gateway.enter(optician)

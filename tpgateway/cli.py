@@ -467,6 +467,9 @@ def list_reviews(as_json: AsJson = False) -> None:
                 "scheme": each.identifier.scheme.value,
                 "value": each.identifier.value,
                 "name": each.name,
+                "specialty": each.specialty.value,
+                "postal_code": each.postal_code,
+                "email": each.email,
                 "reason": each.reason,
                 "asked_at": each.asked_at.isoformat(),
             }
@@ -477,19 +480,11 @@ def list_reviews(as_json: AsJson = False) -> None:
     if not found:
         _out.print("Nothing waits.")
         return
-    table = Table("Id", "Asked", "For", "Number", "Name", "Speciality", "Postal code", "Why")
     for each in found:
-        table.add_row(
-            str(each.id),
-            f"{each.asked_at.astimezone(PARIS):%Y-%m-%d %H:%M}",
-            "registration" if each.is_registration else "another number",
-            f"{each.identifier.scheme} {each.identifier.value}",
-            escape(each.name),
-            each.specialty.value,
-            each.postal_code,
-            each.reason,
-        )
-    _out.print(table)
+        what = "registration" if each.is_registration else "another number"
+        _out.print(f"[bold]{each.id}[/]  {each.asked_at.astimezone(PARIS):%Y-%m-%d %H:%M}  {what}: {each.reason}")
+        _out.print(f"  {each.identifier.scheme} {each.identifier.value}  {escape(each.name)}", soft_wrap=True)
+        _out.print(f"  {each.specialty}, {each.postal_code}, {escape(each.email)}", soft_wrap=True)
 
 
 @review_app.command("approve")
@@ -565,7 +560,12 @@ def suspend_practitioner(
 
     async def act(connection: Connection, post: Post) -> Any:
         return await practitioners.suspend(
-            connection, post, practitioners.number(scheme, value), _reason(reason), actor=OPERATOR
+            connection,
+            post,
+            practitioners.number(scheme, value),
+            _reason(reason),
+            now=datetime.now(UTC),
+            actor=OPERATOR,
         )
 
     _told(_with_post(act), "Suspended")
@@ -587,6 +587,39 @@ def restore_practitioner(
         )
 
     _told(_with_post(act), "Restored")
+
+
+@practitioners_app.command("recover")
+def recover_practitioner(
+    scheme: Annotated[Scheme, typer.Option()],
+    value: Annotated[str, typer.Option(help="The number that the account holds.")],
+    email: Annotated[str | None, typer.Option(help="The holder's new address, where the mailbox is lost.")] = None,
+) -> None:
+    """Give a holder who lost telephone or mailbox a way back, once you have seen proof of who it is.
+
+    The authenticator application is removed and all sessions end. The former address is told for some weeks.
+
+    Example: `tpgateway practitioners recover --scheme rpps --value 10999999906 --email camille@verrier.example`
+    """
+    address = _email(email) if email else None
+
+    async def act(connection: Connection, post: Post) -> Any:
+        return await practitioners.recover(
+            connection, post, practitioners.number(scheme, value), email=address, now=datetime.now(UTC), actor=OPERATOR
+        )
+
+    _told(_with_post(act), "Recovered")
+
+
+def _email(text: str) -> str:
+    from pydantic import TypeAdapter
+
+    from tpgateway.members.payloads import Email
+
+    try:
+        return TypeAdapter(Email).validate_python(text)
+    except ValidationError:
+        raise typer.BadParameter("this is no e-mail address") from None
 
 
 def _told(done: Any, what: str) -> None:
@@ -627,7 +660,7 @@ def verify_audit(as_json: AsJson = False) -> None:
     entries = sum(finding.entries for finding in findings)
     checks = sum(finding.card_checks or 0 for finding in findings)
     if any(finding.fault is not None for finding in findings):
-        _err.print("[red]The trail was altered.[/] Compare with a backup; the days named above are where.")
+        _err.print("[red]The trail is not as it was written.[/] Compare with a backup; the days named above are where.")
         raise typer.Exit(1)
     _out.print(f"Whole: {len(findings)} days, {entries} entries, {checks} card checks of closed days")
     if findings and (last := findings[-1].hash) is not None:

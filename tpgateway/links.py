@@ -97,6 +97,14 @@ async def use(connection: Connection, purpose: Purpose, token: str, *, now: date
     return Link(practitioner_id=row["practitioner_id"], subject_id=row["subject_id"], address=row["address"])
 
 
+async def practice_of(connection: Connection, purpose: Purpose, token: str) -> UUID | None:
+    """Whose link it is, used or not: what must be locked first where its use touches more than itself."""
+    found: UUID | None = await connection.fetchval(
+        "SELECT practitioner_id FROM links WHERE token_hash = $1 AND purpose = $2", _hash(token), purpose
+    )
+    return found
+
+
 async def end_all(
     connection: Connection, purpose: Purpose, practitioner_id: UUID, *, now: datetime, subject_id: UUID | None = None
 ) -> None:

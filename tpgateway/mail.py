@@ -1,4 +1,4 @@
-"""Mail: written and enqueued in the transaction that causes it, sent by the worker over SMTP, emptied once sent."""
+"""Mail: written and enqueued in the transaction that causes it, sent by the worker over SMTP, then emptied."""
 
 import json
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from tpgateway.vault import Vault
 _PURPOSE = "mail"
 _FIRST_DELAY = timedelta(seconds=5)
 _LONGEST_DELAY = timedelta(hours=1)
+_MOST_TRIES = 100  # four days
 _log = structlog.get_logger(__name__)
 
 
@@ -46,10 +47,17 @@ class Post:
     vault: Vault
     base_url: str
     support: str
+    former_days: int
+    """How long an address that was given up is still told of sensitive changes."""
 
     @classmethod
     def of(cls, settings: Settings, vault: Vault) -> Self:
-        return cls(vault=vault, base_url=settings.base_url, support=settings.support_contact)
+        return cls(
+            vault=vault,
+            base_url=settings.base_url,
+            support=settings.support_contact,
+            former_days=settings.former_address_days,
+        )
 
     async def send(self, connection: Connection, letter: str, *, to: str, **values: object) -> None:
         """Queues ``DOMAIN/NAME``, whose template's first line is the subject; ``values`` are what it names."""
@@ -74,9 +82,22 @@ async def deliver(tools: Tools, ids: Mapping[str, UUID], tries: int) -> None:
     try:
         await _post(tools.settings, message)
     except (aiosmtplib.SMTPException, OSError) as error:
+        if _is_final(error) or tries >= _MOST_TRIES:
+            _log.warning("mail_given_up", mail_id=ids["mail"], tries=tries + 1, failure=type(error).__name__)
+            await tools.pool.execute(
+                "UPDATE mails SET sealed = NULL, sent_at = now(), was_given_up = true WHERE id = $1", ids["mail"]
+            )
+            return
         _log.warning("mail_not_taken", mail_id=ids["mail"], tries=tries + 1, failure=type(error).__name__)
         raise RetryRequested(delay=min(_FIRST_DELAY * 2 ** min(tries, 12), _LONGEST_DELAY)) from None
     await tools.pool.execute("UPDATE mails SET sealed = NULL, sent_at = now() WHERE id = $1", ids["mail"])
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the mail server says that this mail will never be taken: a reader who does not exist, say."""
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        return all(each.code >= 500 for each in error.recipients)
+    return isinstance(error, aiosmtplib.SMTPResponseException) and error.code in {550, 551, 552, 553, 554}
 
 
 def _message(settings: Settings, mail_id: UUID, parts: Mapping[str, str]) -> EmailMessage:

@@ -88,7 +88,8 @@ def test_its_json_is_true_and_sigterm_leaves_no_process(tmp_path: Path) -> None:
                 assert json.load(answer)["outcome"] == expected
         with urlopen(f"{ready['mailbox_url']}/mails.json") as answer:
             subjects = [mail["subject"][:12] for mail in json.load(answer)["mails"]]
-            assert subjects == 3 * ["Activez votr", "Votre code :"]
+            joined = ["Activez votr", "Votre code :", "Un accès log"]
+            assert subjects == [*joined, *joined, joined[0], "Votre inscri", "Votre compte", *joined[1:]]
         with urlopen(ready["insurers"][0]["events_url"]) as answer:  # type: ignore[index]
             assert "prior_approval.decided" in [event["type"] for event in json.load(answer)["events"]]
         demo.send_signal(signal.SIGTERM)

@@ -217,7 +217,13 @@ async def test_a_treasury_number_is_compared_by_the_establishment_beside_it(gate
     activated = await gateway.call(
         "POST", "/v1/practitioners/activation", {"token": await gateway.mailed_token(by_siret)}
     )
-    assert activated.body["state"] == "active"
+    assert activated.body["state"] == "in_review"
+    assert await gateway.fetchval("SELECT reason FROM practitioner_reviews") == "treasury"
+    other = builders.a_registration(scheme="treasury", value="033090-124", siret="26010004500012", postal_code="01440")
+    token = await gateway.mailed_token(other)
+    await gateway.call("POST", "/v1/practitioners/activation", {"token": token})
+    reasons = "SELECT array_agg(reason ORDER BY asked_at) FROM practitioner_reviews"
+    assert await gateway.fetchval(reasons) == ["treasury", "name_differs"]
 
 
 async def test_an_operator_suspends_and_restores(gateway: Gateway, worker: None, command: Command) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from tests import builders
 from tests.driver import Gateway, Practitioner, link_token
+from tpgateway.web.limits import Limiter
+from tpgateway.web.state import STATE
 
 PASSWORD = "Comptoir-Velo-7"
 
@@ -215,3 +217,58 @@ async def test_a_practice_cannot_mail_strangers_without_end(gateway: Gateway, wo
     assert [reply.status for reply in replies] == [201, 429]
     assert replies[1].code == "mails_too_many"
     assert (await owner.in_person("PUT", "/v1/me/email", {"email": "y@a.example"})).code == "mails_too_many"
+
+
+async def test_the_same_key_of_two_colleagues_is_two_keys(gateway: Gateway, worker: None) -> None:
+    owner = await gateway.join()
+    colleague = await invite(owner, "ines@pont.example", "owner")
+    wanted = {"name": "Poste", "scopes": ["cards"]}
+    one, other = [await who.in_person("POST", "/v1/me/clients", wanted, key="same") for who in (owner, colleague)]
+    assert one.body["client_secret"] != other.body["client_secret"]
+    assert "Idempotency-Replayed" not in other.headers
+    again = await owner.in_person("POST", "/v1/me/clients", wanted, key="same")
+    assert again.body == one.body
+
+
+async def test_another_owner_cannot_close_the_account_and_its_holder_hears_of_him(
+    gateway: Gateway, worker: None
+) -> None:
+    owner = await gateway.join()
+    colleague = await invite(owner, "ines@pont.example", "owner")
+    assert "i…s@pont.example" in (await gateway.letter_about(owner.form["email"], "gestionnaire")).text
+    refused = await colleague.in_person("POST", "/v1/me/closure", {"value": owner.form["value"]})
+    assert (refused.status, refused.code) == (403, "holder_needed")
+
+
+async def test_what_one_does_in_person_does_not_stop_the_software(gateway: Gateway, worker: None) -> None:
+    owner = await gateway.join()
+    gateway.app[STATE].limiter = Limiter(120)
+    change = {"current_password": "Faux-Velo-1", "password": "Nouveau-Velo-42"}
+    codes = [(await owner.in_person("PUT", "/v1/me/password", change)).code for _ in range(3)]
+    assert codes[-1] == "rate_limited"
+    assert (await owner.call("GET", "/v1/me")).status == 200
+
+
+async def test_a_signature_binds_the_practice_and_is_its_owners(gateway: Gateway, worker: None, tmp_path: Any) -> None:
+    await gateway.publish_conventions(builders.convention_files(tmp_path))
+    owner = await gateway.join()
+    colleague = await invite(owner, "ines@pont.example", "staff")
+    refused = await colleague.in_person("POST", "/v1/conventions/pharmacy/signature", {"version": 1})
+    assert refused.code == "role_not_allowed"
+
+
+async def test_a_page_shows_staff_no_more_than_the_api(gateway: Gateway, worker: None) -> None:
+    owner = await gateway.join()
+    colleague = await invite(owner, "ines@pont.example", "staff")
+    html = {"Accept": "text/html"}
+    pages = [(await who.in_person("GET", "/compte", headers=html)).body.decode() for who in (owner, colleague)]
+    assert [owner.client_id in page for page in pages] == [True, False]
+
+
+async def test_a_look_at_the_export_alone_sends_and_records_nothing(gateway: Gateway, worker: None) -> None:
+    owner = await gateway.join()
+    async with owner.browser.head(f"{gateway.url}/v1/me/journal.csv") as answer:
+        assert (answer.status, await answer.read()) == (200, b"")
+    exports = "SELECT count(*) FROM audit_entries WHERE action = 'member:journal:export'"
+    assert await gateway.fetchval(exports) == 0
+    assert (await owner.in_person("GET", "/v1/me")).status == 200

@@ -10,7 +10,13 @@ import pyotp
 import pytest
 
 from tests import builders
-from tests.driver import Gateway, Practitioner, Reply, link_token, mailed_code
+from tests.conftest import TOKEN_KEYS, VAULT_KEYS
+from tests.driver import Gateway, Practitioner, Reply, link_token, mailed_code, run_command
+from tpgateway.audit import OPERATOR
+from tpgateway.mail import Post
+from tpgateway.practitioners import service as practitioners
+from tpgateway.practitioners.model import Scheme
+from tpgateway.web.state import STATE
 
 
 async def try_login(gateway: Gateway, login: dict[str, Any], browser: aiohttp.ClientSession | None = None) -> Reply:
@@ -57,7 +63,7 @@ async def test_a_code_is_good_for_its_session_some_minutes_and_five_tries(gatewa
 
 async def test_codes_cannot_be_asked_for_without_end(gateway: Gateway, worker: None) -> None:
     pharmacist = await gateway.join()
-    replies = [await pharmacist.in_person("POST", "/v1/sessions/current/code") for _ in range(12)]
+    replies = [await pharmacist.in_person("POST", "/v1/sessions/current/code") for _ in range(22)]
     assert {reply.status for reply in replies} == {202, 429}
     assert replies[-1].code == "codes_too_many"
     assert int(replies[-1].headers["Retry-After"]) <= 3600
@@ -330,3 +336,139 @@ async def test_an_account_that_is_not_in_use_says_whom_to_ask(
     assert "assistance@tpgateway.example" in reply.body["next_step_fr"]
     # Only who knows the password is told.
     assert (await try_login(gateway, {**pharmacist.login, "password": "Officine-2026-no"})).code == "login_refused"
+
+
+async def test_a_new_password_voids_what_a_thief_had_under_way(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    await pharmacist.in_person("PUT", "/v1/me/email", {"email": "voleur@a.example"})
+    await pharmacist.in_person("POST", "/v1/me/members", {"email": "complice@a.example", "role": "owner"})
+    thiefs = link_token(await gateway.letter_to("voleur@a.example"))
+    accomplices = link_token(await gateway.letter_to("complice@a.example"))
+    await gateway.call("POST", "/v1/password-resets", {"scheme": "finess", "value": pharmacist.form["value"]})
+    letter = await gateway.letter_about(pharmacist.form["email"], "Choisissez un nouveau mot de passe")
+    await gateway.call("PUT", f"/v1/password-resets/{link_token(letter)}", {"password": "Nouveau-Velo-42"})
+    assert (await gateway.call("POST", "/v1/email-confirmations", {"token": thiefs})).code == "link_used"
+    joined = {"token": accomplices, "password": "Complice-Velo-7"}
+    assert (await gateway.call("POST", "/v1/invitations/acceptance", joined)).code == "link_used"
+
+
+async def test_a_link_to_the_old_address_ends_with_it(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    await gateway.call("POST", "/v1/password-resets", {"scheme": "finess", "value": pharmacist.form["value"]})
+    old = link_token(await gateway.letter_about(pharmacist.form["email"], "Choisissez un nouveau mot de passe"))
+    await pharmacist.in_person("PUT", "/v1/me/email", {"email": "neuve@a.example"})
+    token = link_token(await gateway.letter_to("neuve@a.example"))
+    await gateway.call("POST", "/v1/email-confirmations", {"token": token})
+    assert (
+        await gateway.call("PUT", f"/v1/password-resets/{old}", {"password": "Nouveau-Velo-42"})
+    ).code == "link_used"
+    # What is done to the account is told to both for a time.
+    await pharmacist.in_person("POST", "/v1/me/closure", {"value": pharmacist.form["value"]})
+    for address in (pharmacist.form["email"], "neuve@a.example"):
+        await gateway.letter_about(address, "Votre compte est fermé")
+
+
+async def test_a_suspended_practice_moves_no_further(gateway: Gateway, worker: None, database: str) -> None:
+    pharmacist = await gateway.join()
+    await pharmacist.in_person("PUT", "/v1/me/email", {"email": "voleur@a.example"})
+    await pharmacist.in_person("PUT", "/v1/me/bank-details", {"bic": "CMCIFR2A"})
+    token = link_token(await gateway.letter_to("voleur@a.example"))
+    state = gateway.app[STATE]
+    async with state.pool.acquire() as connection, connection.transaction():
+        await practitioners.suspend(
+            connection,
+            Post.of(state.settings, state.vault),
+            practitioners.number(Scheme.FINESS, pharmacist.form["value"]),
+            "Vol signalé.",
+            now=datetime.now(UTC),
+            actor=OPERATOR,
+        )
+    assert (await gateway.call("POST", "/v1/email-confirmations", {"token": token})).code == "link_used"
+    waiting = "SELECT count(*) FROM bank_details WHERE revoked_at IS NULL AND in_force_from > now()"
+    assert await gateway.fetchval(waiting) == 0
+
+
+async def test_a_browser_that_was_forgotten_does_not_come_back_by_its_old_cookie(
+    gateway: Gateway, worker: None
+) -> None:
+    pharmacist = await gateway.join()
+    copy = next(each.value for each in pharmacist.browser.cookie_jar if each.key == "device")
+    await pharmacist.in_person("DELETE", "/v1/sessions")
+    await gateway.log_in(pharmacist.form, pharmacist.browser)
+    stolen = await gateway.call("POST", "/v1/sessions", pharmacist.login, headers={"Cookie": f"device={copy}"})
+    assert stolen.body["status"] == "second_factor_needed"
+
+
+@pytest.mark.parametrize("cookie", [b"device=\xff\xfe\xe9", b"session=\xff; device=" + b"x" * 43, b"device=;;;="])
+async def test_a_cookie_that_cannot_be_is_none(gateway: Gateway, cookie: bytes) -> None:
+    body = b'{"scheme": "finess", "value": "2B0000020", "password": "x"}'
+    head = b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    head += b"Cookie: " + cookie + b"\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n"
+    host, port = gateway.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(head + body)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    assert answer.startswith((b"HTTP/1.1 401", b"HTTP/1.1 400"))
+
+
+async def test_ones_own_password_cannot_be_guessed_either(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    change = {"current_password": "Faux-Velo-1", "password": "Nouveau-Velo-42"}
+    codes = [(await pharmacist.in_person("PUT", "/v1/me/password", change)).code for _ in range(4)]
+    assert codes == ["login_refused"] * 3 + ["login_slowed"]
+    failed = "SELECT count(*) FROM audit_entries WHERE action = 'member:session:refuse'"
+    assert await gateway.fetchval(failed) == 3
+
+
+async def test_a_locked_second_factor_is_told_and_opened_by_a_new_password(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    path = "/v1/sessions/current/second-factor"
+    for _ in range(10):
+        await pharmacist.in_person("POST", path, {"code": "000000"})
+        await gateway.execute("UPDATE login_guards SET failed_at = now() - interval '2 minutes'")
+    assert (await pharmacist.in_person("POST", path, {"code": "000000"})).code == "login_locked"
+    await gateway.letter_about(pharmacist.form["email"], "Connexion bloquée")
+    await gateway.call("POST", "/v1/password-resets", {"scheme": "finess", "value": pharmacist.form["value"]})
+    letter = await gateway.letter_about(pharmacist.form["email"], "Choisissez un nouveau mot de passe")
+    fresh = {**pharmacist.form, "password": "Nouveau-Velo-42"}
+    await gateway.call("PUT", f"/v1/password-resets/{link_token(letter)}", {"password": fresh["password"]})
+    await gateway.letter_about(pharmacist.form["email"], "mot de passe a été changé")
+    await gateway.log_in(fresh)
+
+
+async def test_reminders_do_not_use_up_what_resets_need(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    for _ in range(8):
+        await gateway.call("POST", "/v1/identifier-reminders", {"email": pharmacist.form["email"]})
+    await gateway.call("POST", "/v1/password-resets", {"scheme": "finess", "value": pharmacist.form["value"]})
+    await gateway.letter_about(pharmacist.form["email"], "Choisissez un nouveau mot de passe")
+
+
+async def test_a_code_does_not_revive_a_session_that_was_ended_meanwhile(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    stranger = Practitioner(gateway, pharmacist.form, gateway.browser())
+    before = gateway.mailbox.received
+    await stranger.in_person("POST", "/v1/sessions", pharmacist.login)
+    code = {"code": mailed_code(await gateway.letter_to(pharmacist.form["email"], after=before))}
+    await gateway.execute("DELETE FROM sessions WHERE is_pending")
+    assert (
+        await stranger.in_person("POST", "/v1/sessions/current/second-factor", code)
+    ).code == "authentication_required"
+
+
+async def test_the_operator_gives_a_holder_who_lost_everything_a_way_back(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    begun = await pharmacist.in_person("POST", "/v1/me/second-factor/totp")
+    totp = pyotp.TOTP(begun.body["secret"])
+    await pharmacist.in_person("POST", "/v1/me/second-factor/totp/confirmation", {"code": totp.now()})
+    keys = {"TPG_TOKEN_KEYS": TOKEN_KEYS, "TPG_VAULT_KEYS": VAULT_KEYS}
+    words = ("practitioners", "recover", "--scheme", "finess", "--value", pharmacist.form["value"])
+    status, said, _ = await run_command(*words, "--email", "neuve@a.example", database=gateway.database, **keys)
+    assert (status, said.startswith("Recovered")) == (0, True)
+    assert (await pharmacist.in_person("GET", "/v1/me")).code == "authentication_required"
+    for address in (pharmacist.form["email"], "neuve@a.example"):
+        await gateway.letter_about(address, "a été rétabli")
+    back = await gateway.log_in({**pharmacist.form, "email": "neuve@a.example"})
+    assert (await back.in_person("GET", "/v1/me/second-factor")).body["methods"] == ["email"]
+    assert (await run_command(*words, "--email", "personne", database=gateway.database, **keys))[0] == 2

@@ -1,11 +1,15 @@
 """An account in use: profile, bank details, further numbers, API clients, the listing, its end."""
 
+import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
 
 from tests import builders
-from tests.driver import Gateway, link_token
+from tests.driver import Gateway, link_token, until
 
 
 async def test_the_profile_changes_only_what_is_sent(gateway: Gateway, worker: None) -> None:
@@ -66,10 +70,79 @@ async def test_the_latest_request_counts_and_the_owner_can_take_it_back_himself(
     await pharmacist.in_person("PUT", "/v1/me/bank-details", BANK)
     second = await pharmacist.in_person("PUT", "/v1/me/bank-details", {"bic": "CMCIFR2A"})
     assert second.body["pending"]["bic"] == "CMCIFR2A"
-    first = await gateway.letter_about(pharmacist.form["email"], "vont changer")
-    assert (await gateway.call("POST", "/v1/bank-detail-revocations", {"token": link_token(first)})).code == "link_used"
     assert (await pharmacist.in_person("DELETE", "/v1/me/bank-details/pending")).status == 204
     assert (await pharmacist.in_person("GET", "/v1/me/bank-details")).body["pending"] is None
+
+
+async def test_the_link_of_an_earlier_mail_takes_back_whatever_waits(gateway: Gateway, worker: None) -> None:
+    """A thief who asks twice does not make the owner's first mail say that all is done already."""
+    pharmacist = await gateway.join()
+    await pharmacist.in_person("PUT", "/v1/me/bank-details", BANK)
+    first = await gateway.letter_about(pharmacist.form["email"], "vont changer")
+    await pharmacist.in_person("PUT", "/v1/me/bank-details", {"bic": "CMCIFR2A"})
+    revoked = await gateway.call("POST", "/v1/bank-detail-revocations", {"token": link_token(first)})
+    assert revoked.status == 200
+    assert (await pharmacist.in_person("GET", "/v1/me/bank-details")).body["pending"] is None
+
+
+async def test_many_changes_of_bank_details_at_once_leave_one_waiting(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    before = gateway.mailbox.received
+    banks = ("CMCIFR2A", "AGRIFRPP825", "BDFEFRPP", "SOGEFRPP", "CRLYFRPP")
+    asked = await asyncio.gather(*(pharmacist.in_person("PUT", "/v1/me/bank-details", {"bic": bank}) for bank in banks))
+    assert {reply.status for reply in asked} == {202}
+    waiting = "SELECT count(*) FROM bank_details WHERE revoked_at IS NULL AND in_force_from > now()"
+    assert await gateway.fetchval(waiting) == 1
+    await until_letters(gateway, before + len(banks))
+    letters = [each for each in gateway.mailbox.letters if "vont changer" in each.subject]
+    revoked = await asyncio.gather(
+        *(
+            gateway.call("POST", "/v1/bank-detail-revocations", {"token": link_token(letter)})
+            for letter in [*letters, *letters]
+        )
+    )
+    assert sorted({reply.status for reply in revoked}) == [200, 410]
+    assert sum(reply.status == 200 for reply in revoked) == 1
+    assert await gateway.fetchval(waiting) == 0
+
+
+async def until_letters(gateway: Gateway, count: int) -> None:
+    async def have_come() -> bool:
+        return gateway.mailbox.received >= count
+
+    await until(have_come)
+
+
+async def test_parallel_changes_of_the_profile_do_not_undo_each_other(gateway: Gateway, worker: None) -> None:
+    pharmacist = await gateway.join()
+    changes = [{"street": "4 rue du Pont"}, {"town": "Paris"}, {"mobile": "06 12 34 56 78"}]
+    for _ in range(5):
+        await pharmacist.in_person("PATCH", "/v1/me", {"street": None, "town": None, "mobile": None})
+        await asyncio.gather(*(pharmacist.in_person("PATCH", "/v1/me", change) for change in changes))
+        me = (await pharmacist.in_person("GET", "/v1/me")).body
+        assert (me["street"], me["town"], me["mobile"]) == ("4 rue du Pont", "Paris", "+33612345678")
+
+
+async def test_a_claim_in_review_holds_nothing_and_opens_nothing(gateway: Gateway, worker: None) -> None:
+    optician = await gateway.join(scheme="adeli", value="752800011", **builders.an_optician())
+    foreign, own = {"scheme": "rpps", "value": "10999999914"}, {"scheme": "rpps", "value": "10999999906"}
+    assert (await optician.in_person("POST", "/v1/me/identifiers", foreign)).status == 202
+    assert (await gateway.call("POST", "/v1/sessions", {**optician.login, **foreign})).code == "login_refused"
+    # One claim at a time: the second must not carry the first in.
+    await gateway.enlist({**optician.form, **own})
+    second = await optician.in_person("POST", "/v1/me/identifiers", own)
+    assert second.code == "identifier_not_for_this_account"
+    owner = await gateway.join(**{**builders.an_optician(first_name="Alix"), **foreign})
+    assert (await owner.in_person("GET", "/v1/me")).body["identifiers"] == [foreign]
+
+
+async def test_a_review_of_an_account_that_was_closed_meanwhile_is_over(gateway: Gateway, worker: None) -> None:
+    optician = await gateway.join(scheme="adeli", value="752800011", **builders.an_optician())
+    await optician.in_person("POST", "/v1/me/identifiers", {"scheme": "rpps", "value": "10999999914"})
+    assert await gateway.fetchval("SELECT count(*) FROM practitioner_reviews WHERE decided_at IS NULL") == 1
+    await optician.in_person("POST", "/v1/me/closure", {"value": "752800011"})
+    assert await gateway.fetchval("SELECT count(*) FROM practitioner_reviews WHERE decided_at IS NULL") == 0
+    assert await gateway.fetchval("SELECT count(*) FROM practitioner_identifiers WHERE is_held") == 0
 
 
 async def test_whoever_changes_the_address_first_is_still_seen(gateway: Gateway, worker: None) -> None:
@@ -140,7 +213,15 @@ async def test_a_closed_account_is_out_everywhere_and_its_number_free(gateway: G
     assert (await gateway.ask_token(basic=basic)).code == "invalid_client"
     assert (await gateway.call("POST", "/v1/sessions", pharmacist.login)).code == "account_closed"
     await gateway.letter_about(pharmacist.form["email"], "Votre compte est fermé")
-    fresh = await gateway.join(value=pharmacist.form["value"])
+    # Whoever registers with it again is looked at by a person first.
+    form = builders.a_registration(value=pharmacist.form["value"])
+    await gateway.enlist(form)
+    token = await gateway.mailed_token(form)
+    activated = await gateway.call("POST", "/v1/practitioners/activation", {"token": token})
+    assert activated.body["state"] == "in_review"
+    assert await gateway.fetchval("SELECT reason FROM practitioner_reviews") == "was_held"
+    await gateway.approve()
+    fresh = await gateway.enter(form)
     assert (await fresh.in_person("GET", "/v1/me")).body["state"] == "active"
 
 
@@ -171,6 +252,22 @@ async def test_a_client_is_renamed_and_says_when_it_was_last_used(gateway: Gatew
     other = await gateway.join()
     for method, suffix, body in (("PATCH", "", {"name": "x"}), ("POST", "/rotation", {}), ("DELETE", "", None)):
         assert (await other.in_person(method, path + suffix, body)).code == "not_found"
+
+
+async def test_a_client_with_a_key_does_not_fall_back_to_a_secret_and_no_promise_is_broken(
+    gateway: Gateway, worker: None
+) -> None:
+    pharmacist = await gateway.join()
+    public = json.loads(OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate().public_key()))
+    wanted = {"name": "Clé", "scopes": ["cards"], "public_jwk": public}
+    keyed = (await pharmacist.in_person("POST", "/v1/me/clients", wanted)).body
+    path = f"/v1/me/clients/{keyed['client_id']}/rotation"
+    assert (await pharmacist.in_person("POST", path, {})).faults == {"/public_jwk": "field_missing"}
+    assert (await pharmacist.in_person("POST", path, {"public_jwk": public})).status == 200
+    again = await pharmacist.in_person("POST", path, {"public_jwk": public})
+    assert (again.status, again.code) == (409, "rotation_under_way")
+    now = await pharmacist.in_person("POST", path, {"public_jwk": public, "overlap_hours": 0})
+    assert (now.status, now.body["former_until"]) == (200, None)
 
 
 # The listing -----------------------------------------------------------------------------------------------------------

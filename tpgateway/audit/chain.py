@@ -14,8 +14,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from tpgateway.database import Connection
 
+_log = structlog.get_logger(__name__)
 _LOCK = 7_452_002
 _BATCH = 5_000
 # How long after an entry or a card check was made its transaction may still be open.
@@ -72,7 +75,9 @@ async def link(connection: Connection, *, now: datetime) -> int:
 
 
 async def _link_batch(connection: Connection, now: datetime) -> int:
-    day = _day_of(now)
+    closed: date | None = await connection.fetchval("SELECT max(day) FROM audit_days")
+    # Clocks differ and step back: what is closed stays so.
+    day = max(_day_of(now), closed + timedelta(days=1)) if closed else _day_of(now)
     before, number = await _end(connection, day)
     newest: UUID | None = await connection.fetchval(
         "SELECT entry_id FROM audit_links ORDER BY day DESC, number DESC LIMIT 1"
@@ -80,7 +85,7 @@ async def _link_batch(connection: Connection, now: datetime) -> int:
     rows = await connection.fetch(
         f"SELECT {_ENTRY} FROM audit_entries e"  # noqa: S608  # a constant of this module
         " WHERE e.id > $1 AND NOT EXISTS (SELECT FROM audit_links l WHERE l.entry_id = e.id) ORDER BY e.id LIMIT $2",
-        _earlier(newest, _LATE),
+        _earlier(newest, now, _LATE),
         _BATCH,
     )
     links = []
@@ -96,11 +101,14 @@ def _day_of(now: datetime) -> date:
     return (now.astimezone(UTC) - _CLOSING).date()
 
 
-def _earlier(entry_id: UUID | None, by: timedelta) -> UUID:
-    """The smallest id (UUIDv7: 48 bits of milliseconds first) of so long before another."""
+def _earlier(entry_id: UUID | None, now: datetime, by: timedelta) -> UUID:
+    """The smallest id (UUIDv7: 48 bits of milliseconds first) of so long before another, or before now if that is earlier.
+
+    An id of the future, made while a clock was ahead, must not hide those of today.
+    """
     if entry_id is None:
         return UUID(int=0)
-    milliseconds = (entry_id.int >> 80) - by // timedelta(milliseconds=1)
+    milliseconds = min(entry_id.int >> 80, int(now.timestamp() * 1000)) - by // timedelta(milliseconds=1)
     return UUID(int=max(0, milliseconds) << 80)
 
 
@@ -121,16 +129,19 @@ async def _close_days(connection: Connection, now: datetime) -> None:
     last: date | None = await connection.fetchval("SELECT max(day) FROM audit_days")
     if last is not None and last >= today - timedelta(days=1):
         return
-    first: date | None = await connection.fetchval(
-        "SELECT least((SELECT min(day) FROM audit_links WHERE $1::date IS NULL OR day > $1),"
-        " (SELECT min(checked_at AT TIME ZONE 'UTC')::date FROM card_checks WHERE $1::date IS NULL OR checked_at >= $2))",
-        last,
-        _midnight(last + timedelta(days=1)) if last else None,
-    )
-    day = first
+    day: date | None
+    if last is not None:
+        day = last + timedelta(days=1)
+    else:
+        day = await connection.fetchval(
+            "SELECT least((SELECT min(day) FROM audit_links),"
+            " (SELECT min(checked_at AT TIME ZONE 'UTC')::date FROM card_checks))",
+            timeout=3600,
+        )
     while day is not None and day < today:
         hash_, number = await _end(connection, day)
         checks, digest = await _checks_of(connection, day)
+        closing = day_hash(hash_, day, number, checks, digest)
         await connection.execute(
             "INSERT INTO audit_days (day, entries, card_checks, checks_digest, hash, closed_at)"
             " VALUES ($1, $2, $3, $4, $5, $6)",
@@ -138,9 +149,11 @@ async def _close_days(connection: Connection, now: datetime) -> None:
             number,
             checks,
             digest,
-            day_hash(hash_, day, number, checks, digest),
+            closing,
             now,
         )
+        # In the log, which is kept elsewhere: the anchor that somebody who rewrites the whole chain cannot move.
+        _log.info("audit_day_closed", day=day.isoformat(), hash=closing.hex(), rows=number)
         day += timedelta(days=1)
 
 
@@ -188,7 +201,10 @@ async def verify(connection: Connection) -> AsyncIterator[Finding]:
         assert loose is not None
         if loose["entries"] and datetime.now(UTC) - loose["first"] > timedelta(hours=1):
             day = loose["first"].astimezone(UTC).date()
-            fault = f"{loose['entries']} entries stand outside the chain, the oldest since {loose['first']:%H:%M}"
+            fault = (
+                f"{loose['entries']} entries stand outside the chain, the oldest of {loose['first']:%Y-%m-%d %H:%M} UTC:"
+                " no worker ran since, or they were put in between"
+            )
             yield Finding(day=day, entries=loose["entries"], card_checks=None, hash=None, fault=fault)
 
 

@@ -53,8 +53,13 @@ def _text(line: bytes) -> str:
 
 
 def _fields(line: str, delimiter: str) -> Sequence[str]:
-    line = line.rstrip("\r\n")
-    return next(csv.reader([line], delimiter=delimiter)) if '"' in line else line.split(delimiter)
+    line = line.strip("\r\n")
+    if '"' not in line:
+        return line.split(delimiter)
+    try:
+        return next(csv.reader([line], delimiter=delimiter))
+    except csv.Error:  # a stray line end within
+        return line.split(delimiter)
 
 
 def _name(column: str) -> str:

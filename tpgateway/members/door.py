@@ -27,7 +27,7 @@ _ISSUER = "Réseau tiers payant"
 _RECOVERY_CODES = 10
 # Without 0 O 1 I L, which are read one for another.
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
-_CODES_PER_HOUR = 10
+_CODES_PER_HOUR = 20
 _DEVICE_TOKEN = 43
 
 
@@ -70,7 +70,7 @@ async def try_password(
     """
     member, kept = found or (None, None)
     store = DoorStore(connection)
-    device = hash_token(attempt.device or "")
+    device = hash_token(_own_token(attempt.device) or "")
     is_known = await store.is_known_device(member.id if member else uuid4(), device, now)
     key = vault.match(f"{attempt.door} {attempt.device if is_known else ''}".encode(), purpose=_GUARD)
     is_locked_now = await _count_failure(connection, key, settings=settings, now=now)
@@ -106,10 +106,33 @@ async def _count_failure(connection: Connection, key: bytes, *, settings: Settin
     return locks
 
 
-async def unlock(connection: Connection, vault: Vault, doors: Sequence[str]) -> None:
-    """Opens doors again, as a new password does."""
-    for door in doors:
-        await DoorStore(connection).clear_guard(vault.match(f"{door} ".encode(), purpose=_GUARD))
+async def unlock(connection: Connection, vault: Vault, member: Member, doors: Sequence[str]) -> None:
+    """Opens a member's doors again, as a new password does: those named, and that of the second factor."""
+    for door in [*(f"{door} " for door in doors), f"second factor {member.id}"]:
+        await DoorStore(connection).clear_guard(vault.match(door.encode(), purpose=_GUARD))
+
+
+async def confirm_password(
+    connection: Connection,
+    vault: Vault,
+    member: Member,
+    password: str,
+    *,
+    settings: Settings,
+    now: datetime,
+    actor: Actor,
+) -> None:
+    """Raises ``LoginRefused`` unless it is the member's own password; counts failures as a door does.
+
+    Not for a transaction that ends with what is raised.
+    """
+    key = vault.match(f"own password {member.id}".encode(), purpose=_GUARD)
+    await _count_failure(connection, key, settings=settings, now=now)
+    kept = await MemberStore(connection).secrets(member.id)
+    if not await service.verify_password(kept.password_hash, password):
+        await audit.record(connection, actor=actor, action=Action.LOGIN_FAILED, subject_id=member.practitioner_id)
+        raise LoginRefused(next_step="Vérifiez votre mot de passe actuel.")
+    await DoorStore(connection).clear_guard(key)
 
 
 # Second factors --------------------------------------------------------------------------------------------------------
@@ -130,7 +153,7 @@ async def mail_code(
 
 async def give_factor(
     connection: Connection,
-    vault: Vault,
+    post: Post,
     member: Member,
     session_id: UUID,
     code: str,
@@ -143,11 +166,16 @@ async def give_factor(
 
     Not for a transaction that ends with what is raised.
     """
-    key = vault.match(f"second factor {member.id}".encode(), purpose=_GUARD)
-    await _count_failure(connection, key, settings=settings, now=now)
-    method = await _method_of(connection, vault, member, session_id, code, now)
+    key = post.vault.match(f"second factor {member.id}".encode(), purpose=_GUARD)
+    is_locked_now = await _count_failure(connection, key, settings=settings, now=now)
+    method = await _method_of(connection, post.vault, member, session_id, code, now)
     if method is None:
         await audit.record(connection, actor=actor, action=Action.SECOND_FACTOR_FAILED, subject_id=member.id)
+        if is_locked_now:
+            async with connection.transaction():
+                await audit.record(connection, actor=actor, action=Action.LOGIN_LOCKED, subject_id=member.id)
+                minutes = settings.login_lock_minutes
+                await service.tell(connection, post, member, "members/login_locked", minutes=minutes, moment=now)
         raise CodeRefused
     async with connection.transaction():
         store = DoorStore(connection)
@@ -235,7 +263,7 @@ async def confirm_totp(
     if not await _uses_totp(connection, post.vault, member.id, code.replace(" ", ""), now):
         raise CodeRefused
     await store.start_totp(member.id, now)
-    await post.send(connection, "members/totp_added", to=member.email)
+    await service.tell(connection, post, member, "members/totp_added")
     await audit.record(connection, actor=actor, action=Action.TOTP_ADDED, subject_id=member.id)
     return await _new_recovery_codes(connection, post.vault, member)
 
@@ -247,7 +275,7 @@ async def remove_totp(connection: Connection, post: Post, member: Member, *, act
     store = MemberStore(connection)
     await store.set_totp(member.id, None, None)
     await store.replace_recovery_codes(member.id, [])
-    await post.send(connection, "members/totp_removed", to=member.email)
+    await service.tell(connection, post, member, "members/totp_removed")
     await audit.record(connection, actor=actor, action=Action.TOTP_REMOVED, subject_id=member.id)
 
 
@@ -275,12 +303,22 @@ async def _new_recovery_codes(connection: Connection, vault: Vault, member: Memb
 
 
 async def know_device(connection: Connection, member_id: UUID, offered: str | None, *, days: int, now: datetime) -> str:
-    """The token by which the browser is known to the member from now on: its own where it has one."""
-    is_ours = offered is not None and len(offered) == _DEVICE_TOKEN and offered.isascii()
-    token = offered if is_ours and offered else secrets.token_urlsafe(32)
+    """The token by which the browser is known to the member from now on: its own where it is known to somebody.
+
+    One that was forgotten does not come back: a copy of it may be elsewhere.
+    """
+    store = DoorStore(connection)
+    token = _own_token(offered)
+    if token is None or not await store.is_anybodys_device(hash_token(token), now):
+        token = secrets.token_urlsafe(32)
     until = now + timedelta(days=days)
-    await DoorStore(connection).know_device(member_id, hash_token(token), now=now, until=until)
+    await store.know_device(member_id, hash_token(token), now=now, until=until)
     return token
+
+
+def _own_token(offered: str | None) -> str | None:
+    """A cookie that can be one of ours."""
+    return offered if offered is not None and len(offered) == _DEVICE_TOKEN and offered.isascii() else None
 
 
 async def sessions(connection: Connection, member_id: MemberId) -> list[OpenSession]:

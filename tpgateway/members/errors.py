@@ -95,7 +95,7 @@ class CodesTooMany(Problem):
     status = 429
     title = "Too many codes were asked for within the hour"
     message_fr = "Trop de codes ont été demandés."
-    next_step_fr = "Saisissez le dernier code reçu, ou patientez avant d'en demander un autre."
+    next_step_fr = "Patientez un moment avant d'en demander un autre, ou utilisez un appareil déjà connu."
     hint = "Wait for Retry-After seconds."
 
 
@@ -131,7 +131,9 @@ class MemberAlreadyThere(Problem):
     status = 409
     title = "This address already belongs to one of the people of the practice"
     message_fr = "Cette adresse est déjà celle d'une personne de votre structure."
-    next_step_fr = "Utilisez une autre adresse, ou modifiez le rôle de la personne."
+    next_step_fr = (
+        "Modifiez le rôle de la personne. Pour renvoyer une invitation perdue, retirez-la puis invitez de nouveau."
+    )
     hint = "GET /v1/me/members lists them."
 
 

@@ -14,7 +14,6 @@ from tpgateway.audit.sentences import SENTENCES_FR
 from tpgateway.audit.trail import Entry, Search
 from tpgateway.mail import Post
 from tpgateway.members import door, rules, service
-from tpgateway.members.errors import LoginRefused
 from tpgateway.members.model import Member, MemberId, Method, SessionId
 from tpgateway.members.payloads import (
     CodeRequest,
@@ -98,7 +97,7 @@ async def factor_given(call: Call, code: str, *, knows_device: bool) -> dict[str
         member = await service.get(connection, MemberId(_member_id(call)))
         method = await door.give_factor(
             connection,
-            call.state.vault,
+            _post(call),
             member,
             _session(call),
             code,
@@ -108,8 +107,8 @@ async def factor_given(call: Call, code: str, *, knows_device: bool) -> dict[str
         )
         if method is Method.RECOVERY_CODE:
             left = await door.count_recovery_codes(connection, member)
-            await _post(call).send(
-                connection, "members/recovery_code_used", to=member.email, left=left, moment=call.now
+            await service.tell(
+                connection, _post(call), member, "members/recovery_code_used", left=left, moment=call.now
             )
         if call.caller.access is Access.PENDING_SESSION:
             await audit.record(connection, actor=call.actor, action=Action.LOGGED_IN, subject_id=call.caller.account_id)
@@ -126,7 +125,7 @@ async def factor_given(call: Call, code: str, *, knows_device: bool) -> dict[str
             second_factor_at=call.now,
             address=address_of(call.request),
         )
-        await sessions.log_in(call.request, whole)
+        await sessions.complete(call.request, whole)
     return {"Set-Cookie": device_cookie(settings, token)} if token else {}
 
 
@@ -232,14 +231,22 @@ async def end_other_sessions(call: Call) -> Answer:
 
 async def change_password(call: Call, *, body: PasswordRequest) -> Answer:
     """Ends all other sessions."""
-    member = await _me(call)
-    found = await service.find(call.connection, member.practitioner_id, None if member.is_holder else member.email)
-    if found is None or not await service.verify_password(found[1].password_hash, body.current_password):
-        raise LoginRefused(next_step="Vérifiez votre mot de passe actuel.")
-    await service.change_password(
-        call.connection, _post(call), member, body.password, but_session=call.caller.session_id, now=call.now
-    )
-    await audit.record(call.connection, actor=call.actor, action=Action.PASSWORD_CHANGED, subject_id=member.id)
+    async with call.state.connection() as connection:
+        member = await service.get(connection, MemberId(_member_id(call)))
+        await door.confirm_password(
+            connection,
+            call.state.vault,
+            member,
+            body.current_password,
+            settings=call.state.settings,
+            now=call.now,
+            actor=call.actor,
+        )
+        async with connection.transaction():
+            await service.change_password(
+                connection, _post(call), member, body.password, but_session=call.caller.session_id, now=call.now
+            )
+            await audit.record(connection, actor=call.actor, action=Action.PASSWORD_CHANGED, subject_id=member.id)
     return Answer(status=204)
 
 
@@ -281,7 +288,7 @@ async def accept_invitation(call: Call, *, body: InvitationAcceptance) -> Answer
 
 async def change_role(call: Call, *, path: MemberPath, body: RoleRequest) -> Answer:
     member = await service.change_role(
-        call.connection, call.caller.account_id, MemberId(path.id), body.role, actor=call.actor
+        call.connection, _post(call), call.caller.account_id, MemberId(path.id), body.role, actor=call.actor
     )
     if member is None:
         raise NotFound
@@ -322,8 +329,10 @@ async def show_journal(call: Call, *, query: JournalQuery) -> Answer:
     )
 
 
-async def export_journal(call: Call, *, query: JournalSearch) -> web.StreamResponse:
+async def export_journal(call: Call, *, query: JournalSearch) -> Answer | web.StreamResponse:
     """The same as CSV for a spreadsheet: UTF-8 with a mark, semicolons, hours of Paris."""
+    if call.request.method == "HEAD":
+        return Answer(body=b"", media_type="text/csv; charset=utf-8")
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/csv; charset=utf-8",

@@ -92,6 +92,7 @@ ROUTES = [
         access=PERSON,
         role=Role.READ_ONLY,
         answers={200: EndedView},
+        is_replayable=False,
     ),
     Route(
         method="DELETE",
@@ -103,6 +104,7 @@ ROUTES = [
         role=Role.READ_ONLY,
         path_shape=SessionPath,
         answers={204: None},
+        is_replayable=False,
     ),
     Route(
         method="GET",
@@ -139,6 +141,7 @@ ROUTES = [
         answers={200: RecoveryCodesView},
         problems=[errors.TotpMissing, errors.CodeRefused],
         cost=5,
+        is_replayable=False,
     ),
     Route(
         method="DELETE",
@@ -151,6 +154,7 @@ ROUTES = [
         needs_second_factor=True,
         answers={204: None},
         problems=[errors.TotpMissing],
+        is_replayable=False,
     ),
     Route(
         method="POST",
@@ -163,6 +167,7 @@ ROUTES = [
         needs_second_factor=True,
         answers={201: RecoveryCodesView},
         problems=[errors.TotpMissing],
+        is_replayable=False,
     ),
     Route(
         method="PUT",
@@ -175,7 +180,9 @@ ROUTES = [
         needs_second_factor=True,
         body=PasswordRequest,
         answers={204: None},
-        problems=[errors.LoginRefused],
+        problems=[errors.LoginRefused, *_GUARDED],
+        transactional=False,
+        is_replayable=False,
         cost=2 * PASSWORD_COST,
     ),
     Route(

@@ -95,6 +95,8 @@ def is_plain_name(text: str) -> bool:
 
     Other scripts hold letters that look like Latin ones, and invisible characters turn a name into another.
     """
+    if not any(each.isalnum() for each in text):
+        return False
     if "//" in text or re.search(r"www\.", text, re.IGNORECASE):
         return False
     return all(

@@ -78,13 +78,28 @@ def refuse_password(password: str, forbidden: Sequence[str] = ()) -> None:
 async def change_password(
     connection: Connection, post: Post, member: Member, password: str, *, but_session: UUID | None, now: datetime
 ) -> None:
-    """Sets a password, ends the member's sessions but one, forgets his devices, and tells him by mail."""
+    """Sets a password, ends the member's sessions but one and whatever is under way, and tells him by mail.
+
+    Known browsers are forgotten. Changes of address that wait are void, and an owner's invitations: a thief may have asked.
+    """
     await set_password(connection, member.id, password)
     door = DoorStore(connection)
     await door.end_sessions(member.id, but=but_session)
     await door.forget_devices(member.id)
-    await links.end_all(connection, Purpose.PASSWORD_RESET, member.practitioner_id, now=now, subject_id=member.id)
-    await post.send(connection, "members/password_changed", to=member.email, moment=now)
+    for purpose in (Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE):
+        await links.end_all(connection, purpose, member.practitioner_id, now=now, subject_id=member.id)
+    if member.role is Role.OWNER:
+        await links.end_all(connection, Purpose.INVITATION, member.practitioner_id, now=now)
+    await tell(connection, post, member, "members/password_changed", moment=now)
+
+
+async def tell(connection: Connection, post: Post, member: Member, letter: str, **values: object) -> None:
+    """Tells a sensitive change to the member's address and to those that he gave up of late.
+
+    Whoever took over the account and changed its address first is still seen.
+    """
+    for address in await MemberStore(connection).addresses(member.id, timedelta(days=post.former_days)):
+        await post.send(connection, letter, to=address, **values)
 
 
 async def mail_reset(connection: Connection, post: Post, member: Member, *, minutes: int, now: datetime) -> None:
@@ -102,7 +117,7 @@ async def reset_password(
     """Sets the password by the link of a mail; raises as ``links.use`` does, or the password's fault."""
     link = await links.use(connection, Purpose.PASSWORD_RESET, token, now=now)
     member = await _get(connection, MemberId(_subject(link)))
-    if member.state is not MemberState.ACTIVE:
+    if member.state is not MemberState.ACTIVE or not await _is_in_use(connection, link):
         raise LinkUnknown
     await change_password(connection, post, member, password, but_session=None, now=now)
     await _record(connection, actor, Action.PASSWORD_CHANGED, member)
@@ -147,11 +162,6 @@ async def names(connection: Connection, practitioner_id: UUID) -> dict[UUID, str
     return await MemberStore(connection).names(practitioner_id)
 
 
-async def addresses(connection: Connection, member: Member, *, days: int, now: datetime) -> list[str]:
-    """Where a sensitive change is told: the member's address, and those he gave up in the last days."""
-    return await MemberStore(connection).addresses(member.id, now - timedelta(days=days))
-
-
 async def invite(
     connection: Connection,
     post: Post,
@@ -183,7 +193,15 @@ async def invite(
         connection, "members/invitation", to=email, practice=practice, login=login, role=role, token=token, days=days
     )
     await _record(connection, actor, Action.MEMBER_INVITED, member)
+    await _tell_of_owner(connection, post, member)
     return member
+
+
+async def _tell_of_owner(connection: Connection, post: Post, member: Member) -> None:
+    """Somebody gets, or is about to get, all of the account's rights: its holder hears of it."""
+    if member.role is Role.OWNER:
+        whom = await holder(connection, member.practitioner_id)
+        await tell(connection, post, whom, "members/owner_added", address=rules.masked(member.email))
 
 
 async def join(connection: Connection, token: str, *, name: str | None, password: str, now: datetime) -> Member:
@@ -191,6 +209,8 @@ async def join(connection: Connection, token: str, *, name: str | None, password
     link = await links.use(connection, Purpose.INVITATION, token, now=now)
     store = MemberStore(connection)
     member_id = MemberId(_subject(link))
+    if not await _is_in_use(connection, link):
+        raise LinkUnknown
     refuse_password(password, await store.numbers(link.practitioner_id))
     if not await store.join(member_id, name=name, password_hash=await hash_password(password), now=now):
         raise LinkUnknown
@@ -201,7 +221,7 @@ async def join(connection: Connection, token: str, *, name: str | None, password
 
 
 async def change_role(
-    connection: Connection, practitioner_id: UUID, member_id: MemberId, role: Role, *, actor: Actor
+    connection: Connection, post: Post, practitioner_id: UUID, member_id: MemberId, role: Role, *, actor: Actor
 ) -> Member | None:
     """Gives a member another role; None where the practice has no such member. Raises ``HolderStays``."""
     member = await _of_practice(connection, practitioner_id, member_id)
@@ -211,7 +231,9 @@ async def change_role(
         raise HolderStays
     await MemberStore(connection).set_role(member_id, role)
     await _record(connection, actor, Action.MEMBER_ROLE_CHANGED, member)
-    return await _get(connection, member_id)
+    changed = await _get(connection, member_id)
+    await _tell_of_owner(connection, post, changed)
+    return changed
 
 
 async def remove(
@@ -232,9 +254,31 @@ async def remove(
     return True
 
 
-async def close(connection: Connection, practitioner_id: UUID) -> None:
-    """Ends every session of a practice."""
-    await DoorStore(connection).end_sessions_of_practice(practitioner_id)
+async def close(connection: Connection, practitioner_id: UUID, *, now: datetime) -> None:
+    """Ends every session of a practice, forgets its browsers, and voids the links that were mailed to its people."""
+    door = DoorStore(connection)
+    await door.end_sessions_of_practice(practitioner_id)
+    await door.forget_devices_of_practice(practitioner_id)
+    for purpose in (Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE, Purpose.INVITATION):
+        await links.end_all(connection, purpose, practitioner_id, now=now)
+
+
+async def recover_holder(
+    connection: Connection, post: Post, practitioner_id: UUID, *, email: str | None, now: datetime, actor: Actor
+) -> None:
+    """Lets a holder who lost telephone or mailbox begin again: no application, no sessions, maybe another address."""
+    member = await holder(connection, practitioner_id)
+    store, door = MemberStore(connection), DoorStore(connection)
+    await store.set_totp(member.id, None, None)
+    await store.replace_recovery_codes(member.id, [])
+    await door.end_sessions(member.id)
+    await door.forget_devices(member.id)
+    for purpose in (Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE):
+        await links.end_all(connection, purpose, practitioner_id, now=now, subject_id=member.id)
+    if email is not None and email.lower() != member.email.lower() and not await store.set_email(member.id, email, now):
+        raise EmailTaken
+    await tell(connection, post, await _get(connection, member.id), "members/recovered")
+    await audit.record(connection, actor=actor, action=Action.HOLDER_RECOVERED, subject_id=practitioner_id)
 
 
 # Addresses -------------------------------------------------------------------------------------------------------------
@@ -264,8 +308,9 @@ async def change_email(connection: Connection, post: Post, token: str, *, now: d
     """The link's address becomes the member's; raises as ``links.use`` does, or ``EmailTaken``."""
     link = await links.use(connection, Purpose.EMAIL_CHANGE, token, now=now)
     member = await _get(connection, MemberId(_subject(link)))
-    if member.state is not MemberState.ACTIVE or link.address is None:
+    if member.state is not MemberState.ACTIVE or link.address is None or not await _is_in_use(connection, link):
         raise LinkUnknown
+    await links.end_all(connection, Purpose.PASSWORD_RESET, member.practitioner_id, now=now, subject_id=member.id)
     if not await MemberStore(connection).set_email(member.id, link.address, now):
         raise EmailTaken
     await post.send(connection, "members/email_changed", to=member.email, address=rules.masked(link.address))
@@ -278,6 +323,11 @@ async def _spend_mail(connection: Connection, practitioner_id: UUID, now: dateti
     key, day = f"practice mail {practitioner_id}", timedelta(days=1)
     if not await limits.spend(connection, key, quota=_MAILS_PER_DAY, window=day, now=now):
         raise MailsTooMany(retry_after_seconds=86_400 - int(now.timestamp()) % 86_400)
+
+
+async def _is_in_use(connection: Connection, link: Link) -> bool:
+    """Whether the practice of a link is neither suspended nor closed."""
+    return await MemberStore(connection).is_practice_in_use(link.practitioner_id)
 
 
 async def _get(connection: Connection, member_id: MemberId) -> Member:

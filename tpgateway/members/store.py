@@ -1,7 +1,7 @@
 """SQL of people, their sessions and their second factors."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -146,13 +146,17 @@ class MemberStore:
             return False
         return True
 
-    async def addresses(self, member_id: MemberId, since: datetime) -> list[str]:
-        """The member's address, and those he had until after ``since``."""
+    async def is_practice_in_use(self, practitioner_id: UUID) -> bool:
+        state = await self.connection.fetchval("SELECT state FROM practitioners WHERE id = $1", practitioner_id)
+        return bool(state == "active")
+
+    async def addresses(self, member_id: MemberId, within: timedelta) -> list[str]:
+        """The member's address, and those he gave up within so long."""
         rows = await self.connection.fetch(
             "SELECT email FROM practitioner_members WHERE id = $1"
-            " UNION SELECT email FROM member_former_addresses WHERE member_id = $1 AND left_at > $2",
+            " UNION SELECT email FROM member_former_addresses WHERE member_id = $1 AND left_at > now() - $2::interval",
             member_id,
-            since,
+            within,
         )
         return [row["email"] for row in rows]
 
@@ -246,6 +250,12 @@ class DoorStore:
         )
         return bool(known)
 
+    async def is_anybodys_device(self, token_hash: bytes, now: datetime) -> bool:
+        known = await self.connection.fetchval(
+            "SELECT EXISTS (SELECT FROM member_devices WHERE token_hash = $1 AND expires_at > $2)", token_hash, now
+        )
+        return bool(known)
+
     async def know_device(self, member_id: UUID, token_hash: bytes, *, now: datetime, until: datetime) -> None:
         await self.connection.execute(
             "INSERT INTO member_devices (member_id, token_hash, known_at, expires_at) VALUES ($1, $2, $3, $4)"
@@ -254,6 +264,13 @@ class DoorStore:
             token_hash,
             now,
             until,
+        )
+
+    async def forget_devices_of_practice(self, practitioner_id: UUID) -> None:
+        await self.connection.execute(
+            "DELETE FROM member_devices d USING practitioner_members m"
+            " WHERE m.id = d.member_id AND m.practitioner_id = $1",
+            practitioner_id,
         )
 
     async def forget_devices(self, member_id: UUID) -> None:

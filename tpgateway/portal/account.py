@@ -63,13 +63,12 @@ async def _account(
     me = PractitionerId(caller.account_id)
     async with request.app[STATE].connection() as connection:
         practitioner = await service.get(connection, me)
-        clients = await api_clients.list_all(connection, me)
+        clients = await api_clients.list_all(connection, me) if caller.role is Role.OWNER else None
     return page(
         request,
         "account.html",
         status=problem.status if problem else 200,
         is_logged_in=True,
-        is_owner=caller.role is Role.OWNER,
         practitioner=practitioner,
         clients=clients,
         scheme_names=SCHEME_NAMES,

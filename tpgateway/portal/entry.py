@@ -47,7 +47,7 @@ async def activate(request: web.Request) -> web.Response:
     call = call_of(request)
     try:
         async with transaction(call):
-            answer = await handlers.activate(call, body=ActivationRequest(token=request.match_info["token"]))
+            answer = await handlers.activate(call, body=parse_parameters(ActivationRequest, dict(request.match_info)))
     except Problem as problem:
         return page(request, "activation.html", status=problem.status, problem=problem)
     assert isinstance(answer.body, ActivatedView)

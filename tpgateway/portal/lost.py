@@ -69,7 +69,7 @@ async def new_password(request: web.Request) -> web.Response:
 async def set_new_password(request: web.Request) -> web.Response:
     async def act(call: Call, typed: dict[str, str]) -> None:
         asked = parse_parameters(_NewPasswordForm, typed)
-        await handlers.reset_password(call, path=TokenPath(token=request.match_info["token"]), body=asked)
+        await handlers.reset_password(call, path=parse_parameters(TokenPath, dict(request.match_info)), body=asked)
 
     return await _by_link(request, "new_password.html", act, cost=LOGIN_COST)
 
@@ -84,7 +84,7 @@ async def confirmation(request: web.Request) -> web.Response:
 
 async def confirm_email(request: web.Request) -> web.Response:
     async def act(call: Call, _: dict[str, str]) -> None:
-        await member_handlers.confirm_email(call, body=TokenRequest(token=request.match_info["token"]))
+        await member_handlers.confirm_email(call, body=parse_parameters(TokenRequest, dict(request.match_info)))
 
     return await _by_link(request, "email.html", act)
 
@@ -111,7 +111,9 @@ async def revocation(request: web.Request) -> web.Response:
 
 async def revoke_bank_details(request: web.Request) -> web.Response:
     async def act(call: Call, _: dict[str, str]) -> None:
-        await handlers.revoke_bank_details_by_link(call, body=RevocationRequest(token=request.match_info["token"]))
+        await handlers.revoke_bank_details_by_link(
+            call, body=parse_parameters(RevocationRequest, dict(request.match_info))
+        )
 
     return await _by_link(request, "revocation.html", act)
 

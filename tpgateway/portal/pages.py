@@ -15,7 +15,7 @@ from tpgateway.errors import Problem
 from tpgateway.practitioners.model import Scheme
 from tpgateway.web import sessions
 from tpgateway.web.callers import Access, Caller
-from tpgateway.web.frame import REQUEST_ID, address_of, read_body, take
+from tpgateway.web.frame import REQUEST_ID, read_body, stranger_of, take
 from tpgateway.web.problems import RateLimited, WrongEncoding
 from tpgateway.web.routing import Call
 from tpgateway.web.state import STATE
@@ -119,6 +119,6 @@ async def person(request: web.Request) -> Caller:
 
 
 async def spend(request: web.Request, cost: int) -> None:
-    allowance = await take(request.app[STATE], f"address {address_of(request)}", cost)
+    allowance = await take(request.app[STATE], stranger_of(request), cost)
     if allowance.is_exceeded:
         raise RateLimited(retry_after_seconds=allowance.reset_seconds)

@@ -67,6 +67,7 @@ async def open_door(
     assert account is not None
     state = AccountState(account["state"])
     if (problem := rules.login_problem(state, account["state_reason"], settings.support_contact)) is not None:
+        await audit.record(connection, actor=actor, action=Action.LOGIN_REFUSED, subject_id=account["id"])
         raise problem
     return entered
 
@@ -98,7 +99,8 @@ async def enter_by_psc(
     practitioner_id = PractitionerId(account["id"])
     holder = await members.holder(connection, practitioner_id)
     if await store.set_psc_subject(practitioner_id, subject):
-        await post.send(connection, "practitioners/psc_linked", to=holder.email)
+        await members.tell(connection, post, holder, "practitioners/psc_linked")
+        await audit.record(connection, actor=actor, action=Action.PSC_LINKED, subject_id=practitioner_id)
     await record_login(connection, holder, actor=actor)
     return holder
 
@@ -159,7 +161,7 @@ async def answer(connection: Connection, post: Post, sealed: bytes, *, settings:
     if account is None or found is None or account["state"] != AccountState.ACTIVE:
         return
     member, _ = found
-    if not await service.may_mail(connection, member.email, per_hour=settings.mails_per_hour, now=now):
+    if not await service.may_mail(connection, member.email, what, per_hour=settings.mails_per_hour, now=now):
         return
     if what is Asked.LOCK_NOTICE:
         await post.send(
@@ -171,7 +173,7 @@ async def answer(connection: Connection, post: Post, sealed: bytes, *, settings:
 
 
 async def _remind(connection: Connection, post: Post, email: str, *, settings: Settings, now: datetime) -> None:
-    if not await service.may_mail(connection, email, per_hour=settings.mails_per_hour, now=now):
+    if not await service.may_mail(connection, email, Asked.REMINDER, per_hour=settings.mails_per_hour, now=now):
         return
     found = await PractitionerStore(connection).of_address(email)
     await post.send(connection, "practitioners/reminder", to=email, numbers=service.masked_numbers(found))
@@ -201,7 +203,7 @@ async def _mail_activation_again(
         )
     elif holder_id is not None:
         await service.tell_held(connection, post, holder_id, identifier, email, per_hour=per_hour, now=now)
-    elif await service.may_mail(connection, email, per_hour=per_hour, now=now):
+    elif await service.may_mail(connection, email, Asked.ACTIVATION_LINK, per_hour=per_hour, now=now):
         await post.send(connection, "practitioners/nothing_waits", to=email)
 
 
@@ -216,4 +218,4 @@ async def reset_password(
     practitioner = await service.get(connection, PractitionerId(member.practitioner_id))
     emails = [member.email, None] if member.is_holder else [member.email]
     doors = [_door(identifier, email) for identifier in practitioner.identifiers for email in emails]
-    await door.unlock(connection, post.vault, doors)
+    await door.unlock(connection, post.vault, member, doors)

@@ -9,6 +9,10 @@ from uuid import UUID
 from tpgateway import audit
 from tpgateway.audit import Action, Actor
 from tpgateway.database import Connection
+from tpgateway.errors import Fault, FieldMissing, InvalidRequest
+from tpgateway.mail import Post
+from tpgateway.members import service as members
+from tpgateway.practitioners.errors import RotationUnderWay
 from tpgateway.practitioners.model import ApiClient, ClientId, PractitionerId
 from tpgateway.practitioners.store import ClientStore
 from tpgateway.web.callers import Access, Caller
@@ -25,6 +29,7 @@ class NewClient:
 
 async def create(
     connection: Connection,
+    post: Post,
     practitioner_id: PractitionerId,
     *,
     name: str,
@@ -32,7 +37,7 @@ async def create(
     public_jwk: dict[str, Any] | None,
     actor: Actor,
 ) -> NewClient:
-    """A new client, by the key it brings or by a secret made here."""
+    """A new client, by the key it brings or by a secret made here; the account's holder is told."""
     secret = None if public_jwk else secrets.token_urlsafe(32)
     client = await ClientStore(connection).add(
         practitioner_id,
@@ -42,6 +47,8 @@ async def create(
         public_jwk=public_jwk,
     )
     await audit.record(connection, actor=actor, action=Action.CLIENT_CREATED, subject_id=client.id)
+    holder = await members.holder(connection, practitioner_id)
+    await members.tell(connection, post, holder, "practitioners/client_created", name=client.name)
     return NewClient(client=client, secret=secret)
 
 
@@ -70,7 +77,17 @@ async def rotate(
     now: datetime,
     actor: Actor,
 ) -> NewClient | None:
-    """Another credential for a client, the former one good for as long as they overlap; None where there is none."""
+    """Another credential for a client, the former one good for as long as they overlap; None where there is none.
+
+    Raises ``RotationUnderWay``, or ``InvalidRequest`` where a client with a key would fall back to a secret.
+    """
+    present = await ClientStore(connection).lock(practitioner_id, client_id)
+    if present is None:
+        return None
+    if present.has_key and public_jwk is None:
+        raise InvalidRequest(faults=[Fault(pointer="/public_jwk", problem=FieldMissing)])
+    if overlap and present.former_until is not None and present.former_until > now:
+        raise RotationUnderWay
     secret = None if public_jwk else secrets.token_urlsafe(32)
     client = await ClientStore(connection).rotate(
         practitioner_id,

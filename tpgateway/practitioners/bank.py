@@ -11,7 +11,7 @@ from tpgateway.members import service as members
 from tpgateway.practitioners import rules
 from tpgateway.practitioners.errors import IbanMissing, NoPendingBankDetails
 from tpgateway.practitioners.model import BankDetails, PractitionerId
-from tpgateway.practitioners.store import BankStore
+from tpgateway.practitioners.store import BankStore, PractitionerStore
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
 
@@ -56,10 +56,13 @@ async def change(
     address first is still seen.
     """
     store = BankStore(connection)
+    await PractitionerStore(connection).lock(practitioner_id)
     current = rules.bank_details_at(await store.history(practitioner_id), now)
     if iban is None and current is not None and current.iban_ending is not None:
         raise IbanMissing
-    await drop_pending(connection, practitioner_id, now=now)
+    # The links of earlier mails still take back whatever waits: who opens the first is not told that all is done.
+    if await store.revoke_pending(practitioner_id, now):
+        await audit.record(connection, actor=actor, action=Action.BANK_DETAILS_REVOKED, subject_id=practitioner_id)
     wait = timedelta(hours=settings.bank_details_hours)
     asked = await store.add(
         practitioner_id,
@@ -74,22 +77,23 @@ async def change(
     token = await links.create(
         connection, Purpose.BANK_REVOCATION, practitioner_id, subject_id=asked.id, lifetime=wait, now=now
     )
-    for address in await members.addresses(connection, holder, days=settings.former_address_days, now=now):
-        await post.send(
-            connection,
-            "practitioners/bank_details_asked",
-            to=address,
-            bic=bic,
-            iban_ending=asked.iban_ending,
-            hours=settings.bank_details_hours,
-            token=token,
-        )
+    await members.tell(
+        connection,
+        post,
+        holder,
+        "practitioners/bank_details_asked",
+        bic=bic,
+        iban_ending=asked.iban_ending,
+        hours=settings.bank_details_hours,
+        token=token,
+    )
     await audit.record(connection, actor=actor, action=Action.BANK_DETAILS_ASKED, subject_id=practitioner_id)
     return asked
 
 
 async def revoke(connection: Connection, practitioner_id: PractitionerId, *, now: datetime, actor: Actor) -> None:
     """Takes back what waits; raises ``NoPendingBankDetails``."""
+    await PractitionerStore(connection).lock(practitioner_id)
     if not await drop_pending(connection, practitioner_id, now=now):
         raise NoPendingBankDetails
     await audit.record(connection, actor=actor, action=Action.BANK_DETAILS_REVOKED, subject_id=practitioner_id)
@@ -99,11 +103,13 @@ async def revoke_by_link(
     connection: Connection, post: Post, token: str, *, now: datetime, actor: Actor
 ) -> PractitionerId:
     """Takes back what waits by the link of the mail; raises as ``links.use`` does, or ``NoPendingBankDetails``."""
+    if (owner := await links.practice_of(connection, Purpose.BANK_REVOCATION, token)) is not None:
+        await PractitionerStore(connection).lock(PractitionerId(owner))
     link = await links.use(connection, Purpose.BANK_REVOCATION, token, now=now)
     practitioner_id = PractitionerId(link.practitioner_id)
     await revoke(connection, practitioner_id, now=now, actor=actor)
     holder = await members.holder(connection, practitioner_id)
-    await post.send(connection, "practitioners/bank_details_revoked", to=holder.email)
+    await members.tell(connection, post, holder, "practitioners/bank_details_revoked")
     return practitioner_id
 
 

@@ -120,6 +120,24 @@ class IbanMissing(Problem):
     hint = "Once an IBAN is kept, new details need one too."
 
 
+class HolderNeeded(Problem):
+    code = "holder_needed"
+    status = 403
+    title = "Only the account's holder can do this"
+    message_fr = "Seul le titulaire du compte peut faire cela."
+    next_step_fr = "Demandez-le au titulaire, qui se connecte avec le numéro seul."
+    hint = "The holder opened the account; other owners cannot close it."
+
+
+class RotationUnderWay(Problem):
+    code = "rotation_under_way"
+    status = 409
+    title = "The credential before the last rotation still works"
+    message_fr = "Le secret précédent de cet accès est encore valable."
+    next_step_fr = "Attendez la fin de sa validité, ou renouvelez sans délai."
+    hint = "Wait until former_until, or send overlap_hours 0, which ends both former credentials at once."
+
+
 class NoPendingBankDetails(Problem):
     code = "no_pending_bank_details"
     status = 409

@@ -19,6 +19,7 @@ from tpgateway.practitioners.model import (
     BankDetails,
     ClientId,
     Identifier,
+    Practitioner,
     PractitionerId,
     Profile,
 )
@@ -206,11 +207,13 @@ async def show_me(call: Call) -> Answer:
 
 
 async def change_me(call: Call, *, body: ProfileRequest) -> Answer:
-    now = await service.get(call.connection, _me(call))
-    present = Profile(
-        mobile=now.mobile, street=now.street, postal_code=now.postal_code, town=now.town, is_listed=now.is_listed
-    )
-    changed = await service.change_profile(call.connection, _me(call), body.profile(present), actor=call.actor)
+    def change(now: Practitioner) -> Profile:
+        present = Profile(
+            mobile=now.mobile, street=now.street, postal_code=now.postal_code, town=now.town, is_listed=now.is_listed
+        )
+        return body.profile(present)
+
+    changed = await service.change_profile(call.connection, _me(call), change, actor=call.actor)
     return Answer(body=PractitionerView.showing(changed))
 
 
@@ -315,6 +318,7 @@ async def create_client(call: Call, *, body: ClientRequest) -> Answer:
     """The secret is in this answer and nowhere else afterwards."""
     made = await api_clients.create(
         call.connection,
+        _post(call),
         _me(call),
         name=body.name,
         scopes=[scope.value for scope in body.scopes],

@@ -186,6 +186,7 @@ ROUTES = [
         needs_second_factor=True,
         body=ClosureRequest,
         answers={204: None},
+        problems=[errors.HolderNeeded],
     ),
     Route(
         method="GET",
@@ -292,6 +293,7 @@ ROUTES = [
         path_shape=ClientPath,
         body=RotationRequest,
         answers={200: NewClientView},
+        problems=[errors.RotationUnderWay],
     ),
     Route(
         method="DELETE",

@@ -1,6 +1,6 @@
 """Use cases of practitioners' accounts: opening, review, profile, end."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
@@ -17,8 +17,8 @@ from tpgateway.jobs import JobKind, enqueue
 from tpgateway.links import Purpose
 from tpgateway.mail import Post
 from tpgateway.members import service as members
-from tpgateway.practitioners import bank
-from tpgateway.practitioners.errors import IdentifierNotForPerson, IdentifierTaken
+from tpgateway.practitioners import bank, rules
+from tpgateway.practitioners.errors import HolderNeeded, IdentifierNotForPerson, IdentifierTaken
 from tpgateway.practitioners.model import (
     AccountState,
     Consent,
@@ -33,7 +33,7 @@ from tpgateway.practitioners.model import (
     Specialty,
 )
 from tpgateway.practitioners.rules import SCHEME_NAMES, partly_masked, written_form
-from tpgateway.practitioners.store import PractitionerStore, ReviewStore
+from tpgateway.practitioners.store import BankStore, PractitionerStore, RequestStore, ReviewStore
 from tpgateway.vault import Vault
 from tpgateway.web import limits
 
@@ -42,6 +42,9 @@ TEXTS = Consent(terms="2026-11", privacy="2026-11")
 
 _HOUR = timedelta(hours=1)
 _UNCONFIRMED_KEPT = timedelta(days=7)
+_REQUESTS_KEPT = timedelta(days=1)
+_FORMER_HOLDER = timedelta(days=90)
+"""How long after an account was closed its number is only had again by a person's decision."""
 
 
 @cache
@@ -104,7 +107,7 @@ async def tell_held(
     now: datetime,
 ) -> None:
     """Tells an address that the number has an account, and whether by this very address."""
-    if not await may_mail(connection, email, per_hour=per_hour, now=now):
+    if not await may_mail(connection, email, "held", per_hour=per_hour, now=now):
         return
     holder = await members.holder(connection, holder_id)
     is_theirs = holder.email.lower() == email.lower()
@@ -123,21 +126,30 @@ async def mail_activation(
     now: datetime,
 ) -> None:
     """Mails a link that opens the account. Nothing that its sender chose stands in it: the address may be a stranger's."""
-    if not await may_mail(connection, email, per_hour=per_hour, now=now):
+    if not await may_mail(connection, email, "activation", per_hour=per_hour, now=now):
         return
     await links.end_all(connection, Purpose.ACTIVATION, practitioner_id, now=now)
     token = await links.create(
         connection, Purpose.ACTIVATION, practitioner_id, lifetime=timedelta(hours=hours), now=now
     )
+    details = rules.bank_details_at(await BankStore(connection).history(practitioner_id), now)
+    assert details is not None
     await post.send(
-        connection, "practitioners/activation", to=email, number=_written(identifier), token=token, hours=hours
+        connection,
+        "practitioners/activation",
+        to=email,
+        number=_written(identifier),
+        bic=details.bic,
+        iban_ending=details.iban_ending,
+        token=token,
+        hours=hours,
     )
 
 
-async def may_mail(connection: Connection, email: str, *, per_hour: int, now: datetime) -> bool:
-    """Whether an address may get one more of the mails that strangers can cause."""
+async def may_mail(connection: Connection, email: str, kind: str, *, per_hour: int, now: datetime) -> bool:
+    """Whether an address may get one more mail of a kind that strangers can cause; one kind does not use up another."""
     key = sha256(email.lower().encode()).hexdigest()[:32]
-    return await limits.spend(connection, f"mail {key}", quota=per_hour, window=_HOUR, now=now)
+    return await limits.spend(connection, f"mail {kind} {key}", quota=per_hour, window=_HOUR, now=now)
 
 
 async def activate(connection: Connection, post: Post, token: str, *, now: datetime, actor: Actor) -> Practitioner:
@@ -157,8 +169,12 @@ async def activate(connection: Connection, post: Post, token: str, *, now: datet
     await store.confirm(practitioner_id, now)
     await audit.record(connection, actor=actor, action=Action.PRACTITIONER_CONFIRMED, subject_id=practitioner_id)
     reason = await _compare_and_place(connection, practitioner, identifier)
+    if reason is None and await store.was_held_since(identifier, now - _FORMER_HOLDER):
+        reason = (
+            "was_held"  # whoever closes an account must not have its number, and its payments, by registering again
+        )
     if reason is None:
-        await _put_in_use(connection, practitioner_id, now=now, actor=actor)
+        await _put_in_use(connection, practitioner_id, identifier, now=now, actor=actor)
     else:
         await ReviewStore(connection).open(practitioner_id, identifier, is_registration=True, reason=reason, now=now)
         await post.send(connection, "practitioners/in_review", to=practitioner.email, number=_written(identifier),
@@ -174,7 +190,7 @@ async def _compare_and_place(connection: Connection, practitioner: Practitioner,
         legal_name=practitioner.legal_name,
         postal_code=practitioner.postal_code,
     )
-    reason, entry = await directories.compare(
+    differs, entry = await directories.compare(
         connection,
         claim,
         scheme=identifier.scheme,
@@ -182,6 +198,10 @@ async def _compare_and_place(connection: Connection, practitioner: Practitioner,
         finess=practitioner.finess,
         siret=practitioner.siret,
     )
+    reason: str | None = differs
+    if reason is None and identifier.scheme is Scheme.TREASURY:
+        # No directory says which establishment a public accountant collects for: the claimant names it himself.
+        reason = "treasury"
     if entry is not None and entry.latitude is not None:
         await PractitionerStore(connection).place(practitioner.id, entry.latitude, entry.longitude)
     else:
@@ -199,10 +219,12 @@ async def place_missing(connection: Connection) -> int:
     return await PractitionerStore(connection).place_missing()
 
 
-async def _put_in_use(connection: Connection, practitioner_id: PractitionerId, *, now: datetime, actor: Actor) -> None:
+async def _put_in_use(
+    connection: Connection, practitioner_id: PractitionerId, identifier: Identifier, *, now: datetime, actor: Actor
+) -> None:
     store = PractitionerStore(connection)
     await store.activate(practitioner_id, now)
-    if not await store.hold_identifiers(practitioner_id):
+    if not await store.hold(practitioner_id, identifier):
         raise IdentifierTaken
     await audit.record(connection, actor=actor, action=Action.PRACTITIONER_ACTIVATED, subject_id=practitioner_id)
 
@@ -222,12 +244,12 @@ async def reviews(connection: Connection) -> list[Review]:
 
 async def approve(connection: Connection, post: Post, review_id: UUID, *, now: datetime, actor: Actor) -> Review | None:
     """Lets the claim stand and mails it; None where nothing waits under this id. Raises ``IdentifierTaken``."""
-    review = await ReviewStore(connection).lock(review_id)
+    review = await _lock_review(connection, review_id)
     if review is None:
         return None
     await ReviewStore(connection).decide(review_id, is_approved=True, reason=None, now=now)
     if review.is_registration:
-        await _put_in_use(connection, review.practitioner_id, now=now, actor=actor)
+        await _put_in_use(connection, review.practitioner_id, review.identifier, now=now, actor=actor)
         await post.send(connection, "practitioners/approved", to=review.email, number=_written(review.identifier))
     else:
         await _add_identifier(connection, post, review.practitioner_id, review.identifier, actor=actor)
@@ -238,7 +260,7 @@ async def refuse(
     connection: Connection, post: Post, review_id: UUID, reason: str, *, now: datetime, actor: Actor
 ) -> Review | None:
     """Refuses the claim and mails the reason; None where nothing waits under this id."""
-    review = await ReviewStore(connection).lock(review_id)
+    review = await _lock_review(connection, review_id)
     if review is None:
         return None
     await ReviewStore(connection).decide(review_id, is_approved=False, reason=reason, now=now)
@@ -262,16 +284,30 @@ async def refuse(
     return review
 
 
+async def _lock_review(connection: Connection, review_id: UUID) -> Review | None:
+    """A review that waits, its account locked and still in the state that it was asked in."""
+    review = await ReviewStore(connection).lock(review_id)
+    if review is None:
+        return None
+    state = await PractitionerStore(connection).lock(review.practitioner_id)
+    wanted = AccountState.IN_REVIEW if review.is_registration else AccountState.ACTIVE
+    return review if state is wanted else None
+
+
 async def suspend(
-    connection: Connection, post: Post, identifier: Identifier, reason: str, *, actor: Actor
+    connection: Connection, post: Post, identifier: Identifier, reason: str, *, now: datetime, actor: Actor
 ) -> Practitioner | None:
-    """Suspends the account in use that holds a number; its sessions end at once. None where there is none."""
+    """Suspends the account in use that holds a number; None where there is none.
+
+    Its sessions end at once, and so does whatever is under way: links, changes of address, new bank details.
+    """
     store = PractitionerStore(connection)
     practitioner_id = await store.holder_of(identifier)
     if practitioner_id is None or await store.lock(practitioner_id) is not AccountState.ACTIVE:
         return None
     await store.set_state(practitioner_id, AccountState.SUSPENDED, reason)
-    await members.close(connection, practitioner_id)
+    await bank.drop_pending(connection, practitioner_id, now=now)
+    await members.close(connection, practitioner_id, now=now)
     practitioner = await get(connection, practitioner_id)
     await post.send(connection, "practitioners/suspended", to=practitioner.email, reason=reason)
     await audit.record(connection, actor=actor, action=Action.PRACTITIONER_SUSPENDED, subject_id=practitioner_id)
@@ -293,6 +329,21 @@ async def restore(
     return practitioner
 
 
+async def recover(
+    connection: Connection, post: Post, identifier: Identifier, *, email: str | None, now: datetime, actor: Actor
+) -> Practitioner | None:
+    """Gives a holder who lost telephone or mailbox, and proved who he is on paper, a way back; None where there is none.
+
+    The authenticator application is removed and all sessions end; with ``email``, the holder's address is this one from now
+    on. Former and new address are told.
+    """
+    practitioner_id = await PractitionerStore(connection).holder_of(identifier)
+    if practitioner_id is None:
+        return None
+    await members.recover_holder(connection, post, practitioner_id, email=email, now=now, actor=actor)
+    return await get(connection, practitioner_id)
+
+
 # The account in use ----------------------------------------------------------------------------------------------------
 
 
@@ -304,10 +355,12 @@ async def get(connection: Connection, practitioner_id: PractitionerId) -> Practi
 
 
 async def change_profile(
-    connection: Connection, practitioner_id: PractitionerId, profile: Profile, *, actor: Actor
+    connection: Connection, practitioner_id: PractitionerId, change: Callable[[Practitioner], Profile], *, actor: Actor
 ) -> Practitioner:
-    """Sets the profile; who moves has a new place."""
+    """Sets the profile that ``change`` makes of the account as it is; who moves has a new place."""
+    await PractitionerStore(connection).lock(practitioner_id)  # two changes at once must not undo each other
     former = await get(connection, practitioner_id)
+    profile = change(former)
     await PractitionerStore(connection).set_profile(practitioner_id, profile)
     if profile.postal_code != former.postal_code:
         await _place_by_postal_code(connection, practitioner_id, profile.postal_code)
@@ -328,11 +381,12 @@ async def add_identifier(
 
     Raises ``IdentifierNotForPerson``, ``IdentifierTaken``.
     """
+    store = PractitionerStore(connection)
+    await store.lock(practitioner_id)
     practitioner = await get(connection, practitioner_id)
-    has_one = any(each.scheme is Scheme.RPPS for each in practitioner.identifiers)
+    has_one = await store.has_scheme(practitioner_id, Scheme.RPPS)
     if identifier.scheme is not Scheme.RPPS or has_one or practitioner.last_name is None:
         raise IdentifierNotForPerson
-    store = PractitionerStore(connection)
     if await store.holder_of(identifier) is not None:
         raise IdentifierTaken
     await store.claim(practitioner_id, identifier)
@@ -348,24 +402,27 @@ async def add_identifier(
 async def _add_identifier(
     connection: Connection, post: Post, practitioner_id: PractitionerId, identifier: Identifier, *, actor: Actor
 ) -> None:
-    if not await PractitionerStore(connection).hold_identifiers(practitioner_id):
+    if not await PractitionerStore(connection).hold(practitioner_id, identifier):
         raise IdentifierTaken
     holder = await members.holder(connection, practitioner_id)
-    await post.send(connection, "practitioners/identifier_added", to=holder.email, number=_written(identifier))
+    await members.tell(connection, post, holder, "practitioners/identifier_added", number=_written(identifier))
     await audit.record(connection, actor=actor, action=Action.IDENTIFIER_ADDED, subject_id=practitioner_id)
 
 
 async def close(
     connection: Connection, post: Post, practitioner_id: PractitionerId, *, now: datetime, actor: Actor
 ) -> None:
-    """Closes the account: sessions and API clients end, its numbers are free again."""
+    """Closes the account: sessions and API clients end, its numbers are free again; raises ``HolderNeeded``."""
     store = PractitionerStore(connection)
     await store.lock(practitioner_id)
     holder = await members.holder(connection, practitioner_id)
+    if actor.agent_id != holder.id:
+        raise HolderNeeded
     await store.close(practitioner_id, now)
+    await ReviewStore(connection).drop_open(practitioner_id, now)
     await bank.drop_pending(connection, practitioner_id, now=now)
-    await members.close(connection, practitioner_id)
-    await post.send(connection, "practitioners/closed", to=holder.email)
+    await members.close(connection, practitioner_id, now=now)
+    await members.tell(connection, post, holder, "practitioners/closed")
     await audit.record(connection, actor=actor, action=Action.PRACTITIONER_CLOSED, subject_id=practitioner_id)
 
 
@@ -394,8 +451,9 @@ async def invitation_words(connection: Connection, practitioner_id: Practitioner
 
 
 async def forget_unconfirmed(connection: Connection, *, now: datetime) -> int:
-    """Removes registrations that nobody confirmed; answers how many."""
-    return await PractitionerStore(connection).remove_unconfirmed(now - _UNCONFIRMED_KEPT)
+    """Removes registrations that nobody confirmed, and requests that nobody could answer; answers how many."""
+    forgotten = await RequestStore(connection).forget(now - _REQUESTS_KEPT)
+    return forgotten + await PractitionerStore(connection).remove_unconfirmed(now - _UNCONFIRMED_KEPT)
 
 
 def masked_numbers(identifiers: list[Identifier]) -> list[str]:

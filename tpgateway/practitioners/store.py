@@ -138,16 +138,40 @@ class PractitionerStore:
             "UPDATE practitioners SET latitude = $2, longitude = $3 WHERE id = $1", practitioner_id, latitude, longitude
         )
 
-    async def hold_identifiers(self, practitioner_id: PractitionerId) -> bool:
-        """The account holds its identifiers from now on; False where another came first."""
+    async def hold(self, practitioner_id: PractitionerId, identifier: Identifier) -> bool:
+        """The account holds this identifier from now on; False where another came first."""
         try:
             async with self.connection.transaction():
                 await self.connection.execute(
-                    "UPDATE practitioner_identifiers SET is_held = true WHERE practitioner_id = $1", practitioner_id
+                    "UPDATE practitioner_identifiers SET is_held = true"
+                    " WHERE practitioner_id = $1 AND scheme = $2 AND value = $3",
+                    practitioner_id,
+                    identifier.scheme,
+                    identifier.value,
                 )
         except asyncpg.UniqueViolationError:
             return False
         return True
+
+    async def was_held_since(self, identifier: Identifier, moment: datetime) -> bool:
+        """Whether an account that had the identifier was closed after a moment."""
+        found = await self.connection.fetchval(
+            "SELECT EXISTS (SELECT FROM practitioner_identifiers i JOIN practitioners p ON p.id = i.practitioner_id"
+            " WHERE i.scheme = $1 AND i.value = $2 AND p.state = 'closed' AND p.closed_at > $3)",
+            identifier.scheme,
+            identifier.value,
+            moment,
+        )
+        return bool(found)
+
+    async def has_scheme(self, practitioner_id: PractitionerId, scheme: Scheme) -> bool:
+        """Whether the account holds or claims a number of a scheme."""
+        found = await self.connection.fetchval(
+            "SELECT EXISTS (SELECT FROM practitioner_identifiers WHERE practitioner_id = $1 AND scheme = $2)",
+            practitioner_id,
+            scheme,
+        )
+        return bool(found)
 
     async def claim(self, practitioner_id: PractitionerId, identifier: Identifier) -> None:
         """The account wants this identifier too."""
@@ -169,11 +193,15 @@ class PractitionerStore:
         )
 
     async def at_door(self, identifier: Identifier) -> asyncpg.Record | None:
-        """Who is behind a number: the account that holds it, else the last that claimed it and got an answer."""
+        """Who is behind a number: the account that holds it, else the last that was opened with it and got an answer.
+
+        A number that an account in use merely claims opens nothing.
+        """
         return await self.connection.fetchrow(
             "SELECT p.id, p.state, p.state_reason FROM practitioner_identifiers i"
             " JOIN practitioners p ON p.id = i.practitioner_id"
             " WHERE i.scheme = $1 AND i.value = $2 AND p.state <> 'unconfirmed'"
+            " AND (i.is_held OR p.state NOT IN ('active', 'suspended'))"
             " ORDER BY i.is_held DESC, p.registered_at DESC LIMIT 1",
             identifier.scheme,
             identifier.value,
@@ -330,6 +358,15 @@ class ReviewStore:
         rows = await self.connection.fetch(_OPEN_REVIEWS + " ORDER BY r.asked_at, r.id")
         return [_review(row) for row in rows]
 
+    async def drop_open(self, practitioner_id: PractitionerId, now: datetime) -> None:
+        """Ends the reviews of an account that is no more."""
+        await self.connection.execute(
+            "UPDATE practitioner_reviews SET decided_at = $2, is_approved = false"
+            " WHERE practitioner_id = $1 AND decided_at IS NULL",
+            practitioner_id,
+            now,
+        )
+
     async def lock(self, review_id: UUID) -> Review | None:
         """A review that waits, locked until the transaction ends."""
         row = await self.connection.fetchrow(_OPEN_REVIEWS + " AND r.id = $1 FOR UPDATE OF r", review_id)
@@ -447,6 +484,16 @@ class ClientStore:
         )
         return None if row is None else _client(row)
 
+    async def lock(self, practitioner_id: PractitionerId, client_id: ClientId) -> ApiClient | None:
+        """A live client, locked until the transaction ends."""
+        row = await self.connection.fetchrow(
+            "SELECT * FROM practitioner_clients"
+            " WHERE practitioner_id = $1 AND id = $2 AND revoked_at IS NULL FOR UPDATE",
+            practitioner_id,
+            client_id,
+        )
+        return None if row is None else _client(row)
+
     async def rotate(
         self,
         practitioner_id: PractitionerId,
@@ -516,6 +563,10 @@ class RequestStore:
             "INSERT INTO practitioner_requests (sealed) VALUES ($1) RETURNING id", sealed
         )
         return added
+
+    async def forget(self, before: datetime) -> int:
+        done = await self.connection.execute("DELETE FROM practitioner_requests WHERE created_at < $1", before)
+        return int(done.split()[-1])
 
     async def take(self, request_id: UUID) -> bytes | None:
         """The request, gone from the table; None where it was taken before."""

@@ -88,7 +88,9 @@ def _public_jwk(value: dict[str, Any]) -> dict[str, str]:
         raise fault_error(PublicKeyInvalid) from None
     if key.algorithm_name not in oauth.ASSERTION_ALGORITHMS or not _is_strong(key.key):
         raise fault_error(PublicKeyInvalid)
-    return {name: str(member) for name, member in members.items()}
+    kept = {name: str(member) for name, member in members.items()}
+    # An RSA key serves for two of ours: the one that it says it is for, the older one where it says nothing.
+    return {**kept, "alg": "PS256"} if kind == "RSA" and value.get("alg") == "PS256" else kept
 
 
 def _is_strong(key: Any) -> bool:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 from uuid import uuid4
 
@@ -163,7 +164,7 @@ def replay_of(call: Call, *, request: bytes) -> Replay:
     assert call.idempotency_key is not None
     place = f"{call.request.method} {call.request.path_qs}\n".encode()
     return Replay(
-        call.connection, call.state.vault, owner=_owner(call), key=call.idempotency_key, request=place + request
+        call.connection, call.state.vault, owner=_key_owner(call), key=call.idempotency_key, request=place + request
     )
 
 
@@ -183,15 +184,37 @@ def kept_from(response: web.StreamResponse) -> KeptAnswer:
 
 def _owner(call: Call) -> str:
     if call.known is None:
-        return f"address {address_of(call.request)}"
+        return stranger_of(call.request)
+    if call.known.member_id is not None:
+        return f"member {call.known.member_id}"  # what people do must not stop their practice's software
     return f"{call.known.kind} {call.known.account_id}"
+
+
+def _key_owner(call: Call) -> str:
+    """Whose an Idempotency-Key is: people of one practice may choose the same, and must not get each other's answers."""
+    client = call.known.client_id if call.known else None
+    return f"{_owner(call)} {client}" if client else _owner(call)
+
+
+def stranger_of(request: web.Request) -> str:
+    """What a stranger's requests are counted by: the address, of IPv6 the network that one subscriber has."""
+    address = address_of(request)
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return f"address {address[:80]}"
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
+        return f"address {ip_network((parsed, 64), strict=False)}"
+    return f"address {parsed}"
 
 
 def address_of(request: web.Request) -> str:
     """The caller's address: the connection's, or what our own proxies say of it."""
     hops = request.app[STATE].settings.trusted_proxies
     if hops:
-        forwarded = [each.strip() for each in request.headers.get("X-Forwarded-For", "").split(",") if each.strip()]
+        # A proxy may append to the line that it got, or add one of its own below.
+        lines = ",".join(request.headers.getall("X-Forwarded-For", []))
+        forwarded = [each.strip() for each in lines.split(",") if each.strip()]
         if len(forwarded) >= hops:
             return forwarded[-hops]
     return request.remote or "unknown"

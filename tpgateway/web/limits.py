@@ -71,6 +71,7 @@ class Limiter:
         self._quota = quota
         self._clock = clock
         self._windows: dict[str, _Window] = {}
+        self._swept = -1.0
 
     def take(self, key: str, cost: int = 1) -> Allowance:
         """Counts a request and tells where its caller stands."""
@@ -122,7 +123,7 @@ class Limiter:
         now = self._clock()
         window = self._windows.get(key)
         if window is None or window.started != self._start(now):
-            if len(self._windows) >= _SWEEP_AT:
+            if len(self._windows) >= _SWEEP_AT and self._swept != self._start(now):
                 self._sweep(now)
             window = self._windows[key] = _Window(started=self._start(now), used=0)
         return window
@@ -141,6 +142,7 @@ class Limiter:
         )
 
     def _sweep(self, now: float) -> None:
+        self._swept = self._start(now)  # once a minute: when all are of this one, looking again finds nothing
         self._windows = {key: kept for key, kept in self._windows.items() if now - kept.started < WINDOW_SECONDS}
 
 

@@ -11,7 +11,7 @@ ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "logger", "request_id", "operation", "method", "status", "milliseconds",
         "failure", "where", "insurer_id", "mail_id", "event_id", "endpoint_id", "job", "tries", "host", "port", "pid",
-        "rows",
+        "rows", "day", "hash",
     }
 )  # fmt: skip
 

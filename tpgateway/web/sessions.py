@@ -19,6 +19,7 @@ from aiohttp_session import STORAGE_KEY, AbstractStorage, Session, get_session, 
 
 from tpgateway.database import Connection
 from tpgateway.web.callers import Access, Caller, Role
+from tpgateway.web.problems import AuthenticationRequired
 from tpgateway.web.state import STATE
 
 _WANTS_KEPT = "wants_kept"
@@ -143,9 +144,10 @@ class PostgresStorage(AbstractStorage):
             return await connection.fetchrow(query, *values)
 
 
-async def _end(request: web.Request, token: str) -> None:
+async def _end(request: web.Request, token: str) -> bool:
     async with request.app[STATE].connection() as connection:
-        await connection.execute("DELETE FROM sessions WHERE token_hash = $1", hash_token(token))
+        done = await connection.execute("DELETE FROM sessions WHERE token_hash = $1", hash_token(token))
+    return done == "DELETE 1"
 
 
 def middleware(storage: PostgresStorage) -> Middleware:
@@ -172,12 +174,28 @@ class Opened:
 
 async def log_in(request: web.Request, opened: Opened) -> UUID:
     """Opens a new session and answers its id; one that the browser had before does not carry over."""
-    old = await get_session(request)
-    if old.identity is not None:
-        await _end(request, old.identity)
+    await _end_present(request)
     storage = request[STORAGE_KEY]
     assert isinstance(storage, PostgresStorage)
     return await storage.open(request, opened)
+
+
+async def complete(request: web.Request, opened: Opened) -> UUID:
+    """Opens the whole session in place of the one that owed a factor; raises ``AuthenticationRequired``.
+
+    Where that one was ended meanwhile, by a new password say, there is nothing to complete.
+    """
+    if not await _end_present(request):
+        raise AuthenticationRequired
+    storage = request[STORAGE_KEY]
+    assert isinstance(storage, PostgresStorage)
+    return await storage.open(request, opened)
+
+
+async def _end_present(request: web.Request) -> bool:
+    """Ends the browser's session; False where there was none."""
+    old = await get_session(request)
+    return old.identity is not None and await _end(request, old.identity)
 
 
 async def wants_kept(request: web.Request) -> bool:

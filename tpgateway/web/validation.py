@@ -57,6 +57,9 @@ _SENTENCES: Mapping[str, str] = {
     "date_from_datetime_parsing": "La date n'est pas valable (AAAA-MM-JJ).",
     "date_parsing": "La date n'est pas valable (AAAA-MM-JJ).",
     "date_type": "La date n'est pas valable (AAAA-MM-JJ).",
+    "datetime_parsing": "L'instant n'est pas valable (2026-11-21T08:00:00Z).",
+    "datetime_from_date_parsing": "L'instant n'est pas valable (2026-11-21T08:00:00Z).",
+    "timezone_aware": "L'instant n'est pas valable (2026-11-21T08:00:00Z).",
     "value_error": "La valeur n'est pas acceptée.",
 }
 

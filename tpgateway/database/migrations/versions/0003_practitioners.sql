@@ -22,7 +22,8 @@ CREATE TABLE practitioner_members (
 CREATE UNIQUE INDEX practitioner_members_one_holder ON practitioner_members (practitioner_id) WHERE is_holder;
 CREATE UNIQUE INDEX practitioner_members_by_email ON practitioner_members (practitioner_id, lower(email))
     WHERE state <> 'removed';
-CREATE INDEX practitioner_members_by_address ON practitioner_members (lower(email)) WHERE is_holder;
+CREATE INDEX practitioner_members_by_address ON practitioner_members (lower(email)) WHERE state = 'active';
+CREATE INDEX practitioner_members_by_practitioner ON practitioner_members (practitioner_id);
 
 INSERT INTO practitioner_members (practitioner_id, role, is_holder, state, email, password_hash, invited_at, joined_at)
 SELECT id, 'owner', true, 'active', email, password_hash, registered_at, activated_at FROM practitioners;
@@ -50,6 +51,8 @@ CREATE TABLE member_devices (
     expires_at timestamptz NOT NULL,
     PRIMARY KEY (member_id, token_hash)
 );
+
+CREATE INDEX member_devices_by_token ON member_devices (token_hash);
 
 -- Failures by door, known or not: the key is a keyed hash of what was typed, so that a stranger learns nothing from it.
 CREATE TABLE login_guards (
@@ -88,6 +91,9 @@ ALTER TABLE links
     ADD COLUMN address    text;
 CREATE INDEX links_by_subject ON links (practitioner_id, purpose);
 
+-- A mail that nobody takes is given up after some days, or at once where its reader does not exist.
+ALTER TABLE mails ADD COLUMN was_given_up boolean NOT NULL DEFAULT false;
+
 -- What strangers ask for is looked up by the worker, so that the answer cannot tell what was found.
 CREATE TABLE practitioner_requests (
     id         uuid PRIMARY KEY DEFAULT uuidv7(),
@@ -112,6 +118,7 @@ ALTER TABLE practitioners
     ADD COLUMN confirmed_at        timestamptz,
     ADD COLUMN closed_at           timestamptz,
     ADD COLUMN psc_subject         text;
+CREATE INDEX practitioner_identifiers_by_value ON practitioner_identifiers (scheme, value);
 UPDATE practitioners SET privacy_version = terms_version, privacy_accepted_at = terms_accepted_at, confirmed_at = activated_at;
 ALTER TABLE practitioners
     ALTER COLUMN privacy_version SET NOT NULL,
@@ -130,7 +137,7 @@ CREATE TABLE practitioner_reviews (
     scheme          text NOT NULL,
     value           text NOT NULL,
     is_registration boolean NOT NULL,
-    reason          text NOT NULL CHECK (reason IN ('not_found', 'name_differs', 'place_differs', 'gone')),
+    reason          text NOT NULL CHECK (reason IN ('not_found', 'name_differs', 'place_differs', 'treasury', 'was_held')),
     asked_at        timestamptz NOT NULL,
     decided_at      timestamptz,
     is_approved     boolean,
@@ -138,6 +145,7 @@ CREATE TABLE practitioner_reviews (
     CONSTRAINT practitioner_reviews_are_decided_whole CHECK ((decided_at IS NULL) = (is_approved IS NULL))
 );
 CREATE INDEX practitioner_reviews_open ON practitioner_reviews (asked_at) WHERE decided_at IS NULL;
+CREATE INDEX practitioner_reviews_by_practitioner ON practitioner_reviews (practitioner_id);
 CREATE UNIQUE INDEX practitioner_reviews_one_open ON practitioner_reviews (practitioner_id, scheme, value)
     WHERE decided_at IS NULL;
 
@@ -219,6 +227,9 @@ CREATE INDEX rate_windows_by_age ON rate_windows (minute);
 ALTER TABLE audit_entries ADD COLUMN agent_id uuid;
 ALTER TABLE card_checks RENAME COLUMN client_id TO agent_id;
 CREATE INDEX card_checks_by_practitioner ON card_checks (practitioner_id, id);
+CREATE INDEX card_checks_by_day ON card_checks USING brin (checked_at);
+CREATE TRIGGER card_checks_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON card_checks
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- The chain: each entry's hash holds the one before. A table of its own, so that writers of entries never wait for each other.
 CREATE TABLE audit_links (
@@ -270,5 +281,5 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA queue TO tpgateway_service;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO tpgateway_service;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO tpgateway_service;
 REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM tpgateway_service;
-REVOKE UPDATE, DELETE ON audit_entries, audit_links, audit_days, insurer_events, prior_approval_events, dre_versions, dre_files
+REVOKE UPDATE, DELETE ON card_checks, audit_entries, audit_links, audit_days, insurer_events, prior_approval_events, dre_versions, dre_files
     FROM tpgateway_service;
