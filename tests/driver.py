@@ -89,7 +89,7 @@ class Practitioner:
         before = self.gateway.mailbox.received
         asked = await self.in_person("POST", "/v1/sessions/current/code")
         assert asked.status == 202, asked.body
-        await self.type_code(await self.gateway.mailbox.wait_for(to or self.form["email"], after=before))
+        await self.type_code(await self.gateway.letter_about(to or self.form["email"], "Votre code", after=before))
 
     async def type_code(self, letter: Letter) -> None:
         """Gives the code of a letter."""
@@ -234,12 +234,7 @@ class Gateway:
 
     async def letter_about(self, address: str, words: str, *, after: int = 0) -> Letter:
         """The first mail to an address past the first so many of all whose subject holds these words."""
-        async with asyncio.timeout(15):
-            while True:
-                for letter in self.mailbox.letters[after:]:
-                    if letter.to == address and words in letter.subject:
-                        return letter
-                await asyncio.sleep(0.02)
+        return await self.mailbox.wait_for(address, after=after, words=words)
 
     async def join(self, **changes: Any) -> Practitioner:
         """A practitioner who has registered, opened the mailed link, logged in, and connected software."""
@@ -294,7 +289,7 @@ class Gateway:
         session = await practitioner.in_person("POST", "/v1/sessions", practitioner.login)
         assert session.status == 201, session.body
         if session.body["status"] == "second_factor_needed":
-            await practitioner.type_code(await self.letter_to(form["email"], after=before))
+            await practitioner.type_code(await self.letter_about(form["email"], "Votre code", after=before))
         return practitioner
 
     async def enter(self, form: dict[str, Any], browser: aiohttp.ClientSession | None = None) -> Practitioner:
@@ -306,7 +301,7 @@ class Gateway:
         before = self.mailbox.received
         client = await practitioner.in_person("POST", "/v1/me/clients", wanted)
         assert client.status == 201, client.body
-        await self.letter_to(form["email"], after=before)  # the holder is told
+        await self.letter_about(form["email"], "accès logiciel", after=before)  # the holder is told
         practitioner.client_id, practitioner.client_secret = client.body["client_id"], client.body["client_secret"]
         token = await self.ask_token(basic=(practitioner.client_id, practitioner.client_secret))
         practitioner.token = token.body["access_token"]

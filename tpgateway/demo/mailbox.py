@@ -79,12 +79,16 @@ class Mailbox:
             self._arrived.notify_all()
         return "250 OK"
 
-    async def wait_for(self, to: str, *, after: int, seconds: float = 15) -> Letter:
-        """The first letter to an address past the first ``after`` of all that ever came; raises ``TimeoutError``."""
+    async def wait_for(self, to: str, *, after: int, words: str = "", seconds: float = 15) -> Letter:
+        """The first letter to an address, past the first ``after`` of all, whose subject holds ``words``.
+
+        Raises ``TimeoutError``.
+        """
 
         def found() -> Letter | None:
             gone = self.received - len(self.letters)
-            return next((each for each in self.letters[max(0, after - gone) :] if each.to == to), None)
+            later = self.letters[max(0, after - gone) :]
+            return next((each for each in later if each.to == to and words in each.subject), None)
 
         async with asyncio.timeout(seconds), self._arrived:
             await self._arrived.wait_for(lambda: found() is not None)

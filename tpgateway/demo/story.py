@@ -150,7 +150,7 @@ class Story:
         sent = f"POST /v1/practitioners {seed.scheme} {seed.value}"
         self._expect(reply.status == 202, sent, reply.body)
         self._tell_reply(seed.label, sent, f"202 {reply.body['status']}", reply)
-        letter = await self._letter(seed, before)
+        letter = await self._letter(seed, before, "Activez")
         link = _LINK.search(letter.text)
         self._expect(link is not None, "mail by SMTP", letter.subject)
         assert link is not None
@@ -173,11 +173,11 @@ class Story:
         printed = await self.house.run_command("practitioners", "review", "approve", review["id"])
         self._expect(printed.startswith("Approved"), "practitioners review approve", printed)
         self._tell("operator", "tpgateway practitioners review approve ID", f"Approved {seed.value}", started)
-        await self._letter(seed, before)
+        await self._letter(seed, before, "est ouvert")
 
-    async def _letter(self, seed: PractitionerSeed, before: int) -> Letter:
+    async def _letter(self, seed: PractitionerSeed, before: int, words: str) -> Letter:
         started = time.perf_counter()
-        letter = await self.house.mailbox.wait_for(str(seed.form["email"]), after=before)
+        letter = await self.house.mailbox.wait_for(str(seed.form["email"]), after=before, words=words)
         subject = _CODE.sub("••••••", letter.subject)
         self._tell(seed.label, f"mail by SMTP to {letter.to}", f"« {subject} »", started)
         return letter
@@ -194,7 +194,7 @@ class Story:
         if reply.body["status"] == "open":
             reply = await self._call("POST", "/v1/sessions/current/code", http=browser)
             self._expect(reply.status == 202, "POST /v1/sessions/current/code", reply.body)
-        code = _CODE.search((await self._letter(seed, before)).subject)
+        code = _CODE.search((await self._letter(seed, before, "code")).subject)
         self._expect(code is not None, "a code by mail", None)
         assert code is not None
         path = "/v1/sessions/current/second-factor"
