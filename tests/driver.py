@@ -30,7 +30,7 @@ from tpgateway.demo.mailbox import Letter, Mailbox
 from tpgateway.identifiers import amc_number
 from tpgateway.insurers import service as insurers
 from tpgateway.mail import Post
-from tpgateway.practitioners import service as practitioners
+from tpgateway.practitioners import oversight
 from tpgateway.web.state import STATE
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -252,9 +252,9 @@ class Gateway:
         """The operator lets in whoever waits."""
         state, before = self.app[STATE], self.mailbox.received
         async with state.pool.acquire() as connection, connection.transaction():
-            for review in await practitioners.reviews(connection):
+            for review in await oversight.reviews(connection):
                 post = Post.of(state.settings, state.vault)
-                await practitioners.approve(connection, post, review.id, now=datetime.now(UTC), actor=OPERATOR)
+                await oversight.approve(connection, post, review.id, now=datetime.now(UTC), actor=OPERATOR)
                 told = review.email
         await self.letter_about(told, "Votre compte est ouvert", after=before)
 

@@ -38,6 +38,7 @@ from tpgateway.errors import Problem
 from tpgateway.identifiers import amc_number
 from tpgateway.insurers import service as insurers
 from tpgateway.mail import Post
+from tpgateway.practitioners import oversight
 from tpgateway.practitioners import service as practitioners
 from tpgateway.practitioners.model import Scheme
 from tpgateway.settings import DatabaseSettings
@@ -459,7 +460,7 @@ def list_reviews(as_json: AsJson = False) -> None:
     Example: `tpgateway practitioners review list`
     """
     with _explained():
-        found = _on_database(configuration.load_database(), practitioners.reviews)
+        found = _on_database(configuration.load_database(), oversight.reviews)
     if as_json:
         rows = [
             {
@@ -495,7 +496,7 @@ def approve_review(review_id: Annotated[UUID, typer.Argument(metavar="ID")]) -> 
     """
 
     async def act(connection: Connection, post: Post) -> Any:
-        return await practitioners.approve(connection, post, review_id, now=datetime.now(UTC), actor=OPERATOR)
+        return await oversight.approve(connection, post, review_id, now=datetime.now(UTC), actor=OPERATOR)
 
     done = _with_post(act)
     _decided(done, "Approved")
@@ -512,7 +513,7 @@ def refuse_review(
     """
 
     async def act(connection: Connection, post: Post) -> Any:
-        return await practitioners.refuse(
+        return await oversight.refuse(
             connection, post, review_id, _reason(reason), now=datetime.now(UTC), actor=OPERATOR
         )
 
@@ -559,10 +560,10 @@ def suspend_practitioner(
     """
 
     async def act(connection: Connection, post: Post) -> Any:
-        return await practitioners.suspend(
+        return await oversight.suspend(
             connection,
             post,
-            practitioners.number(scheme, value),
+            oversight.number(scheme, value),
             _reason(reason),
             now=datetime.now(UTC),
             actor=OPERATOR,
@@ -582,8 +583,8 @@ def restore_practitioner(
     """
 
     async def act(connection: Connection, post: Post) -> Any:
-        return await practitioners.restore(
-            connection, post, practitioners.number(scheme, value), now=datetime.now(UTC), actor=OPERATOR
+        return await oversight.restore(
+            connection, post, oversight.number(scheme, value), now=datetime.now(UTC), actor=OPERATOR
         )
 
     _told(_with_post(act), "Restored")
@@ -604,8 +605,8 @@ def recover_practitioner(
     address = _email(email) if email else None
 
     async def act(connection: Connection, post: Post) -> Any:
-        return await practitioners.recover(
-            connection, post, practitioners.number(scheme, value), email=address, now=datetime.now(UTC), actor=OPERATOR
+        return await oversight.recover(
+            connection, post, oversight.number(scheme, value), email=address, now=datetime.now(UTC), actor=OPERATOR
         )
 
     _told(_with_post(act), "Recovered")

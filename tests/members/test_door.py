@@ -14,7 +14,7 @@ from tests.conftest import TOKEN_KEYS, VAULT_KEYS
 from tests.driver import Gateway, Practitioner, Reply, link_token, mailed_code, run_command
 from tpgateway.audit import OPERATOR
 from tpgateway.mail import Post
-from tpgateway.practitioners import service as practitioners
+from tpgateway.practitioners import oversight
 from tpgateway.practitioners.model import Scheme
 from tpgateway.web.state import STATE
 
@@ -375,10 +375,10 @@ async def test_a_suspended_practice_moves_no_further(gateway: Gateway, worker: N
     token = link_token(await gateway.letter_to("voleur@a.example"))
     state = gateway.app[STATE]
     async with state.pool.acquire() as connection, connection.transaction():
-        await practitioners.suspend(
+        await oversight.suspend(
             connection,
             Post.of(state.settings, state.vault),
-            practitioners.number(Scheme.FINESS, pharmacist.form["value"]),
+            oversight.number(Scheme.FINESS, pharmacist.form["value"]),
             "Vol signalé.",
             now=datetime.now(UTC),
             actor=OPERATOR,

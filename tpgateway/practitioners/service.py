@@ -28,11 +28,10 @@ from tpgateway.practitioners.model import (
     PractitionerId,
     Profile,
     Registration,
-    Review,
     Scheme,
     Specialty,
 )
-from tpgateway.practitioners.rules import SCHEME_NAMES, partly_masked, written_form
+from tpgateway.practitioners.rules import SCHEME_NAMES, partly_masked
 from tpgateway.practitioners.store import BankStore, PractitionerStore, RequestStore, ReviewStore
 from tpgateway.vault import Vault
 from tpgateway.web import limits
@@ -111,7 +110,7 @@ async def tell_held(
         return
     holder = await members.holder(connection, holder_id)
     is_theirs = holder.email.lower() == email.lower()
-    await post.send(connection, "practitioners/held", to=email, number=_written(identifier), is_theirs=is_theirs)
+    await post.send(connection, "practitioners/held", to=email, number=written(identifier), is_theirs=is_theirs)
 
 
 async def mail_activation(
@@ -138,7 +137,7 @@ async def mail_activation(
         connection,
         "practitioners/activation",
         to=email,
-        number=_written(identifier),
+        number=written(identifier),
         bic=details.bic,
         iban_ending=details.iban_ending,
         token=token,
@@ -174,10 +173,10 @@ async def activate(connection: Connection, post: Post, token: str, *, now: datet
             "was_held"  # whoever closes an account must not have its number, and its payments, by registering again
         )
     if reason is None:
-        await _put_in_use(connection, practitioner_id, identifier, now=now, actor=actor)
+        await put_in_use(connection, practitioner_id, identifier, now=now, actor=actor)
     else:
         await ReviewStore(connection).open(practitioner_id, identifier, is_registration=True, reason=reason, now=now)
-        await post.send(connection, "practitioners/in_review", to=practitioner.email, number=_written(identifier),
+        await post.send(connection, "practitioners/in_review", to=practitioner.email, number=written(identifier),
                         reason=reason)  # fmt: skip
     return await get(connection, practitioner_id)
 
@@ -219,129 +218,15 @@ async def place_missing(connection: Connection) -> int:
     return await PractitionerStore(connection).place_missing()
 
 
-async def _put_in_use(
+async def put_in_use(
     connection: Connection, practitioner_id: PractitionerId, identifier: Identifier, *, now: datetime, actor: Actor
 ) -> None:
+    """The account is in use and holds the number; raises ``IdentifierTaken``."""
     store = PractitionerStore(connection)
     await store.activate(practitioner_id, now)
     if not await store.hold(practitioner_id, identifier):
         raise IdentifierTaken
     await audit.record(connection, actor=actor, action=Action.PRACTITIONER_ACTIVATED, subject_id=practitioner_id)
-
-
-# Review ----------------------------------------------------------------------------------------------------------------
-
-
-def number(scheme: Scheme, value: str) -> Identifier:
-    """A number as it is kept, from how people write it."""
-    return written_form(scheme, value)
-
-
-async def reviews(connection: Connection) -> list[Review]:
-    """What waits for a person's decision, the oldest first."""
-    return await ReviewStore(connection).list_open()
-
-
-async def approve(connection: Connection, post: Post, review_id: UUID, *, now: datetime, actor: Actor) -> Review | None:
-    """Lets the claim stand and mails it; None where nothing waits under this id. Raises ``IdentifierTaken``."""
-    review = await _lock_review(connection, review_id)
-    if review is None:
-        return None
-    await ReviewStore(connection).decide(review_id, is_approved=True, reason=None, now=now)
-    if review.is_registration:
-        await _put_in_use(connection, review.practitioner_id, review.identifier, now=now, actor=actor)
-        await post.send(connection, "practitioners/approved", to=review.email, number=_written(review.identifier))
-    else:
-        await _add_identifier(connection, post, review.practitioner_id, review.identifier, actor=actor)
-    return review
-
-
-async def refuse(
-    connection: Connection, post: Post, review_id: UUID, reason: str, *, now: datetime, actor: Actor
-) -> Review | None:
-    """Refuses the claim and mails the reason; None where nothing waits under this id."""
-    review = await _lock_review(connection, review_id)
-    if review is None:
-        return None
-    await ReviewStore(connection).decide(review_id, is_approved=False, reason=reason, now=now)
-    store = PractitionerStore(connection)
-    if review.is_registration:
-        await store.set_state(review.practitioner_id, AccountState.REFUSED, reason)
-        action = Action.PRACTITIONER_REFUSED
-    else:
-        await store.drop_claim(review.practitioner_id, review.identifier)
-        action = Action.IDENTIFIER_REFUSED
-    number = _written(review.identifier)
-    await post.send(
-        connection,
-        "practitioners/refused",
-        to=review.email,
-        number=number,
-        reason=reason,
-        is_registration=review.is_registration,
-    )
-    await audit.record(connection, actor=actor, action=action, subject_id=review.practitioner_id)
-    return review
-
-
-async def _lock_review(connection: Connection, review_id: UUID) -> Review | None:
-    """A review that waits, its account locked and still in the state that it was asked in."""
-    review = await ReviewStore(connection).lock(review_id)
-    if review is None:
-        return None
-    state = await PractitionerStore(connection).lock(review.practitioner_id)
-    wanted = AccountState.IN_REVIEW if review.is_registration else AccountState.ACTIVE
-    return review if state is wanted else None
-
-
-async def suspend(
-    connection: Connection, post: Post, identifier: Identifier, reason: str, *, now: datetime, actor: Actor
-) -> Practitioner | None:
-    """Suspends the account in use that holds a number; None where there is none.
-
-    Its sessions end at once, and so does whatever is under way: links, changes of address, new bank details.
-    """
-    store = PractitionerStore(connection)
-    practitioner_id = await store.holder_of(identifier)
-    if practitioner_id is None or await store.lock(practitioner_id) is not AccountState.ACTIVE:
-        return None
-    await store.set_state(practitioner_id, AccountState.SUSPENDED, reason)
-    await bank.drop_pending(connection, practitioner_id, now=now)
-    await members.close(connection, practitioner_id, now=now)
-    practitioner = await get(connection, practitioner_id)
-    await post.send(connection, "practitioners/suspended", to=practitioner.email, reason=reason)
-    await audit.record(connection, actor=actor, action=Action.PRACTITIONER_SUSPENDED, subject_id=practitioner_id)
-    return practitioner
-
-
-async def restore(
-    connection: Connection, post: Post, identifier: Identifier, *, now: datetime, actor: Actor
-) -> Practitioner | None:
-    """Puts a suspended account in use again; None where there is none."""
-    store = PractitionerStore(connection)
-    practitioner_id = await store.holder_of(identifier)
-    if practitioner_id is None or await store.lock(practitioner_id) is not AccountState.SUSPENDED:
-        return None
-    await store.activate(practitioner_id, now)
-    practitioner = await get(connection, practitioner_id)
-    await post.send(connection, "practitioners/restored", to=practitioner.email)
-    await audit.record(connection, actor=actor, action=Action.PRACTITIONER_RESTORED, subject_id=practitioner_id)
-    return practitioner
-
-
-async def recover(
-    connection: Connection, post: Post, identifier: Identifier, *, email: str | None, now: datetime, actor: Actor
-) -> Practitioner | None:
-    """Gives a holder who lost telephone or mailbox, and proved who he is on paper, a way back; None where there is none.
-
-    The authenticator application is removed and all sessions end; with ``email``, the holder's address is this one from now
-    on. Former and new address are told.
-    """
-    practitioner_id = await PractitionerStore(connection).holder_of(identifier)
-    if practitioner_id is None:
-        return None
-    await members.recover_holder(connection, post, practitioner_id, email=email, now=now, actor=actor)
-    return await get(connection, practitioner_id)
 
 
 # The account in use ----------------------------------------------------------------------------------------------------
@@ -395,17 +280,17 @@ async def add_identifier(
     if reason is not None:
         await ReviewStore(connection).open(practitioner_id, identifier, is_registration=False, reason=reason, now=now)
         return False
-    await _add_identifier(connection, post, practitioner_id, identifier, actor=actor)
+    await give_identifier(connection, post, practitioner_id, identifier, actor=actor)
     return True
 
 
-async def _add_identifier(
+async def give_identifier(
     connection: Connection, post: Post, practitioner_id: PractitionerId, identifier: Identifier, *, actor: Actor
 ) -> None:
     if not await PractitionerStore(connection).hold(practitioner_id, identifier):
         raise IdentifierTaken
     holder = await members.holder(connection, practitioner_id)
-    await members.tell(connection, post, holder, "practitioners/identifier_added", number=_written(identifier))
+    await members.tell(connection, post, holder, "practitioners/identifier_added", number=written(identifier))
     await audit.record(connection, actor=actor, action=Action.IDENTIFIER_ADDED, subject_id=practitioner_id)
 
 
@@ -447,7 +332,7 @@ async def near(
 async def invitation_words(connection: Connection, practitioner_id: PractitionerId) -> tuple[str, str]:
     """What an invitation says of the practice: its name, and the number to log in with."""
     practitioner = await get(connection, practitioner_id)
-    return practitioner.name, _written(practitioner.identifiers[0])
+    return practitioner.name, written(practitioner.identifiers[0])
 
 
 async def forget_unconfirmed(connection: Connection, *, now: datetime) -> int:
@@ -461,5 +346,6 @@ def masked_numbers(identifiers: list[Identifier]) -> list[str]:
     return [partly_masked(each) for each in identifiers]
 
 
-def _written(identifier: Identifier) -> str:
+def written(identifier: Identifier) -> str:
+    """A number as letters say it."""
     return f"{SCHEME_NAMES[identifier.scheme]} {identifier.value}"
