@@ -595,10 +595,14 @@ def recover_practitioner(
     scheme: Annotated[Scheme, typer.Option()],
     value: Annotated[str, typer.Option(help="The number that the account holds.")],
     email: Annotated[str | None, typer.Option(help="The holder's new address, where the mailbox is lost.")] = None,
+    forget_former: Annotated[
+        bool, typer.Option("--forget-former", help="Former addresses are a thief's: tell them nothing from now on.")
+    ] = False,
 ) -> None:
     """Give a holder who lost telephone or mailbox a way back, once you have seen proof of who it is.
 
-    The authenticator application is removed and all sessions end. The former address is told for some weeks.
+    The authenticator application is removed and all sessions end. Former addresses are told for some weeks, unless they are
+    to be forgotten.
 
     Example: `tpgateway practitioners recover --scheme rpps --value 10999999906 --email camille@verrier.example`
     """
@@ -606,7 +610,13 @@ def recover_practitioner(
 
     async def act(connection: Connection, post: Post) -> Any:
         return await oversight.recover(
-            connection, post, oversight.number(scheme, value), email=address, now=datetime.now(UTC), actor=OPERATOR
+            connection,
+            post,
+            oversight.number(scheme, value),
+            email=address,
+            forgets_former=forget_former,
+            now=datetime.now(UTC),
+            actor=OPERATOR,
         )
 
     _told(_with_post(act), "Recovered")

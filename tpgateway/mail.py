@@ -97,7 +97,8 @@ def _is_final(error: Exception) -> bool:
     """Whether the mail server says that this mail will never be taken: a reader who does not exist, say."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         return all(each.code >= 500 for each in error.recipients)
-    return isinstance(error, aiosmtplib.SMTPResponseException) and error.code in {550, 551, 552, 553, 554}
+    # Of the reader or of this text; what it says of us, at the greeting or of the sender, may be mended.
+    return isinstance(error, aiosmtplib.SMTPDataError) and error.code >= 500
 
 
 def _message(settings: Settings, mail_id: UUID, parts: Mapping[str, str]) -> EmailMessage:

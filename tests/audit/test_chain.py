@@ -148,7 +148,7 @@ async def test_a_closed_days_card_checks_are_part_of_it(gateway: Gateway, worker
     for _ in range(3):
         assert (await pharmacist.check(builders.a_card(), "PHAR")).status == 200
     connection = await gateway.connect()
-    await chain.link(connection, now=datetime.now(UTC) + DAY)
+    await chain.link(connection, now=datetime.now(UTC) + 2 * DAY)
     assert await connection.fetchval("SELECT sum(card_checks) FROM audit_days") == 3
     assert await faults(connection) == []
     await tamper(connection, "UPDATE card_checks SET domain = 'OPTI' WHERE id = (SELECT id FROM card_checks LIMIT 1)")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -10,6 +11,10 @@ from jwt.algorithms import OKPAlgorithm
 
 from tests import builders
 from tests.driver import Gateway, link_token, until
+from tpgateway.audit import OPERATOR
+from tpgateway.mail import Post
+from tpgateway.practitioners import oversight
+from tpgateway.web.state import STATE, State
 
 
 async def test_the_profile_changes_only_what_is_sent(gateway: Gateway, worker: None) -> None:
@@ -131,7 +136,11 @@ async def test_a_claim_in_review_holds_nothing_and_opens_nothing(gateway: Gatewa
     # One claim at a time: the second must not carry the first in.
     await gateway.enlist({**optician.form, **own})
     second = await optician.in_person("POST", "/v1/me/identifiers", own)
-    assert second.code == "identifier_not_for_this_account"
+    assert (second.status, second.code) == (409, "identifier_in_review")
+    # What is merely claimed is not reminded either.
+    await gateway.call("POST", "/v1/identifier-reminders", {"email": optician.form["email"]})
+    letter = await gateway.letter_about(optician.form["email"], "Vos numéros")
+    assert ("Adeli" in letter.text, "RPPS" in letter.text) == (True, False)
     owner = await gateway.join(**{**builders.an_optician(first_name="Alix"), **foreign})
     assert (await owner.in_person("GET", "/v1/me")).body["identifiers"] == [foreign]
 
@@ -142,7 +151,45 @@ async def test_a_review_of_an_account_that_was_closed_meanwhile_is_over(gateway:
     assert await gateway.fetchval("SELECT count(*) FROM practitioner_reviews WHERE decided_at IS NULL") == 1
     await optician.in_person("POST", "/v1/me/closure", {"value": "752800011"})
     assert await gateway.fetchval("SELECT count(*) FROM practitioner_reviews WHERE decided_at IS NULL") == 0
-    assert await gateway.fetchval("SELECT count(*) FROM practitioner_identifiers WHERE is_held") == 0
+    # What it merely claimed was never its own, and its true owner is not held up.
+    assert await gateway.fetchval("SELECT array_agg(value) FROM practitioner_identifiers") == ["752800011"]
+    owner = await gateway.join(scheme="rpps", value="10999999914", **builders.an_optician())
+    assert (await owner.in_person("GET", "/v1/me")).body["state"] == "active"
+
+
+async def test_a_number_of_a_closed_account_goes_to_a_person_by_whatever_way(gateway: Gateway, worker: None) -> None:
+    rpps = {"scheme": "rpps", "value": "10999999906"}
+    former = await gateway.join(**{**builders.an_optician(), **rpps})
+    await former.in_person("POST", "/v1/me/closure", {"value": rpps["value"]})
+    by_adeli = await gateway.join(scheme="adeli", value="752800011", **builders.an_optician())
+    added = await by_adeli.in_person("POST", "/v1/me/identifiers", rpps)
+    assert (added.status, added.body["status"]) == (202, "in_review")
+    # And the reason says so, though the name differs as well.
+    form = builders.a_registration(**{**builders.an_optician(last_name="Autre"), **rpps})
+    await gateway.call("POST", "/v1/practitioners/activation", {"token": await gateway.mailed_token(form)})
+    reasons = "SELECT array_agg(reason) FROM practitioner_reviews WHERE decided_at IS NULL"
+    assert await gateway.fetchval(reasons) == ["was_held", "was_held"]
+
+
+async def test_deciding_and_closing_at_once_do_not_wait_for_each_other(gateway: Gateway, worker: None) -> None:
+    for number in range(5):
+        optician = await gateway.join(
+            scheme="adeli", value="752800011", email=f"{number}@a.example", **builders.an_optician()
+        )
+        await gateway.execute("DELETE FROM practitioner_reviews")
+        await optician.in_person("POST", "/v1/me/identifiers", {"scheme": "rpps", "value": "10999999914"})
+        review = await gateway.fetchval("SELECT id FROM practitioner_reviews WHERE decided_at IS NULL")
+        state = gateway.app[STATE]
+
+        async def refuse(review: UUID = review, state: State = state) -> None:
+            async with state.pool.acquire() as connection, connection.transaction():
+                post = Post.of(state.settings, state.vault)
+                await oversight.refuse(connection, post, review, "Non.", now=datetime.now(UTC), actor=OPERATOR)
+
+        closing = optician.in_person("POST", "/v1/me/closure", {"value": "752800011"})
+        closed, _ = await asyncio.gather(closing, refuse())
+        assert closed.status == 204
+        await gateway.execute("DELETE FROM practitioner_identifiers")
 
 
 async def test_whoever_changes_the_address_first_is_still_seen(gateway: Gateway, worker: None) -> None:

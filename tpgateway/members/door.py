@@ -42,7 +42,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entered:
-    """Who came in, whether from a browser that is known, and whether the door was locked by this attempt."""
+    """Who came in, and whether from a browser that is known."""
 
     member: Member
     is_known_device: bool
@@ -107,14 +107,14 @@ async def _count_failure(connection: Connection, key: bytes, *, settings: Settin
 
 
 async def unlock(connection: Connection, vault: Vault, member: Member, doors: Sequence[str]) -> None:
-    """Opens a member's doors again, as a new password does: those named, and that of the second factor."""
-    for door in [*(f"{door} " for door in doors), f"second factor {member.id}"]:
+    """Opens a member's doors again, as a new password does: those named, and those within."""
+    for door in [*(f"{door} " for door in doors), f"second factor {member.id}", f"own password {member.id}"]:
         await DoorStore(connection).clear_guard(vault.match(door.encode(), purpose=_GUARD))
 
 
 async def confirm_password(
     connection: Connection,
-    vault: Vault,
+    post: Post,
     member: Member,
     password: str,
     *,
@@ -126,13 +126,25 @@ async def confirm_password(
 
     Not for a transaction that ends with what is raised.
     """
-    key = vault.match(f"own password {member.id}".encode(), purpose=_GUARD)
-    await _count_failure(connection, key, settings=settings, now=now)
+    key = post.vault.match(f"own password {member.id}".encode(), purpose=_GUARD)
+    is_locked_now = await _count_failure(connection, key, settings=settings, now=now)
     kept = await MemberStore(connection).secrets(member.id)
     if not await service.verify_password(kept.password_hash, password):
         await audit.record(connection, actor=actor, action=Action.LOGIN_FAILED, subject_id=member.practitioner_id)
+        if is_locked_now:
+            await _tell_locked_within(connection, post, member, settings=settings, now=now, actor=actor)
         raise LoginRefused(next_step="Vérifiez votre mot de passe actuel.")
     await DoorStore(connection).clear_guard(key)
+
+
+async def _tell_locked_within(
+    connection: Connection, post: Post, member: Member, *, settings: Settings, now: datetime, actor: Actor
+) -> None:
+    """Somebody who has the password, or a session, failed too often at what comes next: worse than failures at the door."""
+    async with connection.transaction():
+        await audit.record(connection, actor=actor, action=Action.LOGIN_LOCKED, subject_id=member.id)
+        minutes = settings.login_lock_minutes
+        await service.tell(connection, post, member, "members/locked_within", minutes=minutes, moment=now)
 
 
 # Second factors --------------------------------------------------------------------------------------------------------
@@ -172,10 +184,7 @@ async def give_factor(
     if method is None:
         await audit.record(connection, actor=actor, action=Action.SECOND_FACTOR_FAILED, subject_id=member.id)
         if is_locked_now:
-            async with connection.transaction():
-                await audit.record(connection, actor=actor, action=Action.LOGIN_LOCKED, subject_id=member.id)
-                minutes = settings.login_lock_minutes
-                await service.tell(connection, post, member, "members/login_locked", minutes=minutes, moment=now)
+            await _tell_locked_within(connection, post, member, settings=settings, now=now, actor=actor)
         raise CodeRefused
     async with connection.transaction():
         store = DoorStore(connection)
@@ -305,7 +314,7 @@ async def _new_recovery_codes(connection: Connection, vault: Vault, member: Memb
 async def know_device(connection: Connection, member_id: UUID, offered: str | None, *, days: int, now: datetime) -> str:
     """The token by which the browser is known to the member from now on: its own where it is known to somebody.
 
-    One that was forgotten does not come back: a copy of it may be elsewhere.
+    One that everybody forgot does not come back: a copy of it may be elsewhere.
     """
     store = DoorStore(connection)
     token = _own_token(offered)

@@ -95,7 +95,9 @@ class CodesTooMany(Problem):
     status = 429
     title = "Too many codes were asked for within the hour"
     message_fr = "Trop de codes ont été demandés."
-    next_step_fr = "Patientez un moment avant d'en demander un autre, ou utilisez un appareil déjà connu."
+    next_step_fr = (
+        "Patientez un moment avant d'en demander un autre, ou, pour vous connecter, utilisez un appareil déjà connu."
+    )
     hint = "Wait for Retry-After seconds."
 
 
@@ -141,7 +143,7 @@ class HolderStays(Problem):
     code = "holder_stays"
     status = 409
     title = "The account's holder keeps the owner's role and cannot be removed"
-    message_fr = "Le titulaire du compte ne peut être ni retiré ni changé de rôle."
+    message_fr = "Le titulaire du compte ne peut ni être retiré ni changer de rôle."
     next_step_fr = "Pour partir, le titulaire ferme le compte ou change son adresse."
     hint = "Close the account with POST /v1/me/closure."
 

@@ -110,13 +110,6 @@ async def factor_given(call: Call, code: str, *, knows_device: bool) -> dict[str
             await service.tell(
                 connection, _post(call), member, "members/recovery_code_used", left=left, moment=call.now
             )
-        if call.caller.access is Access.PENDING_SESSION:
-            await audit.record(connection, actor=call.actor, action=Action.LOGGED_IN, subject_id=call.caller.account_id)
-        token = None
-        if knows_device:
-            offered = call.request.cookies.get(device_cookie_name(settings))
-            days = settings.known_device_days
-            token = await door.know_device(connection, member.id, offered, days=days, now=call.now)
     if call.caller.access is Access.PENDING_SESSION:
         whole = sessions.Opened(
             member_id=member.id,
@@ -126,6 +119,14 @@ async def factor_given(call: Call, code: str, *, knows_device: bool) -> dict[str
             address=address_of(call.request),
         )
         await sessions.complete(call.request, whole)
+    token = None
+    async with call.state.connection() as connection:
+        if call.caller.access is Access.PENDING_SESSION:
+            await audit.record(connection, actor=call.actor, action=Action.LOGGED_IN, subject_id=call.caller.account_id)
+        if knows_device:
+            offered = call.request.cookies.get(device_cookie_name(settings))
+            days = settings.known_device_days
+            token = await door.know_device(connection, member.id, offered, days=days, now=call.now)
     return {"Set-Cookie": device_cookie(settings, token)} if token else {}
 
 
@@ -235,7 +236,7 @@ async def change_password(call: Call, *, body: PasswordRequest) -> Answer:
         member = await service.get(connection, MemberId(_member_id(call)))
         await door.confirm_password(
             connection,
-            call.state.vault,
+            _post(call),
             member,
             body.current_password,
             settings=call.state.settings,
@@ -258,6 +259,7 @@ async def ask_email_change(call: Call, *, body: EmailRequest) -> Answer:
         await _me(call),
         body.email,
         hours=call.state.settings.activation_hours,
+        session_id=call.caller.session_id,
         now=call.now,
         actor=call.actor,
     )

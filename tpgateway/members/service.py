@@ -21,6 +21,7 @@ from tpgateway.members.model import Member, MemberId, MemberState, Secrets
 from tpgateway.members.store import DoorStore, MemberStore
 from tpgateway.web import limits
 from tpgateway.web.callers import Role
+from tpgateway.web.problems import AuthenticationRequired
 
 _MAILS_PER_DAY = 40
 # OWASP's first choice for Argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane. The library's own default
@@ -80,16 +81,15 @@ async def change_password(
 ) -> None:
     """Sets a password, ends the member's sessions but one and whatever is under way, and tells him by mail.
 
-    Known browsers are forgotten. Changes of address that wait are void, and an owner's invitations: a thief may have asked.
+    Known browsers are forgotten. Changes of address that wait are void: a thief may have asked.
     """
+    await MemberStore(connection).lock_practice(member.practitioner_id)
     await set_password(connection, member.id, password)
     door = DoorStore(connection)
     await door.end_sessions(member.id, but=but_session)
     await door.forget_devices(member.id)
     for purpose in (Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE):
         await links.end_all(connection, purpose, member.practitioner_id, now=now, subject_id=member.id)
-    if member.role is Role.OWNER:
-        await links.end_all(connection, Purpose.INVITATION, member.practitioner_id, now=now)
     await tell(connection, post, member, "members/password_changed", moment=now)
 
 
@@ -114,12 +114,18 @@ async def mail_reset(connection: Connection, post: Post, member: Member, *, minu
 async def reset_password(
     connection: Connection, post: Post, token: str, password: str, *, now: datetime, actor: Actor
 ) -> Member:
-    """Sets the password by the link of a mail; raises as ``links.use`` does, or the password's fault."""
+    """Sets the password by the link of a mail; raises as ``links.use`` does, or the password's fault.
+
+    An owner's voids the invitations that wait, too.
+    """
+    await _lock_practice_of(connection, Purpose.PASSWORD_RESET, token)
     link = await links.use(connection, Purpose.PASSWORD_RESET, token, now=now)
     member = await _get(connection, MemberId(_subject(link)))
     if member.state is not MemberState.ACTIVE or not await _is_in_use(connection, link):
         raise LinkUnknown
     await change_password(connection, post, member, password, but_session=None, now=now)
+    if member.role is Role.OWNER:
+        await links.end_all(connection, Purpose.INVITATION, member.practitioner_id, now=now)
     await _record(connection, actor, Action.PASSWORD_CHANGED, member)
     return member
 
@@ -173,10 +179,12 @@ async def invite(
     name: str | None,
     role: Role,
     days: int,
+    session_id: UUID | None,
     now: datetime,
     actor: Actor,
 ) -> Member:
     """Invites somebody by mail; raises ``MemberAlreadyThere``, ``MailsTooMany``. ``login`` is what he will log in with."""
+    await lock_practice(connection, practitioner_id, session_id)
     await _spend_mail(connection, practitioner_id, now)
     member = await MemberStore(connection).invite(practitioner_id, email=email, name=name, role=role, now=now)
     if member is None:
@@ -206,6 +214,7 @@ async def _tell_of_owner(connection: Connection, post: Post, member: Member) -> 
 
 async def join(connection: Connection, token: str, *, name: str | None, password: str, now: datetime) -> Member:
     """An invited person comes in by the link of the mail; raises as ``links.use`` does, or the password's fault."""
+    await _lock_practice_of(connection, Purpose.INVITATION, token)
     link = await links.use(connection, Purpose.INVITATION, token, now=now)
     store = MemberStore(connection)
     member_id = MemberId(_subject(link))
@@ -240,6 +249,7 @@ async def remove(
     connection: Connection, practitioner_id: UUID, member_id: MemberId, *, now: datetime, actor: Actor
 ) -> bool:
     """Removes a member, whose sessions end at once; False where there is none. Raises ``HolderStays``."""
+    await MemberStore(connection).lock_practice(practitioner_id)
     member = await _of_practice(connection, practitioner_id, member_id)
     if member is None:
         return False
@@ -264,9 +274,17 @@ async def close(connection: Connection, practitioner_id: UUID, *, now: datetime)
 
 
 async def recover_holder(
-    connection: Connection, post: Post, practitioner_id: UUID, *, email: str | None, now: datetime, actor: Actor
+    connection: Connection,
+    post: Post,
+    practitioner_id: UUID,
+    *,
+    email: str | None,
+    forgets_former: bool,
+    now: datetime,
+    actor: Actor,
 ) -> None:
     """Lets a holder who lost telephone or mailbox begin again: no application, no sessions, maybe another address."""
+    await MemberStore(connection).lock_practice(practitioner_id)
     member = await holder(connection, practitioner_id)
     store, door = MemberStore(connection), DoorStore(connection)
     await store.set_totp(member.id, None, None)
@@ -278,6 +296,8 @@ async def recover_holder(
     if email is not None and email.lower() != member.email.lower() and not await store.set_email(member.id, email, now):
         raise EmailTaken
     await tell(connection, post, await _get(connection, member.id), "members/recovered")
+    if forgets_former:
+        await store.forget_former_addresses(member.id)
     await audit.record(connection, actor=actor, action=Action.HOLDER_RECOVERED, subject_id=practitioner_id)
 
 
@@ -285,9 +305,18 @@ async def recover_holder(
 
 
 async def ask_email_change(
-    connection: Connection, post: Post, member: Member, email: str, *, hours: int, now: datetime, actor: Actor
+    connection: Connection,
+    post: Post,
+    member: Member,
+    email: str,
+    *,
+    hours: int,
+    session_id: UUID | None,
+    now: datetime,
+    actor: Actor,
 ) -> None:
     """Mails a link to the new address, and tells the old one; raises ``MailsTooMany``."""
+    await lock_practice(connection, member.practitioner_id, session_id)
     await _spend_mail(connection, member.practitioner_id, now)
     await links.end_all(connection, Purpose.EMAIL_CHANGE, member.practitioner_id, now=now, subject_id=member.id)
     token = await links.create(
@@ -300,20 +329,21 @@ async def ask_email_change(
         now=now,
     )
     await post.send(connection, "members/email_change", to=email, token=token, hours=hours)
-    await post.send(connection, "members/email_change_asked", to=member.email, address=rules.masked(email))
+    await tell(connection, post, member, "members/email_change_asked", address=rules.masked(email))
     await _record(connection, actor, Action.EMAIL_CHANGE_ASKED, member)
 
 
 async def change_email(connection: Connection, post: Post, token: str, *, now: datetime, actor: Actor) -> Member:
     """The link's address becomes the member's; raises as ``links.use`` does, or ``EmailTaken``."""
+    await _lock_practice_of(connection, Purpose.EMAIL_CHANGE, token)
     link = await links.use(connection, Purpose.EMAIL_CHANGE, token, now=now)
     member = await _get(connection, MemberId(_subject(link)))
     if member.state is not MemberState.ACTIVE or link.address is None or not await _is_in_use(connection, link):
         raise LinkUnknown
     await links.end_all(connection, Purpose.PASSWORD_RESET, member.practitioner_id, now=now, subject_id=member.id)
+    await tell(connection, post, member, "members/email_changed", address=rules.masked(link.address))
     if not await MemberStore(connection).set_email(member.id, link.address, now):
         raise EmailTaken
-    await post.send(connection, "members/email_changed", to=member.email, address=rules.masked(link.address))
     await _record(connection, actor, Action.EMAIL_CHANGED, member)
     return await _get(connection, member.id)
 
@@ -323,6 +353,22 @@ async def _spend_mail(connection: Connection, practitioner_id: UUID, now: dateti
     key, day = f"practice mail {practitioner_id}", timedelta(days=1)
     if not await limits.spend(connection, key, quota=_MAILS_PER_DAY, window=day, now=now):
         raise MailsTooMany(retry_after_seconds=86_400 - int(now.timestamp()) % 86_400)
+
+
+async def lock_practice(connection: Connection, practitioner_id: UUID, session_id: UUID | None) -> None:
+    """Lets nobody else change who may get in until the transaction ends; raises ``AuthenticationRequired``.
+
+    A new password or a suspension may have ended the caller's session between his request and now.
+    """
+    await MemberStore(connection).lock_practice(practitioner_id)
+    if session_id is not None and not await DoorStore(connection).is_open(session_id):
+        raise AuthenticationRequired
+
+
+async def _lock_practice_of(connection: Connection, purpose: Purpose, token: str) -> None:
+    """The same for a link: the practice is locked before any of its links, in one order everywhere."""
+    if (practitioner_id := await links.practice_of(connection, purpose, token)) is not None:
+        await MemberStore(connection).lock_practice(practitioner_id)
 
 
 async def _is_in_use(connection: Connection, link: Link) -> bool:

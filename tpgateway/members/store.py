@@ -146,6 +146,12 @@ class MemberStore:
             return False
         return True
 
+    async def lock_practice(self, practitioner_id: UUID) -> None:
+        await self.connection.execute("SELECT FROM practitioners WHERE id = $1 FOR UPDATE", practitioner_id)
+
+    async def forget_former_addresses(self, member_id: MemberId) -> None:
+        await self.connection.execute("DELETE FROM member_former_addresses WHERE member_id = $1", member_id)
+
     async def is_practice_in_use(self, practitioner_id: UUID) -> bool:
         state = await self.connection.fetchval("SELECT state FROM practitioners WHERE id = $1", practitioner_id)
         return bool(state == "active")
@@ -327,6 +333,10 @@ class DoorStore:
             )
             for row in rows
         ]
+
+    async def is_open(self, session_id: UUID) -> bool:
+        found = await self.connection.fetchval("SELECT EXISTS (SELECT FROM sessions WHERE id = $1)", session_id)
+        return bool(found)
 
     async def end_session(self, member_id: MemberId, session_id: SessionId) -> bool:
         done = await self.connection.execute(

@@ -176,11 +176,9 @@ async def _remind(connection: Connection, post: Post, email: str, *, settings: S
     if not await service.may_mail(connection, email, Asked.REMINDER, per_hour=settings.mails_per_hour, now=now):
         return
     found = await PractitionerStore(connection).of_address(email)
-    await post.send(connection, "practitioners/reminder", to=email, numbers=service.masked_numbers(found))
-    for identifier in found:
-        account = await PractitionerStore(connection).at_door(identifier)
-        if account is not None:
-            await audit.record(connection, actor=SYSTEM, action=Action.IDENTIFIERS_REMINDED, subject_id=account["id"])
+    await post.send(connection, "practitioners/reminder", to=email, numbers=service.masked_numbers(list(found)))
+    for practitioner_id in set(found.values()):
+        await audit.record(connection, actor=SYSTEM, action=Action.IDENTIFIERS_REMINDED, subject_id=practitioner_id)
 
 
 async def _mail_activation_again(

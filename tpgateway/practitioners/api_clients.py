@@ -96,8 +96,7 @@ async def rotate(
         public_jwk=public_jwk,
         former_until=now + overlap if overlap else None,
     )
-    if client is None:
-        return None
+    assert client is not None  # it is locked
     await audit.record(connection, actor=actor, action=Action.CLIENT_ROTATED, subject_id=client_id)
     return NewClient(client=client, secret=secret)
 

@@ -129,6 +129,15 @@ class HolderNeeded(Problem):
     hint = "The holder opened the account; other owners cannot close it."
 
 
+class IdentifierInReview(Problem):
+    code = "identifier_in_review"
+    status = 409
+    title = "Another number of this kind waits for a person's decision"
+    message_fr = "Un numéro de ce type est déjà en cours de vérification pour votre compte."
+    next_step_fr = "Attendez la décision, envoyée par mail. Le numéro était faux ? Écrivez à l'assistance du réseau."
+    hint = "One claim at a time."
+
+
 class RotationUnderWay(Problem):
     code = "rotation_under_way"
     status = 409

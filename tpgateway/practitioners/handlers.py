@@ -102,7 +102,7 @@ async def ask_activation_link(call: Call, *, body: ActivationLinkRequest) -> Ans
 
 
 async def activate(call: Call, *, body: ActivationRequest) -> Answer:
-    """Opens the account where the public directory agrees with it; otherwise a person looks at it first."""
+    """Opens the account, or says that a person looks at it first: the directory disagrees, or nobody else could tell."""
     practitioner = await service.activate(call.connection, _post(call), body.token, now=call.now, actor=call.actor)
     # Who opened the mail proved as much as a mailed code would: this browser is known.
     holder = await members.holder(call.connection, practitioner.id)
@@ -300,6 +300,7 @@ async def invite(call: Call, *, body: InvitationRequest) -> Answer:
         name=body.name,
         role=body.role,
         days=call.state.settings.invitation_days,
+        session_id=call.caller.session_id,
         now=call.now,
         actor=call.actor,
     )

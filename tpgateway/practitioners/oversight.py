@@ -70,10 +70,13 @@ async def refuse(
 
 async def _lock_review(connection: Connection, review_id: UUID) -> Review | None:
     """A review that waits, its account locked and still in the state that it was asked in."""
+    owner = await ReviewStore(connection).account_of(review_id)
+    if owner is None:
+        return None
+    state = await PractitionerStore(connection).lock(owner)
     review = await ReviewStore(connection).lock(review_id)
     if review is None:
         return None
-    state = await PractitionerStore(connection).lock(review.practitioner_id)
     wanted = AccountState.IN_REVIEW if review.is_registration else AccountState.ACTIVE
     return review if state is wanted else None
 
@@ -114,15 +117,24 @@ async def restore(
 
 
 async def recover(
-    connection: Connection, post: Post, identifier: Identifier, *, email: str | None, now: datetime, actor: Actor
+    connection: Connection,
+    post: Post,
+    identifier: Identifier,
+    *,
+    email: str | None,
+    forgets_former: bool,
+    now: datetime,
+    actor: Actor,
 ) -> Practitioner | None:
     """Gives a holder who lost telephone or mailbox, and proved who he is on paper, a way back; None where there is none.
 
     The authenticator application is removed and all sessions end; with ``email``, the holder's address is this one from now
-    on. Former and new address are told.
+    on. Former and new addresses are told of it; of what comes later the former ones are not, where ``forgets_former``.
     """
     practitioner_id = await PractitionerStore(connection).holder_of(identifier)
     if practitioner_id is None:
         return None
-    await members.recover_holder(connection, post, practitioner_id, email=email, now=now, actor=actor)
+    await members.recover_holder(
+        connection, post, practitioner_id, email=email, forgets_former=forgets_former, now=now, actor=actor
+    )
     return await service.get(connection, practitioner_id)

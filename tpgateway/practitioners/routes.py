@@ -173,7 +173,7 @@ ROUTES = [
         needs_second_factor=True,
         body=NewIdentifierRequest,
         answers={201: NewIdentifierView, 202: NewIdentifierView},
-        problems=[errors.IdentifierNotForPerson, errors.IdentifierTaken],
+        problems=[errors.IdentifierNotForPerson, errors.IdentifierInReview, errors.IdentifierTaken],
     ),
     Route(
         method="POST",

@@ -17,8 +17,8 @@ from tpgateway.jobs import JobKind, enqueue
 from tpgateway.links import Purpose
 from tpgateway.mail import Post
 from tpgateway.members import service as members
-from tpgateway.practitioners import bank, rules
-from tpgateway.practitioners.errors import HolderNeeded, IdentifierNotForPerson, IdentifierTaken
+from tpgateway.practitioners import bank
+from tpgateway.practitioners.errors import HolderNeeded, IdentifierInReview, IdentifierNotForPerson, IdentifierTaken
 from tpgateway.practitioners.model import (
     AccountState,
     Consent,
@@ -124,15 +124,17 @@ async def mail_activation(
     per_hour: int,
     now: datetime,
 ) -> None:
-    """Mails a link that opens the account. Nothing that its sender chose stands in it: the address may be a stranger's."""
+    """Mails a link that opens the account.
+
+    The address may be a stranger's: of what its sender chose stand in it the number and the bank, and no words.
+    """
     if not await may_mail(connection, email, "activation", per_hour=per_hour, now=now):
         return
     await links.end_all(connection, Purpose.ACTIVATION, practitioner_id, now=now)
     token = await links.create(
         connection, Purpose.ACTIVATION, practitioner_id, lifetime=timedelta(hours=hours), now=now
     )
-    details = rules.bank_details_at(await BankStore(connection).history(practitioner_id), now)
-    assert details is not None
+    (details,) = await BankStore(connection).history(practitioner_id)
     await post.send(
         connection,
         "practitioners/activation",
@@ -152,7 +154,7 @@ async def may_mail(connection: Connection, email: str, kind: str, *, per_hour: i
 
 
 async def activate(connection: Connection, post: Post, token: str, *, now: datetime, actor: Actor) -> Practitioner:
-    """The link's account, active where the directory agrees and in review where not; raises as ``links.use`` does.
+    """The link's account, active unless there is a reason for a person to look; raises as ``links.use`` does.
 
     Raises ``IdentifierTaken`` where another account came first.
     """
@@ -167,11 +169,7 @@ async def activate(connection: Connection, post: Post, token: str, *, now: datet
         raise IdentifierTaken
     await store.confirm(practitioner_id, now)
     await audit.record(connection, actor=actor, action=Action.PRACTITIONER_CONFIRMED, subject_id=practitioner_id)
-    reason = await _compare_and_place(connection, practitioner, identifier)
-    if reason is None and await store.was_held_since(identifier, now - _FORMER_HOLDER):
-        reason = (
-            "was_held"  # whoever closes an account must not have its number, and its payments, by registering again
-        )
+    reason = await _reason_to_look(connection, practitioner, identifier, now)
     if reason is None:
         await put_in_use(connection, practitioner_id, identifier, now=now, actor=actor)
     else:
@@ -181,8 +179,19 @@ async def activate(connection: Connection, post: Post, token: str, *, now: datet
     return await get(connection, practitioner_id)
 
 
+async def _reason_to_look(
+    connection: Connection, practitioner: Practitioner, identifier: Identifier, now: datetime
+) -> str | None:
+    """Why a person must look at the account's claim to a number; None where it stands by itself."""
+    differs = await _compare_and_place(connection, practitioner, identifier)
+    if await PractitionerStore(connection).was_held_since(identifier, now - _FORMER_HOLDER):
+        # Whoever closes an account must not have its number, and its payments, by registering again.
+        return "was_held"
+    return differs
+
+
 async def _compare_and_place(connection: Connection, practitioner: Practitioner, identifier: Identifier) -> str | None:
-    """Why the account's claim to a number does not stand by the directory; None, and its place kept, where it does."""
+    """Why the account's claim to a number does not stand by the directory; None where it does. Its place is kept."""
     claim = Claim(
         first_name=practitioner.first_name,
         last_name=practitioner.last_name,
@@ -264,19 +273,21 @@ async def add_identifier(
 ) -> bool:
     """A person's account gains its RPPS and keeps all its ways in; False where the claim must be reviewed first.
 
-    Raises ``IdentifierNotForPerson``, ``IdentifierTaken``.
+    Raises ``IdentifierNotForPerson``, ``IdentifierInReview``, ``IdentifierTaken``.
     """
     store = PractitionerStore(connection)
     await store.lock(practitioner_id)
     practitioner = await get(connection, practitioner_id)
-    has_one = await store.has_scheme(practitioner_id, Scheme.RPPS)
+    has_one = any(each.scheme is Scheme.RPPS for each in practitioner.identifiers)
     if identifier.scheme is not Scheme.RPPS or has_one or practitioner.last_name is None:
         raise IdentifierNotForPerson
+    if await store.has_scheme(practitioner_id, Scheme.RPPS):
+        raise IdentifierInReview
     if await store.holder_of(identifier) is not None:
         raise IdentifierTaken
     await store.claim(practitioner_id, identifier)
     await audit.record(connection, actor=actor, action=Action.IDENTIFIER_ASKED, subject_id=practitioner_id)
-    reason = await _compare_and_place(connection, practitioner, identifier)
+    reason = await _reason_to_look(connection, practitioner, identifier, now)
     if reason is not None:
         await ReviewStore(connection).open(practitioner_id, identifier, is_registration=False, reason=reason, now=now)
         return False

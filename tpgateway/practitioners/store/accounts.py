@@ -102,10 +102,11 @@ class PractitionerStore:
         )
 
     async def close(self, practitioner_id: PractitionerId, now: datetime) -> None:
-        """The account's end; its identifiers are free again."""
+        """The account's end; its identifiers are free again, and those that it merely claimed never were its own."""
         await self.connection.execute(
             """
-            WITH freed AS (UPDATE practitioner_identifiers SET is_held = false WHERE practitioner_id = $1),
+            WITH freed AS (UPDATE practitioner_identifiers SET is_held = false WHERE practitioner_id = $1 AND is_held),
+                 dropped AS (DELETE FROM practitioner_identifiers WHERE practitioner_id = $1 AND NOT is_held),
                  revoked AS (UPDATE practitioner_clients SET revoked_at = $2
                              WHERE practitioner_id = $1 AND revoked_at IS NULL)
             UPDATE practitioners SET state = 'closed', closed_at = $2, is_listed = false, state_reason = NULL
@@ -216,17 +217,18 @@ class PractitionerStore:
         )
         return None if found is None else PractitionerId(found)
 
-    async def of_address(self, email: str) -> list[Identifier]:
-        """The numbers of the accounts in use where an address is somebody's."""
+    async def of_address(self, email: str) -> dict[Identifier, PractitionerId]:
+        """The numbers, with their accounts, by which one logs in where an address is somebody's."""
         rows = await self.connection.fetch(
-            "SELECT DISTINCT i.scheme, i.value FROM practitioner_members m"
+            "SELECT DISTINCT i.scheme, i.value, p.id FROM practitioner_members m"
             " JOIN practitioners p ON p.id = m.practitioner_id"
             " JOIN practitioner_identifiers i ON i.practitioner_id = p.id"
-            " WHERE lower(m.email) = lower($1) AND m.state = 'active' AND p.state IN ('active', 'suspended', 'in_review')"
+            " WHERE lower(m.email) = lower($1) AND m.state = 'active'"
+            " AND (i.is_held AND p.state IN ('active', 'suspended') OR p.state = 'in_review')"
             " ORDER BY i.scheme, i.value",
             email,
         )
-        return [Identifier(scheme=Scheme(row["scheme"]), value=row["value"]) for row in rows]
+        return {Identifier(scheme=Scheme(row["scheme"]), value=row["value"]): PractitionerId(row["id"]) for row in rows}
 
     async def remove(self, practitioner_id: PractitionerId) -> None:
         """Removes an account that was never confirmed."""
@@ -362,6 +364,13 @@ class ReviewStore:
             practitioner_id,
             now,
         )
+
+    async def account_of(self, review_id: UUID) -> PractitionerId | None:
+        """Whose review it is: the account is locked before the review."""
+        found: UUID | None = await self.connection.fetchval(
+            "SELECT practitioner_id FROM practitioner_reviews WHERE id = $1", review_id
+        )
+        return None if found is None else PractitionerId(found)
 
     async def lock(self, review_id: UUID) -> Review | None:
         """A review that waits, locked until the transaction ends."""
