@@ -86,6 +86,7 @@ def test_a_plain_name_holds_no_control_no_mark_up_and_no_line(name: str) -> None
 def test_failures_slow_down_then_lock() -> None:
     assert guard_problem(None, NOW) is None
     assert guard_problem(Guard(failures=2, failed_at=NOW, locked_until=None), NOW) is None
+    assert guard_problem(Guard(failures=2, failed_at=NOW, locked_until=None), NOW - timedelta(seconds=1)) is None
     slowed = guard_problem(Guard(failures=5, failed_at=NOW, locked_until=None), NOW + timedelta(seconds=4))
     assert isinstance(slowed, LoginSlowed)
     assert slowed.retry_after_seconds == 6

@@ -69,8 +69,10 @@ def guard_problem(guard: Guard | None, now: datetime) -> Problem | None:
         return None
     if guard.locked_until is not None and now < guard.locked_until:
         return LoginLocked(retry_after_seconds=_seconds(guard.locked_until - now))
-    ready = guard.failed_at + timedelta(seconds=wait_after(standing_failures(guard, now)))
-    return LoginSlowed(retry_after_seconds=_seconds(ready - now)) if now < ready else None
+    wait = wait_after(standing_failures(guard, now))
+    ready = guard.failed_at + timedelta(seconds=wait)
+    # Of attempts at once, the one that came first may be judged after another: without a wait, there is none for it either.
+    return LoginSlowed(retry_after_seconds=_seconds(ready - now)) if wait and now < ready else None
 
 
 def standing_failures(guard: Guard | None, now: datetime) -> int:
