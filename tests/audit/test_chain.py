@@ -183,6 +183,9 @@ async def test_a_worker_links_what_came_before_it_started(gateway: Gateway, data
     await until(is_linked)
     stop.set()
     await asyncio.wait_for(working, 15)
+    connection = await gateway.connect()
+    assert await faults(connection) == []
+    await connection.close()
 
 
 async def test_what_is_append_only_is_out_of_the_services_reach(gateway: Gateway, database: str) -> None:

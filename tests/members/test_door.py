@@ -455,7 +455,8 @@ async def test_reminders_do_not_use_up_what_resets_need(gateway: Gateway, worker
     for _ in range(8):
         await gateway.call("POST", "/v1/identifier-reminders", {"email": pharmacist.form["email"]})
     await gateway.call("POST", "/v1/password-resets", {"scheme": "finess", "value": pharmacist.form["value"]})
-    await gateway.letter_about(pharmacist.form["email"], "Choisissez un nouveau mot de passe")
+    letter = await gateway.letter_about(pharmacist.form["email"], "Choisissez un nouveau mot de passe")
+    assert link_token(letter)
 
 
 async def test_a_code_does_not_revive_a_session_that_was_ended_meanwhile(gateway: Gateway, worker: None) -> None:

@@ -1,0 +1,5 @@
+"""``python -m tpgateway.cli``: the same as ``tpgateway``."""
+
+from tpgateway.cli import main
+
+main()

@@ -1,0 +1,108 @@
+"""What every command stands on: sentences for what goes wrong, a database, mails, progress."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Annotated, TypeVar
+
+import asyncpg
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from stdnum.exceptions import ValidationError as IdentifierError
+
+from tpgateway import settings as configuration
+from tpgateway.database import Connection
+from tpgateway.database.embedded import database_url
+from tpgateway.database.pool import DatabaseNotUsable, check, prepare_connection
+from tpgateway.errors import Problem
+from tpgateway.identifiers import amc_number
+from tpgateway.mail import Post
+from tpgateway.settings import DatabaseSettings
+from tpgateway.vault import Vault
+from tpgateway.web.routing import PARIS
+
+T = TypeVar("T")
+out = Console()
+err = Console(stderr=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Answer one line of JSON.")]
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What can go wrong, as sentences on stderr and exit status 1; a traceback is for our own mistakes only."""
+    try:
+        yield
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_input=False):
+            name = "TPG_" + ".".join(str(part) for part in fault["loc"]).upper()
+            err.print(f"[red]{name}[/]: {fault['msg']}")
+        err.print(
+            "Secrets come from the environment or from files: `tpgateway secrets new DIR`, then TPG_SECRETS_DIR=DIR."
+        )
+        raise typer.Exit(1) from None
+    except Problem as problem:
+        err.print(f"[red]{problem.title}[/]" + (f": {problem.detail}" if problem.detail else ""))
+        if problem.hint:
+            err.print(problem.hint)
+        raise typer.Exit(1) from None
+    except DatabaseNotUsable as error:
+        err.print(f"[red]The database cannot be used[/]: {error}")
+        raise typer.Exit(1) from None
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        err.print(f"[red]{type(error).__name__}[/]: {error}")
+        raise typer.Exit(1) from None
+
+
+def on_database(settings: DatabaseSettings, act: Callable[[Connection], Awaitable[T]]) -> T:
+    """One act on one connection to a database of the right schema."""
+
+    async def run(url: str) -> T:
+        connection = await asyncpg.connect(url, timeout=10)
+        try:
+            await prepare_connection(connection)
+            await check(connection)
+            return await act(connection)
+        finally:
+            await connection.close()
+
+    with database_url(settings) as url:
+        return asyncio.run(run(url))
+
+
+def today() -> date:
+    return datetime.now(PARIS).date()
+
+
+def amc(number: str) -> str:
+    try:
+        return amc_number.validate(number)
+    except IdentifierError:
+        raise typer.BadParameter("an AMC number has 8 to 10 digits") from None
+
+
+def with_post(act: Callable[[Connection, Post], Awaitable[T]]) -> T:
+    """One act in one transaction, with what mails need."""
+    with explained():
+        settings = configuration.load()
+        post = Post.of(settings, Vault.from_json(settings.vault_keys.get_secret_value()))
+
+        async def run(connection: Connection) -> T:
+            async with connection.transaction():
+                return await act(connection, post)
+
+        return on_database(settings, run)
+
+
+def reading() -> Progress:
+    """The bar of a file being read, with speed and what remains."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+    )

@@ -1,0 +1,115 @@
+"""What is loaded from files: people's rights, public directories."""
+
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from tpgateway import settings as configuration
+from tpgateway.audit import OPERATOR
+from tpgateway.cards import service as cards
+from tpgateway.cards.model import ImportMode
+from tpgateway.cli.frame import amc, explained, on_database, out, reading, today
+from tpgateway.database import Connection
+from tpgateway.directory import codec as directory_files
+from tpgateway.directory import service as directory
+from tpgateway.insurers import service as insurers
+from tpgateway.practitioners import service as practitioners
+
+rights_app = typer.Typer(help="Rights of insured people.", no_args_is_help=True)
+directory_app = typer.Typer(help="Public directories that registrations are compared with.", no_args_is_help=True)
+
+
+@rights_app.command("import")
+def import_rights(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, as schemas/README.md describes it.")],
+    insurer: Annotated[str, typer.Option(help="AMC number of the insurer whose people these are.")],
+    mode: Annotated[ImportMode, typer.Option(help="full closes whoever is missing.")] = ImportMode.UPDATE,
+    confirm_closing: Annotated[
+        bool, typer.Option("--confirm-closing", help="Let a full file close any share of the rights.")
+    ] = False,
+) -> None:
+    """Load people's rights from a file. Good lines load, bad ones are listed.
+
+    Example: `tpgateway rights import rights.csv --insurer 0075004407 --mode full`
+    """
+    number = amc(insurer)
+    started = datetime.now(UTC)
+    settings = configuration.load_database()
+
+    async def act(connection: Connection) -> Any:
+        found = await insurers.find(connection, number)
+        with reading() as progress:
+            lines = cards.clean_pieces(_pieces(file, progress))
+            async with cards.staged_rights(connection, lines), connection.transaction():
+                progress.update(progress.task_ids[0], description="Checking and merging")
+                done = await cards.merge_rights(
+                    connection,
+                    found.id,
+                    mode,
+                    closing_percent=None if confirm_closing else settings.closing_percent,
+                    started_at=started,
+                    today=today(),
+                    actor=OPERATOR,
+                )
+        return done, await cards.rejects(connection, found.id, done.id, after=0, limit=20)
+
+    with explained():
+        done, rejects = on_database(settings, act)
+    out.print(f"{done.lines} lines: {done.loaded} loaded, {done.rejected} rejected, {done.closed} periods closed")
+    for reject in rejects:
+        out.print(f"  line {reject.line}: {reject.column or 'line'}: {reject.code}")
+    if done.rejected > len(rejects):
+        out.print(f"  and {done.rejected - len(rejects)} more, under import {done.id}")
+
+
+@directory_app.command("import")
+def import_directory(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="What it is, is seen from its first line.")],
+    confirm_shrinking: Annotated[
+        bool, typer.Option("--confirm-shrinking", help="Load a file of less than half the entries before.")
+    ] = False,
+) -> None:
+    """Load a public directory: the FINESS extraction, the file of health professionals, or a list of establishments.
+
+    What the file holds replaces what was loaded from such a file before.
+
+    Example: `tpgateway directory import etalab-cs1100507-stock-20260512.csv`
+    """
+
+    async def act(connection: Connection) -> Any:
+        with file.open("rb") as lines, reading() as progress:
+            source, records = directory_files.read(lines)
+            task = progress.add_task("Reading", total=os.path.getsize(file))
+
+            def tell(_: int) -> None:
+                progress.update(task, completed=lines.tell())
+
+            async with connection.transaction():
+                done = await directory.load(
+                    connection,
+                    source,
+                    records,
+                    now=datetime.now(UTC),
+                    may_shrink=confirm_shrinking,
+                    on_progress=tell,
+                    on_merge=lambda: progress.update(task, description="Merging"),
+                )
+                await practitioners.place_missing(connection)
+        return done
+
+    with explained():
+        done = on_database(configuration.load_database(), act)
+    out.print(f"{done.source.value}: {done.lines} lines, {done.entries} entries now, {done.skipped} lines not usable")
+
+
+async def _pieces(file: Path, progress: Progress) -> AsyncIterator[bytes]:
+    task = progress.add_task("Reading", total=os.path.getsize(file))
+    with file.open("rb") as source:
+        async for piece in cards.read_pieces(source):
+            yield piece
+            progress.advance(task, len(piece))

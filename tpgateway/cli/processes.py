@@ -1,0 +1,92 @@
+"""The demo, and the halves that run in production."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from tpgateway import settings as configuration
+from tpgateway.cli.frame import explained, out
+from tpgateway.database.embedded import database_url
+from tpgateway.database.migrations import migrate as run_migrations
+from tpgateway.web import logs
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="Play the story and stop: exit status 0 if it went well.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="When ready, print one line of JSON and nothing else on stdout.")
+    ] = False,
+    port: Annotated[int | None, typer.Option(help="Port of the gateway; 8080, or a free one.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the demo keeps its database and keys.")] = None,
+) -> None:
+    """Play the gateway's main story with fictitious people, then keep serving.
+
+    Everything is real but the people: PostgreSQL, the service, its worker, mail by SMTP, an insurer's server.
+
+    Example: `tpgateway demo --once --json --data-dir /tmp/demo`
+    """
+    from tpgateway.demo.run import run_demo
+
+    with explained():
+        status = run_demo(once=once, as_json=as_json, port=port, data_dir=data_dir)
+    raise typer.Exit(status)
+
+
+@app.command()
+def serve(
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes share the port.")] = 1,
+) -> None:
+    """Serve the API and the pages until SIGTERM or Ctrl-C.
+
+    Example: `TPG_SECRETS_DIR=/etc/tpgateway/secrets tpgateway serve --workers 4`
+    """
+    from tpgateway.app import serve as run
+
+    with explained():
+        settings = configuration.load()
+        logs.configure(level=settings.log_level, form=settings.log_format)
+        with database_url(settings) as url:
+            run(settings, url, workers=workers)
+
+
+@app.command()
+def work() -> None:
+    """Work off the queue (mails, deliveries to insurers) until SIGTERM or Ctrl-C.
+
+    Example: `TPG_SECRETS_DIR=/etc/tpgateway/secrets tpgateway work`
+    """
+    from tpgateway.worker import work as run
+
+    with explained():
+        settings = configuration.load()
+        logs.configure(level=settings.log_level, form=settings.log_format)
+        with database_url(settings) as url:
+            uvloop.run(run(settings, url))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this program's schema. Safe to run twice, and by several machines at once.
+
+    Example: `TPG_DATABASE_URL=postgresql://tpgateway@db/tpgateway tpgateway migrate`
+    """
+    with explained(), database_url(configuration.load_database()) as url:
+        applied = asyncio.run(run_migrations(url))
+    out.print("Applied: " + ", ".join(applied) if applied else "Up to date.")
+
+
+@app.command(hidden=True)
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    from tpgateway.app import openapi_text
+
+    sys.stdout.write(openapi_text())
