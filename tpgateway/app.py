@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import cache
 from importlib.metadata import version
 
 import structlog
@@ -49,6 +50,7 @@ _RESTART_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
+@cache
 def openapi_text() -> str:
     """The OpenAPI document of this version."""
     return openapi.as_text(openapi.document(ROUTES, version=version("tpgateway")))
