@@ -107,9 +107,10 @@ async def factor_given(call: Call, code: str, *, knows_device: bool) -> dict[str
         )
         if method is Method.RECOVERY_CODE:
             left = await door.count_recovery_codes(connection, member)
-            await service.tell(
-                connection, _post(call), member, "members/recovery_code_used", left=left, moment=call.now
-            )
+            async with connection.transaction():  # the mail and its job, or neither
+                await service.tell(
+                    connection, _post(call), member, "members/recovery_code_used", left=left, moment=call.now
+                )
     if call.caller.access is Access.PENDING_SESSION:
         whole = sessions.Opened(
             member_id=member.id,

@@ -62,7 +62,8 @@ async def open_door(
     try:
         entered = await door.try_password(connection, vault, attempt, found, settings=settings, now=now, actor=actor)
     except DoorLocked:
-        await ask(connection, vault, Asked.LOCK_NOTICE, _asked(identifier, email))
+        async with connection.transaction():  # the request and its job, or neither
+            await ask(connection, vault, Asked.LOCK_NOTICE, _asked(identifier, email))
         raise LoginRefused from None
     assert account is not None
     state = AccountState(account["state"])

@@ -298,6 +298,7 @@ async def add_identifier(
 async def give_identifier(
     connection: Connection, post: Post, practitioner_id: PractitionerId, identifier: Identifier, *, actor: Actor
 ) -> None:
+    """The account in use holds one more number, and its holder is told; raises ``IdentifierTaken``."""
     if not await PractitionerStore(connection).hold(practitioner_id, identifier):
         raise IdentifierTaken
     holder = await members.holder(connection, practitioner_id)
