@@ -1,6 +1,7 @@
 """The service: all route tables in one application, and the processes that serve it."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from aiohttp import web
 from tpgateway import portal
 from tpgateway.cards.checker import CHECKER, Checker
 from tpgateway.cards.routes import ROUTES as CARDS
+from tpgateway.cards.verdicts import Verdicts
 from tpgateway.claims.routes import ROUTES as CLAIMS
 from tpgateway.conventions.routes import ROUTES as CONVENTIONS
 from tpgateway.database.notices import Notices
@@ -32,7 +34,7 @@ from tpgateway.insurers.routes import ROUTES as INSURERS
 from tpgateway.members.routes import ROUTES as MEMBERS
 from tpgateway.practitioners import api_clients
 from tpgateway.practitioners.routes import ROUTES as PRACTITIONERS
-from tpgateway.processes import die_with_parent
+from tpgateway.processes import die_with_parent, was_asked_to_stop
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
 from tpgateway.web import docs, frame, logs, metrics, openapi, sessions
@@ -69,7 +71,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
             kept=timedelta(days=settings.session_kept_days),
         ),
     )
-    app = web.Application(middlewares=[frame.middleware, sessions.middleware(storage)])
+    app = web.Application()
     app[STATE] = state = State(
         settings=settings,
         pool=pool,
@@ -82,7 +84,14 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         limiter=Limiter(settings.requests_per_minute),
         notices=Notices(database_url, insurers.EVENTS_CHANNEL),
     )
-    app[CHECKER] = Checker(pool, BenefitCache())
+    app[CHECKER] = Checker(
+        database_url,
+        role=settings.database_role,
+        verdicts=Verdicts(BenefitCache()),
+        proof_life=timedelta(days=settings.proof_days),
+        patience=settings.check_patience_milliseconds / 1000,
+    )
+    app[frame.SESSIONS] = sessions.middleware(storage)
     app[CLIENT_FINDERS] = (api_clients.find, insurers.find_client)
     frame.mount(app, ROUTES)
     docs.mount(app, openapi_text())
@@ -90,9 +99,15 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
 
     async def resources(_: web.Application) -> AsyncIterator[None]:
         await state.notices.open()
-        sharing = asyncio.create_task(state.limiter.keep_sharing(pool))
+        await app[CHECKER].open()
+        beside = [
+            asyncio.create_task(work) for work in (state.limiter.keep_sharing(pool), state.answered.keep_writing())
+        ]
         yield
-        sharing.cancel()
+        for task in beside:
+            task.cancel()
+        await asyncio.wait(beside)
+        await app[CHECKER].close()
         await state.pool.close()
 
     async def drain(_: web.Application) -> None:
@@ -108,6 +123,8 @@ async def _serve_until_stopped(settings: Settings, database_url: str, listening:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if was_asked_to_stop():
+        return
     app = await create_app(settings, database_url)
     runner = Runner(app, access_log=None, shutdown_timeout=settings.graceful_stop_seconds)
     await runner.setup()
@@ -135,6 +152,9 @@ def serve(settings: Settings, database_url: str, *, workers: int) -> None:
 
 def _run(settings: Settings, database_url: str, listening: socket.socket) -> None:
     logs.configure(level=settings.log_level, form=settings.log_format)
+    gc.collect()
+    gc.freeze()  # what was loaded by now stays: no use to look through it again and again
+    gc.set_threshold(20_000, 20, 50)
     uvloop.run(_serve_until_stopped(settings, database_url, listening))
 
 

@@ -1,4 +1,4 @@
-"""What the kernel can do so that no process of ours is left behind. Both only on Linux; elsewhere they do nothing."""
+"""What is done so that no process of ours is left behind. What asks the kernel works on Linux; elsewhere it does nothing."""
 
 import ctypes
 import signal
@@ -6,6 +6,25 @@ import sys
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+
+
+_stops_asked: list[int] = []
+
+
+def unwind_on_stop() -> None:
+    """Until a loop listens for it, a stop unwinds the program as Ctrl-C does, so that nothing is left behind."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _unwind)
+
+
+def _unwind(number: int, _frame: object) -> None:
+    _stops_asked.append(number)
+    raise SystemExit(128 + number)
+
+
+def was_asked_to_stop() -> bool:
+    """Whether a stop came that may not have unwound: Python drops what is raised while it cleans up objects."""
+    return bool(_stops_asked)
 
 
 def die_with_parent() -> None:

@@ -101,6 +101,9 @@ class Settings(DatabaseSettings):
     psc_acr: str | None = Field(default="eidas1", description="Level that the provider must have checked.")
     psc_claim: str = Field(default="SubjectNameID", description="The claim that holds the national identifier.")
 
+    check_patience_milliseconds: int = Field(
+        default=800, ge=100, description="How long a card check waits for the database before it is refused."
+    )
     proof_days: int = Field(default=30, ge=1, description="How long a card check's proof opens an approval.")
     idempotency_hours: int = Field(default=24, ge=24)
     requests_per_minute: int = Field(default=6000, ge=1, description="Per account and process; per address if nobody.")

@@ -20,6 +20,7 @@ from tpgateway.jobs import Handler, JobKind, RetryRequested, Tools, ids_of, quer
 from tpgateway.members import door
 from tpgateway.practitioners import jobs as practitioner_jobs
 from tpgateway.practitioners import service as practitioners
+from tpgateway.processes import was_asked_to_stop
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
 from tpgateway.web import idempotency, limits, oauth, sessions
@@ -53,6 +54,8 @@ async def work(settings: Settings, database_url: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if was_asked_to_stop():
+        return
     _log.info("working", pid=os.getpid())
     while not stop.is_set():
         try:

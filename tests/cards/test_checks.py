@@ -1,6 +1,7 @@
 """Card checks: outcomes, records, replays, faults."""
 
 import asyncio
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 
 from tests import builders
 from tests.driver import Gateway, Insurer, Practitioner
-from tpgateway.cards.codec import parse_proof
-from tpgateway.cards.store import RECORD_CHECKS
+from tpgateway.cards.codec.proofs import parse_proof
+from tpgateway.cards.store.checks import LANE_SETTINGS, RECORD_CHECKS
 
 
 async def test_a_covered_person_gets_a_proof_and_the_benefits_of_the_domain(pharmacist: Practitioner) -> None:
@@ -186,22 +187,52 @@ async def test_the_key_of_one_practitioner_is_nothing_to_another(gateway: Gatewa
 
 
 async def test_the_hot_statement_uses_its_indexes(gateway: Gateway, insurer: Insurer, database: str) -> None:
-    await gateway.execute(
+    for filling in (
         """
-        INSERT INTO insured_rights SELECT $1, n::text, '19800101', 1, '2026-01-01', '2026-12-31', '{SP}', '', 'X', $1
+        INSERT INTO practitioners (state, legal_name, specialty, postal_code, terms_version, terms_accepted_at,
+                                   privacy_version, privacy_accepted_at, confirmed_at, activated_at)
+        SELECT 'active', 'Pharmacie ' || n, 'pharmacy', '75010', '1', now(), '1', now(), now(), now()
         FROM generate_series(1, 20000) n
         """,
-        insurer.id,
-    )
-    await gateway.execute("ANALYZE")
-    connection = await asyncpg.connect(database)
-    now = builders.today()
-    values: list[Any] = [[insurer.id], [None], [None], ["PHAR"], [now], ["SP"], [""], ["42"], ["19800101"], [1]]
-    values += [["P" * 12], [None], [None], ["0099990011"]]
-    plan = "\n".join(row[0] for row in await connection.fetch("EXPLAIN " + RECORD_CHECKS, *values))
+        """
+        INSERT INTO conventions (specialty, version, title, text_markdown, text_hash, domains, payment_days, every_insurer,
+                                 validity)
+        SELECT 'dental', n, 't', 't', 'h', '{DENT}', 5, false, daterange('2000-01-01'::date + n, '2000-01-01'::date + n + 1)
+        FROM generate_series(1, 2000) n
+        """,
+        """
+        INSERT INTO convention_signatures (practitioner_id, convention_id, specialty, text_hash, signed_at)
+        SELECT p.id, c.id, 'pharmacy', 'h', now() FROM practitioners p, (SELECT id FROM conventions LIMIT 1) c
+        """,
+        "INSERT INTO convention_participants SELECT c.id, i.id FROM conventions c, insurers i",
+        """
+        INSERT INTO insured_rights
+        SELECT i.id, n::text, '19800101', 1, '2026-01-01', '2026-12-31', '{SP}', '', 'X', i.id
+        FROM insurers i, generate_series(1, 50000) n
+        """,
+        """
+        INSERT INTO insured_nirs SELECT i.id, n::text, '19800101', 1, sha256(n::text::bytea), 'sealed'
+        FROM insurers i, generate_series(1, 50000) n
+        """,
+        """
+        INSERT INTO product_versions (insurer_id, code, name, is_responsible, validity)
+        SELECT i.id, 'P' || n, 'p', true, '[2020-01-01,)' FROM insurers i, generate_series(1, 3000) n
+        """,
+        """
+        INSERT INTO check_locks SELECT uuidv7(), p.id, 'misses', now(), now() FROM practitioners p
+        """,
+        "ANALYZE",
+    ):
+        await gateway.execute(filling)
+    connection = await asyncpg.connect(database, server_settings=LANE_SETTINGS)
+    await connection.execute(f"PREPARE hot (text) AS {RECORD_CHECKS}")
+    plan = "\n".join(row[0] for row in await connection.fetch("EXPLAIN EXECUTE hot ('')"))
     await connection.close()
-    assert "insured_rights_pkey" in plan
-    assert "Seq Scan on insured_rights" not in plan
+    for index in ("insured_rights_pkey", "insured_nirs_by_hash", "practitioners_pkey", "check_locks_pkey"):
+        assert index in plan, plan
+    read_whole = re.findall("Seq Scan on ([a-z_]+)", plan)
+    assert set(read_whole) <= {"insurers", "insurer_live_sources"}, plan
+    assert "hashed" not in plan
 
 
 async def test_a_proof_lasts_thirty_days(pharmacist: Practitioner) -> None:

@@ -15,6 +15,7 @@ from tpgateway.app import create_app
 from tpgateway.database.pool import open_pool
 from tpgateway.settings import Settings
 from tpgateway.web.limits import WINDOW_SECONDS, Limiter, Turns, forget_old, spend
+from tpgateway.web.server import Runner
 from tpgateway.web.state import STATE
 
 
@@ -99,7 +100,7 @@ async def test_two_processes_of_one_service_count_one_stranger_together(database
     codes = []
     async with aiohttp.ClientSession() as http:
         for app in apps:
-            runner = web.AppRunner(app)
+            runner = Runner(app)
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             runners.append(runner)

@@ -1,59 +1,178 @@
 """Gathers the checks that wait at this moment: one statement, one commit for all of them.
 
-While statements run (two at most), the checks that arrive wait for the next: the busier, the larger the gathering. No
-check is answered before its record is durable, and none is lost when its neighbours are refused.
+A connection of its own carries the statements, one after the other: while one runs, the checks that arrive wait for the
+next, so that the busier it is, the larger the gathering. (A second connection made more and smaller gatherings, and what a
+statement costs this process, whatever its size, is as much as two whole requests.) Accounts take turns within a gathering, so
+that a burst from one does not hold up the others. No check is answered before its record is durable, none is lost when its
+neighbours are refused, and none waits for long where the database does not answer.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
 
+import asyncpg
+import structlog
 from aiohttp import web
 
-from tpgateway.cards.model import Ask, CardCheck
-from tpgateway.cards.store import CheckStore
-from tpgateway.database import Pool
-from tpgateway.guarantees.service import BenefitCache
+from tpgateway.cards.codec.answers import write_check
+from tpgateway.cards.model import Ask, CardCheck, Verdict
+from tpgateway.cards.store.checks import CheckLane, open_lane
+from tpgateway.cards.verdicts import Verdicts
+from tpgateway.web.problems import DatabaseUnavailable
 
 _LARGEST = 500
-_AT_ONCE = 2
+_RETRY_SECONDS = 0.25
+_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+)
+_log = structlog.get_logger(__name__)
+
+
+class Answered(NamedTuple):
+    """A check as recorded, what it comes to and how that is written; no verdict where it takes a look into the database."""
+
+    check: CardCheck
+    verdict: Verdict | None
+    body: bytes
+    tag: str
+
+    @classmethod
+    def of(cls, check: CardCheck, verdict: Verdict | None) -> "Answered":
+        return cls(check, verdict, *(write_check(check, verdict) if verdict else (b"", "")))
+
+
+_Waiting = tuple[Ask, "asyncio.Future[Answered | None]"]
 
 
 class Checker:
-    """One a process. ``benefits`` are the lines that answers name."""
+    """One a process. ``patience`` is how many seconds a check may wait for the database."""
 
-    def __init__(self, pool: Pool, benefits: BenefitCache) -> None:
-        self._pool = pool
-        self.benefits = benefits
-        self._waiting: list[tuple[Ask, asyncio.Future[CardCheck | None]]] = []
-        self._running: set[asyncio.Task[None]] = set()
+    def __init__(
+        self, url: str, *, role: str | None, verdicts: Verdicts, proof_life: timedelta, patience: float
+    ) -> None:
+        self.verdicts = verdicts
+        self._url, self._role = url, role
+        self._proof_life, self._patience = proof_life, patience
+        self._queues: dict[UUID, deque[_Waiting]] = {}
+        self._size = 0
+        self._arrived = asyncio.Event()
+        self._is_serving = False
+        self._task: asyncio.Task[None] | None = None
 
-    async def check(self, ask: Ask) -> CardCheck | None:
-        """The recorded check; None where no record was made: unknown insurer, key used before, proof taken."""
-        future: asyncio.Future[CardCheck | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((ask, future))
-        if len(self._running) < _AT_ONCE:
-            task = asyncio.create_task(self._work())
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-        return await future
+    async def open(self) -> None:
+        """Begins to serve. The connection is made again whenever it is lost; until it is, checks are refused."""
+        lane = await self._open_lane()
+        self._is_serving = True
+        self._task = asyncio.create_task(self._keep_serving(lane))
 
-    async def _work(self) -> None:
-        while self._waiting:
-            gathered, self._waiting = self._waiting[:_LARGEST], self._waiting[_LARGEST:]
+    async def close(self) -> None:
+        """Gives the connection back; whoever still waits is told that the database is away."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def check(self, ask: Ask) -> "asyncio.Future[Answered | None]":
+        """The recorded check, to be awaited; None where no record was made.
+
+        That is so where the insurer is unknown, the caller locked, the idempotency key used before or the proof taken, or
+        where the insurer is asked live and was not, or the other way round.
+
+        Raises ``DatabaseUnavailable`` where the database is away or does not answer in time: whether the check was recorded
+        is then not known, as with any answer that is lost on its way.
+        """
+        if not self._is_serving:
+            raise DatabaseUnavailable(retry_after_seconds=1)
+        future: asyncio.Future[Answered | None] = asyncio.get_running_loop().create_future()
+        queue = self._queues.get(ask.practitioner_id)
+        if queue is None:
+            queue = self._queues[ask.practitioner_id] = deque()
+        queue.append((ask, future))
+        self._size += 1
+        self._arrived.set()
+        return future
+
+    async def _open_lane(self) -> CheckLane:
+        async with asyncio.timeout(self._patience):
+            return await open_lane(self._url, role=self._role, proof_life=self._proof_life)
+
+    async def _keep_serving(self, lane: CheckLane) -> None:
+        while True:
             try:
-                recorded = await self._record([ask for ask, _ in gathered])
+                await self._serve(lane)
+            finally:
+                self._is_serving = False
+                lane.terminate()
+                while gathered := self._gather():
+                    _refuse(gathered)
+            lane = await self._reopen()
+            self._is_serving = True
+
+    async def _reopen(self) -> CheckLane:
+        while True:
+            await asyncio.sleep(_RETRY_SECONDS)
+            try:
+                return await self._open_lane()
+            except (*_LOST, asyncpg.PostgresError) as error:
+                _log.warning("check_lane_lost", failure=type(error).__name__)
+
+    async def _serve(self, lane: CheckLane) -> None:
+        """Records what is gathered, again and again, until the connection is lost."""
+        while True:
+            await self._arrived.wait()
+            await asyncio.sleep(0)  # whoever else is about to arrive in this turn of the loop comes along
+            gathered = self._gather()
+            try:
+                async with asyncio.timeout(self._patience):
+                    checks = await lane.record([ask for ask, _ in gathered])
+            except _LOST as error:
+                _log.warning("check_lane_lost", failure=type(error).__name__, rows=len(gathered))
+                _refuse(gathered)
+                return
             except Exception as error:  # each waiting check must hear of it
                 for _, future in gathered:
                     if not future.done():
                         future.set_exception(error)
                 continue
-            for ask, future in gathered:
+            # All answers at once, since the same few lines over and over are quick; then whoever waits goes on.
+            known = self.verdicts.remembered
+            answers = [check and Answered.of(check, known(check)) for check in checks]
+            for (_, future), answer in zip(gathered, answers, strict=True):
                 if not future.done():
-                    future.set_result(recorded.get(ask.proof))
+                    future.set_result(answer)
 
-    async def _record(self, asks: Sequence[Ask]) -> dict[str, CardCheck]:
-        async with self._pool.acquire(timeout=5) as connection:
-            return await CheckStore(connection).record(asks)
+    def _gather(self) -> list[_Waiting]:
+        """The next to go: all who wait, or where these are too many one of each account in turn."""
+        gathered: list[_Waiting] = []
+        if self._size <= _LARGEST:
+            for queue in self._queues.values():
+                gathered.extend(queue)
+            self._queues.clear()
+        while self._queues and len(gathered) < _LARGEST:
+            for owner in list(self._queues):
+                queue = self._queues[owner]
+                gathered.append(queue.popleft())
+                if not queue:
+                    del self._queues[owner]
+        self._size -= len(gathered)
+        if not self._size:
+            self._arrived.clear()
+        return gathered
+
+
+def _refuse(gathered: Sequence[_Waiting]) -> None:
+    for _, future in gathered:
+        if not future.done():
+            future.set_exception(DatabaseUnavailable(retry_after_seconds=1))
 
 
 CHECKER: web.AppKey[Checker] = web.AppKey("checker", Checker)

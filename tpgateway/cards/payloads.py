@@ -6,13 +6,10 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from tpgateway.cards.codec import format_proof
 from tpgateway.cards.errors import BirthDateInvalid
 from tpgateway.cards.model import Card, ImportMode, Outcome, Reject
-from tpgateway.cards.service import Answered
 from tpgateway.guarantees.model import Domain
 from tpgateway.guarantees.payloads import BenefitView
-from tpgateway.insurers.model import Reference
 from tpgateway.web.fields import AmcNumberField
 from tpgateway.web.validation import Parameters, Payload, View, fault_error
 
@@ -47,12 +44,12 @@ class CardCheckRequest(Payload):
 
     def card(self) -> Card:
         return Card(
-            insurer_number=self.insurer_number,
-            convention_type=self.convention_type,
-            csr=self.csr or "",
-            membership_number=self.membership_number,
-            birth_date=self.birth_date,
-            birth_rank=self.birth_rank,
+            self.insurer_number,
+            self.convention_type,
+            self.csr or "",
+            self.membership_number,
+            self.birth_date,
+            self.birth_rank,
         )
 
 
@@ -76,28 +73,6 @@ class CardCheckView(View):
     proof_expires_at: datetime | None
     rights: RightsView | None
     benefits: list[BenefitView]
-
-    @classmethod
-    def of(cls, answered: Answered) -> "CardCheckView":
-        check, verdict = answered.check, answered.verdict
-        is_covered = verdict.outcome is Outcome.COVERED
-        rights = None
-        if is_covered and check.rights_from and check.rights_to:
-            rights = RightsView(begin=check.rights_from, end=check.rights_to)
-        return cls(
-            id=str(Reference(insurer_number=check.card.insurer_number, id=check.id)),
-            outcome=verdict.outcome,
-            code=verdict.code,
-            message_fr=verdict.message_fr,
-            next_step_fr=verdict.next_step_fr,
-            checked_at=check.checked_at,
-            domain=check.domain,
-            care_date=check.care_date,
-            proof=format_proof(check.proof) if is_covered else None,
-            proof_expires_at=check.proof_expires_at if is_covered else None,
-            rights=rights,
-            benefits=[BenefitView.showing(line) for line in verdict.benefits],
-        )
 
 
 class ImportQuery(Parameters):

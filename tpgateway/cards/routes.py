@@ -1,6 +1,7 @@
 """Operations of card checks and of imports."""
 
-from tpgateway.cards import errors, handlers
+from tpgateway.cards import errors
+from tpgateway.cards.handlers import checks, imports
 from tpgateway.cards.payloads import (
     CardCheckRequest,
     CardCheckView,
@@ -22,7 +23,7 @@ ROUTES = [
     Route(
         method="POST",
         path="/v1/card-checks",
-        handler=handlers.check_card,
+        handler=checks.check_card,
         summary="Check a card: are the person's rights open for a domain on a day",
         tag="Cards",
         access=PRACTITIONER,
@@ -35,7 +36,7 @@ ROUTES = [
     Route(
         method="GET",
         path="/v1/card-checks/{id}",
-        handler=handlers.show_check,
+        handler=checks.show_check,
         summary="A check made before",
         tag="Cards",
         access=PRACTITIONER,
@@ -46,13 +47,13 @@ ROUTES = [
     Route(
         method="POST",
         path="/v1/insurer/rights-imports",
-        handler=handlers.import_rights,
+        handler=imports.import_rights,
         summary="Load people's rights from a file",
         tag="Rights",
         access=INSURER,
         query=ImportQuery,
         body=_CSV,
-        body_limit=handlers.RIGHTS_FILE_LIMIT,
+        body_limit=imports.RIGHTS_FILE_LIMIT,
         answers={201: RightsImportView},
         problems=[errors.RightsFileUnreadable, errors.ClosesTooMany, WrongEncoding],
         answer_headers={"Location": "where it can be read again"},
@@ -61,7 +62,7 @@ ROUTES = [
     Route(
         method="GET",
         path="/v1/insurer/rights-imports/{id}",
-        handler=handlers.show_import,
+        handler=imports.show_import,
         summary="What an import came to",
         tag="Rights",
         access=INSURER,
@@ -71,7 +72,7 @@ ROUTES = [
     Route(
         method="GET",
         path="/v1/insurer/rights-imports/{id}/rejects",
-        handler=handlers.list_rejects,
+        handler=imports.list_rejects,
         summary="The lines that were not loaded, each with its reason",
         tag="Rights",
         access=INSURER,

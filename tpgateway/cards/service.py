@@ -4,7 +4,6 @@ import asyncio
 import codecs
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import IO
 
@@ -12,9 +11,7 @@ import asyncpg
 
 from tpgateway import audit
 from tpgateway.audit import Action, Actor
-from tpgateway.cards import rules
-from tpgateway.cards.checker import Checker
-from tpgateway.cards.codec import new_proof
+from tpgateway.cards.checker import Answered, Checker
 from tpgateway.cards.errors import ClosesTooMany, RightsFileUnreadable
 from tpgateway.cards.model import (
     RIGHTS_HEADER,
@@ -28,9 +25,11 @@ from tpgateway.cards.model import (
     RightsImport,
     Verdict,
 )
-from tpgateway.cards.store import CheckStore, RightsStore
+from tpgateway.cards.rules import answers
+from tpgateway.cards.store.checks import CheckStore
+from tpgateway.cards.store.rights import RightsStore
+from tpgateway.cards.verdicts import Verdicts
 from tpgateway.database import Connection, Pool
-from tpgateway.guarantees.service import BenefitCache
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import EventKind, InsurerId
@@ -44,76 +43,50 @@ _LONGEST_LINE = 1_000_000  # one over 1,000 bytes is a reject; one over this is 
 _FORBIDDEN = (b"\x00", b"\x01", b"\x02")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """A check with its verdict; ``is_replay`` where an earlier answer under the same key is given again."""
-
-    check: CardCheck
-    verdict: Verdict
-    is_replay: bool = False
-
-
-async def check_card(pool: Pool, checker: Checker, ask: Ask, *, care_date: date | None) -> Answered:
-    """Checks a card and records it; raises ``InsurerUnknown`` and ``IdempotencyKeyReused``.
+async def check_card(pool: Pool, checker: Checker, ask: Ask, *, care_date: date | None) -> tuple[Answered, bool]:
+    """Checks a card and records it, and tells whether it was made before under the same key.
 
     ``care_date`` is what the caller named, None where it left the day to us: a key is not misused by coming on another day.
+    Raises ``InsurerUnknown``, ``IdempotencyKeyReused`` and ``DatabaseUnavailable``.
     """
-    if ask.idempotency_key is not None and (before := await _made_before(pool, ask, care_date)) is not None:
-        return Answered(check=before, verdict=await _verdict(pool, checker.benefits, before), is_replay=True)
     for _ in range(_PROOF_TRIES):
-        check = await checker.check(ask)
-        if check is not None:
-            return Answered(check=check, verdict=await _verdict(pool, checker.benefits, check))
+        if ask.idempotency_key is not None and (before := await _made_before(pool, ask, care_date)) is not None:
+            return await _answered(pool, checker, before), True
+        if (answered := await checker.check(ask)) is not None:
+            return answered if answered.verdict else await _answered(pool, checker, answered.check), False
         async with pool.acquire(timeout=5) as connection:
             insurer = await insurers.find(connection, ask.card.insurer_number)
         if not insurer.is_active:
             raise InsurerUnknown
-        if ask.idempotency_key is not None and (before := await _made_before(pool, ask, care_date)) is not None:
-            return Answered(check=before, verdict=await _verdict(pool, checker.benefits, before), is_replay=True)
-        ask = replace(ask, proof=new_proof())  # the proof was taken
+        # The proof was taken, or the key just now by another request.
     raise RuntimeError("no check was recorded")
+
+
+async def _answered(pool: Pool, checker: Checker, check: CardCheck) -> Answered:
+    async with pool.acquire(timeout=5) as connection:
+        return Answered.of(check, await checker.verdicts.of(connection, check))
 
 
 async def _made_before(pool: Pool, ask: Ask, care_date: date | None) -> CardCheck | None:
     assert ask.idempotency_key is not None
     async with pool.acquire(timeout=5) as connection:
         before = await CheckStore(connection).find_by_key(ask.practitioner_id, ask.idempotency_key)
-    if before is None:
-        return None
-    is_same = before.card == ask.card and before.domain is ask.domain and care_date in {None, before.care_date}
-    if not is_same:
+    if before is not None and not answers.is_same_question(ask, before, care_date=care_date):
         raise IdempotencyKeyReused
     return before
-
-
-async def _verdict(pool: Pool, benefits: BenefitCache, check: CardCheck) -> Verdict:
-    if check.product_version_id is None:
-        return rules.answer(check, ())
-    if (lines := benefits.remembered(check.insurer_id, check.product_version_id)) is None:
-        async with pool.acquire(timeout=5) as connection:
-            lines = await benefits.lines(connection, check.insurer_id, check.product_version_id)
-    return rules.answer(check, lines)
-
-
-async def verdict_of(connection: Connection, benefits: BenefitCache, check: CardCheck) -> Verdict:
-    """The verdict of a recorded check: the same as was answered then."""
-    if check.product_version_id is None:
-        return rules.answer(check, ())
-    return rules.answer(check, await benefits.lines(connection, check.insurer_id, check.product_version_id))
 
 
 async def read_check(
     connection: Connection,
     insurer_id: InsurerId,
-    number: str,
     check_id: CardCheckId,
     *,
     practitioner: PractitionerId,
     actor: Actor,
 ) -> CardCheck | None:
     """A practitioner's own check; None where there is none. The reading is audited."""
-    check = await CheckStore(connection).get(insurer_id, number, check_id)
-    if check is None or check.practitioner_id != practitioner:
+    check = await CheckStore(connection).get(insurer_id, check_id)
+    if check is None or check.ask.practitioner_id != practitioner:
         return None
     await audit.record(
         connection, actor=actor, action=Action.CARD_CHECK_READ, subject_id=check_id, insurer_id=insurer_id
@@ -122,14 +95,14 @@ async def read_check(
 
 
 async def find_proof(
-    connection: Connection, benefits: BenefitCache, insurer_id: InsurerId, number: str, proof: str
-) -> Answered | None:
-    """The check of a proof, where it was covered: only then is a proof given out."""
-    check = await CheckStore(connection).find_by_proof(insurer_id, number, proof)
+    connection: Connection, verdicts: Verdicts, insurer_id: InsurerId, proof: str
+) -> tuple[CardCheck, Verdict] | None:
+    """The check of a proof with its verdict, where it was covered: only then is a proof given out."""
+    check = await CheckStore(connection).find_by_proof(insurer_id, proof)
     if check is None:
         return None
-    verdict = await verdict_of(connection, benefits, check)
-    return Answered(check=check, verdict=verdict) if verdict.outcome is Outcome.COVERED else None
+    verdict = await verdicts.of(connection, check)
+    return (check, verdict) if verdict.outcome is Outcome.COVERED else None
 
 
 @asynccontextmanager

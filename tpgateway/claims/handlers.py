@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tpgateway.cards.checker import CHECKER
+from tpgateway.cards.verdicts import Verdicts
 from tpgateway.claims import service
 from tpgateway.claims.model import ApprovalId, PriorApproval, State
 from tpgateway.claims.payloads import (
@@ -16,7 +17,6 @@ from tpgateway.claims.payloads import (
 )
 from tpgateway.claims.rules import life
 from tpgateway.errors import Fault, FieldInvalid, InvalidRequest
-from tpgateway.guarantees.service import BenefitCache
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import InsurerId, Reference
 from tpgateway.insurers.payloads import ReferencePath
@@ -28,7 +28,7 @@ from tpgateway.web.routing import Answer, Call
 async def submit(call: Call, *, body: PriorApprovalRequest) -> Answer:
     """Decides by rule, in this call, and tells the insurer. A refusal is an answer too."""
     approval = await service.submit(
-        call.connection, _benefits(call), _submission(call, body), now=call.now, actor=call.actor
+        call.connection, _verdicts(call), _submission(call, body), now=call.now, actor=call.actor
     )
     view = PriorApprovalView.of(approval)
     return Answer(status=201, body=view, headers={"Location": f"/v1/prior-approvals/{view.id}"})
@@ -37,7 +37,7 @@ async def submit(call: Call, *, body: PriorApprovalRequest) -> Answer:
 async def simulate(call: Call, *, body: PriorApprovalRequest) -> Answer:
     """The same decision, kept nowhere and told to nobody."""
     decision = await service.simulate(
-        call.connection, _benefits(call), _submission(call, body), now=call.now, actor=call.actor
+        call.connection, _verdicts(call), _submission(call, body), now=call.now, actor=call.actor
     )
     state = life.after(State.SUBMITTED, decision.kind)
     return Answer(body=SimulationView.of_decision(decision, state))
@@ -117,8 +117,8 @@ def _page(found: Sequence[PriorApproval], limit: int) -> Answer:
     )
 
 
-def _benefits(call: Call) -> BenefitCache:
-    return call.request.app[CHECKER].benefits
+def _verdicts(call: Call) -> Verdicts:
+    return call.request.app[CHECKER].verdicts
 
 
 def _me(call: Call) -> PractitionerId:

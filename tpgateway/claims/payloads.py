@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from tpgateway.cards.codec import parse_proof
+from tpgateway.cards.codec.proofs import parse_proof
 from tpgateway.cards.errors import ProofMistyped
 from tpgateway.claims.errors import AmountsImpossible, ItemMissing
 from tpgateway.claims.model import (

@@ -8,13 +8,13 @@ from tpgateway import audit
 from tpgateway.audit import Action, Actor
 from tpgateway.cards import service as cards
 from tpgateway.cards.model import CardCheck
+from tpgateway.cards.verdicts import Verdicts
 from tpgateway.claims.errors import PrescriptionInFuture, ProofExpired, ProofOfOtherDomain, ProofUnknown
 from tpgateway.claims.model import ApprovalEvent, ApprovalId, Decision, Kind, PriorApproval, Request, State
 from tpgateway.claims.rules import life, optical
 from tpgateway.claims.store import ApprovalStore
 from tpgateway.database import Connection
 from tpgateway.guarantees.model import Domain
-from tpgateway.guarantees.service import BenefitCache
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import EventKind, InsurerId, Reference
 from tpgateway.practitioners.model import PractitionerId
@@ -31,39 +31,40 @@ class Submission:
 
 
 async def decide(
-    connection: Connection, benefits: BenefitCache, submission: Submission, *, now: datetime
+    connection: Connection, verdicts: Verdicts, submission: Submission, *, now: datetime
 ) -> tuple[CardCheck, Decision]:
     """The decision that a submission gets at this moment, kept nowhere.
 
     Raises ``InsurerUnknown``, ``ProofUnknown``, ``ProofExpired``, ``ProofOfOtherDomain``, ``PrescriptionInFuture``.
     """
     insurer = await insurers.find(connection, submission.insurer_number)
-    answered = await cards.find_proof(connection, benefits, insurer.id, insurer.number, submission.proof)
-    if answered is None or answered.check.practitioner_id != submission.practitioner_id:
+    proven = await cards.find_proof(connection, verdicts, insurer.id, submission.proof)
+    if proven is None or proven[0].ask.practitioner_id != submission.practitioner_id:
         raise ProofUnknown
-    check = answered.check
+    check, verdict = proven
+    ask = check.ask
     if now >= check.proof_expires_at:
         raise ProofExpired
-    if check.domain is not Domain.OPTI:
+    if ask.domain is not Domain.OPTI:
         raise ProofOfOtherDomain
-    if submission.request.prescription_date > check.care_date:
+    if submission.request.prescription_date > ask.care_date:
         raise PrescriptionInFuture
-    assert check.product_version_id is not None
-    product = await benefits.version(connection, insurer.id, check.product_version_id)
+    assert check.found.product_version_id is not None
+    product = await verdicts.benefits.version(connection, insurer.id, check.found.product_version_id)
     decision = optical.decide(
         submission.request,
-        benefits=answered.verdict.benefits,
+        benefits=verdict.benefits,
         is_responsible=product.is_responsible,
-        care_date=check.care_date,
+        care_date=ask.care_date,
     )
     return check, decision
 
 
 async def simulate(
-    connection: Connection, benefits: BenefitCache, submission: Submission, *, now: datetime, actor: Actor
+    connection: Connection, verdicts: Verdicts, submission: Submission, *, now: datetime, actor: Actor
 ) -> Decision:
     """The decision that a submission would get; of it nothing is kept but that it was asked. Raises as ``decide`` does."""
-    check, decision = await decide(connection, benefits, submission, now=now)
+    check, decision = await decide(connection, verdicts, submission, now=now)
     await audit.record(
         connection,
         actor=actor,
@@ -75,10 +76,10 @@ async def simulate(
 
 
 async def submit(
-    connection: Connection, benefits: BenefitCache, submission: Submission, *, now: datetime, actor: Actor
+    connection: Connection, verdicts: Verdicts, submission: Submission, *, now: datetime, actor: Actor
 ) -> PriorApproval:
     """Decides a request, keeps it, and tells the insurer, in the caller's transaction; raises as ``decide`` does."""
-    check, decision = await decide(connection, benefits, submission, now=now)
+    check, decision = await decide(connection, verdicts, submission, now=now)
     submitted = life.after(None, Kind.SUBMITTED)
     decided = life.after(submitted, decision.kind)
     store = ApprovalStore(connection)

@@ -22,7 +22,7 @@ import asyncpg
 import psutil
 
 from tpgateway.database.migrations import migrate
-from tpgateway.processes import adopt_orphans
+from tpgateway.processes import adopt_orphans, unwind_on_stop
 from tpgateway.settings import DatabaseSettings
 
 DATABASE = "tpgateway"
@@ -102,9 +102,7 @@ def database_url(settings: DatabaseSettings) -> Iterator[str]:
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # Until a loop listens for it, a stop must unwind to here as Ctrl-C does, or the server would be left behind.
-        signal.signal(number, _unwind)
+    unwind_on_stop()  # to here, where the server is stopped
     server = EmbeddedServer(settings.data_dir)
     try:
         asyncio.run(server.create_database())
@@ -112,10 +110,6 @@ def database_url(settings: DatabaseSettings) -> Iterator[str]:
         yield server.url()
     finally:
         server.stop()
-
-
-def _unwind(number: int, _frame: object) -> None:
-    raise SystemExit(128 + number)
 
 
 @contextmanager

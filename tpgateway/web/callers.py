@@ -1,6 +1,6 @@
 """Who calls, and which kinds of caller an operation is for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -66,6 +66,12 @@ class Caller:
     role: Role | None = None
     session_id: UUID | None = None
     second_factor_at: datetime | None = None
+    owner: str = field(init=False)
+    """Whose requests these are counted as: what people do must not stop their practice's software."""
+
+    def __post_init__(self) -> None:
+        owner = f"member {self.member_id}" if self.member_id else f"{self.kind} {self.account_id}"
+        object.__setattr__(self, "owner", owner)
 
     @property
     def agent_id(self) -> UUID | None:

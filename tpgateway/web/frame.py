@@ -3,13 +3,12 @@
 One middleware gives each request an id and turns whatever happens into an answer; one closure a route does the rest.
 """
 
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import structlog
@@ -19,6 +18,7 @@ from pydantic import BaseModel
 from tpgateway.errors import Problem
 from tpgateway.settings import Settings
 from tpgateway.web import problems, sessions
+from tpgateway.web.answered import Answer as Noted
 from tpgateway.web.callers import Access, Caller, Role
 from tpgateway.web.idempotency import KeptAnswer, Replay, parse_key
 from tpgateway.web.limits import Allowance
@@ -44,10 +44,16 @@ REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 ALLOWANCE: web.RequestKey[Allowance] = web.RequestKey("allowance", Allowance)
 
 _FAILURE_COST = 5
+_JSON = "application/json"
+_IN_MEMORY = 64 * 1024
 
 # How a page, rather than a machine, is told of a problem; the portal gives it.
 ErrorPage = Callable[[web.Request, Problem, str], Awaitable[web.Response]]
 ERROR_PAGE: web.AppKey[ErrorPage] = web.AppKey("error_page")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# What gives a request its session, where one is wanted.
+SESSIONS: web.AppKey[Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]] = web.AppKey("sessions")
 
 
 def mount(app: web.Application, routes: Sequence[Route]) -> None:
@@ -61,24 +67,26 @@ def mount(app: web.Application, routes: Sequence[Route]) -> None:
             app.router.add_route("HEAD", route.path, framed, name=f"{route.operation}.head")
 
 
-@web.middleware
-async def middleware(request: web.Request, handler: Callable[..., Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+async def surround(app: web.Application, request: web.Request, handler: Handler) -> web.StreamResponse:
     """Outermost: request id, problems, timing, metrics and the log line."""
     started = time.perf_counter()
-    offered = request.headers.get("X-Request-Id", "")
-    request_id = offered if _REQUEST_ID.fullmatch(offered) else uuid4().hex
+    offered = request.headers.get("X-Request-Id")
+    request_id = offered if offered and _REQUEST_ID.fullmatch(offered) else os.urandom(16).hex()
     request[REQUEST_ID] = request_id
-    state = request.app[STATE]
+    state = app[STATE]
     response: web.StreamResponse
     try:
-        response = await handler(request)
+        if "Authorization" in request.headers:
+            response = await handler(request)  # who brings a token needs no session
+        else:
+            response = await app[SESSIONS](request, handler)
     except Problem as problem:
-        response = await _answer(request, problem, request_id)
+        response = await _answer(app, request, problem, request_id)
     except web.HTTPException as error:
         if error.status < 400:
             response = web.Response(status=error.status, headers={"Location": error.headers["Location"]})
         else:
-            response = await _answer(request, problems.from_http(error), request_id)
+            response = await _answer(app, request, problems.from_http(error), request_id)
     except Exception as error:
         # asyncpg's InterfaceError is a lost connection, but also (then a ValueError) an argument that cannot be sent.
         is_gone = isinstance(error, _GONE) and not isinstance(error, ValueError)
@@ -87,38 +95,30 @@ async def middleware(request: web.Request, handler: Callable[..., Awaitable[web.
             raise
         ours = problems.DatabaseUnavailable(retry_after_seconds=1) if is_gone else problems.InternalError()
         _log.error(ours.code, request_id=request_id, failure=type(error).__name__, where=where(error))
-        response = await _answer(request, ours, request_id)
+        response = await _answer(app, request, ours, request_id)
     spent = time.perf_counter() - started
     if not response.prepared:
-        response.headers["X-Request-Id"] = request_id
-        response.headers["Server-Timing"] = f"total;dur={spent * 1000:.1f}"
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Cache-Control", "no-store")
+        headers = response.headers
+        headers["X-Request-Id"] = request_id
+        headers["Server-Timing"] = f"total;dur={spent * 1000:.1f}"
+        headers.setdefault("X-Content-Type-Options", "nosniff")
+        headers.setdefault("Cache-Control", "no-store")
         if (allowance := request.get(ALLOWANCE)) is not None:
-            response.headers.update(allowance.headers)
+            headers.update(allowance.headers)
     operation = request.match_info.route.name or "unmatched"
-    state.metrics.requests.labels(operation, str(response.status)).inc()
-    state.metrics.seconds.labels(operation).observe(spent)
-    _log.info(
-        "request",
-        request_id=request_id,
-        operation=operation,
-        method=request.method,
-        status=response.status,
-        milliseconds=round(spent * 1000, 1),
-    )
+    state.answered.note(Noted(time.time(), request_id, operation, request.method, response.status, spent))
     return response
 
 
-async def _answer(request: web.Request, problem: Problem, request_id: str) -> web.Response:
+async def _answer(app: web.Application, request: web.Request, problem: Problem, request_id: str) -> web.Response:
     problem = problems.same_or_several(problem)
-    request.app[STATE].metrics.problems.labels(problem.code).inc()
+    app[STATE].metrics.problems.labels(problem.code).inc()
     wants_page = (
-        ERROR_PAGE in request.app and not _is_for_machines(request) and "text/html" in request.headers.get("Accept", "")
+        ERROR_PAGE in app and not _is_for_machines(request) and "text/html" in request.headers.get("Accept", "")
     )
     if wants_page:
-        return await request.app[ERROR_PAGE](request, problem, request_id)
-    return problems.answer(problem, base_url=request.app[STATE].settings.base_url, request_id=request_id)
+        return await app[ERROR_PAGE](request, problem, request_id)
+    return problems.answer(problem, base_url=app[STATE].settings.base_url, request_id=request_id)
 
 
 def _is_for_machines(request: web.Request) -> bool:
@@ -127,19 +127,23 @@ def _is_for_machines(request: web.Request) -> bool:
 
 def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """The operation with all that surrounds it, as aiohttp calls it."""
+    handler, cost, takes_key, transactional = route.handler, route.cost, route.takes_key, route.transactional
+    identify, read = _identifying(route), _reading(route)
 
     async def run(request: web.Request) -> web.StreamResponse:
         state = request.app[STATE]
         call = Call(request=request, state=state, request_id=request[REQUEST_ID], now=datetime.now(UTC))
-        call.known = await _identify_sparingly(route, call)
-        request[ALLOWANCE] = allowance = await take(state, _owner(call), route.cost)
+        call.known = caller = await identify(call)
+        owner = caller.owner if caller else stranger_of(request)
+        allowance = state.limiter.take(owner) if cost == 1 else await take(state, owner, cost)
+        request[ALLOWANCE] = allowance
         if allowance.is_exceeded:
             raise problems.RateLimited(retry_after_seconds=allowance.reset_seconds)
-        if route.takes_key:
-            call.idempotency_key = parse_key(request.headers.get("Idempotency-Key"))
-        raw, shapes = await _read(route, call)
-        if not route.transactional:
-            return respond(await route.handler(call, **shapes))
+        if takes_key and (key := request.headers.get("Idempotency-Key")) is not None:
+            call.idempotency_key = parse_key(key)
+        raw, shapes = await read(call)
+        if not transactional:
+            return respond(await handler(call, **shapes))
         async with state.connection() as connection, connection.transaction():
             call.open_connection = connection
             return await _once(route, call, raw, shapes)
@@ -182,18 +186,11 @@ def kept_from(response: web.StreamResponse) -> KeptAnswer:
     return KeptAnswer(status=response.status, headers=dict(response.headers), body=body)
 
 
-def _owner(call: Call) -> str:
-    if call.known is None:
-        return stranger_of(call.request)
-    if call.known.member_id is not None:
-        return f"member {call.known.member_id}"  # what people do must not stop their practice's software
-    return f"{call.known.kind} {call.known.account_id}"
-
-
 def _key_owner(call: Call) -> str:
     """Whose an Idempotency-Key is: people of one practice may choose the same, and must not get each other's answers."""
     client = call.known.client_id if call.known else None
-    return f"{_owner(call)} {client}" if client else _owner(call)
+    owner = call.known.owner if call.known else stranger_of(call.request)
+    return f"{owner} {client}" if client else owner
 
 
 def stranger_of(request: web.Request) -> str:
@@ -228,39 +225,41 @@ async def take(state: State, owner: str, cost: int) -> Allowance:
         return await state.limiter.take_shared(connection, owner, cost)
 
 
-async def _identify_sparingly(route: Route, call: Call) -> Caller | None:
-    """The caller; what fails counts against the address, whose cookies are no longer looked up once it failed too often.
+def _identifying(route: Route) -> Callable[[Call], Awaitable[Caller | None]]:
+    """What finds the caller of an operation, where it needs one, and raises the problem of who may not.
 
-    Tokens are checked all the same, without the database: who has a good one is not held up by a neighbour.
+    What fails counts against the address, whose cookies are no longer looked up once it failed too often. Tokens are checked
+    all the same, without the database: who has a good one is not held up by a neighbour.
     """
-    limiter, stranger = call.state.limiter, _owner(call)
-    needs_look_up = route.access and "Authorization" not in call.request.headers
-    if needs_look_up and (allowance := limiter.look(stranger)).is_exceeded:
-        raise problems.RateLimited(retry_after_seconds=allowance.reset_seconds)
-    try:
-        return await _identify(route, call)
-    except Problem:
-        call.request[ALLOWANCE] = limiter.take(stranger, _FAILURE_COST)
-        raise
+    access, scope, least_role = route.access, route.scope, route.least_role
 
+    async def identify(call: Call) -> Caller | None:
+        if not access:
+            return None
+        limiter, authorization = call.state.limiter, call.request.headers.get("Authorization")
+        if authorization is None:
+            allowance = limiter.look(stranger_of(call.request))
+            if allowance.is_exceeded:
+                raise problems.RateLimited(retry_after_seconds=allowance.reset_seconds)
+        try:
+            if authorization is None:
+                caller = await _by_session(route, call)
+            else:
+                caller = _by_token(authorization, call.state, call.now)
+            if caller.access not in access:
+                raise problems.CallerNotAllowed
+            if caller.role is not None:
+                refuse_role(caller, least_role)
+                if route.needs_second_factor:
+                    refuse_old_factor(caller, call.state.settings, call.now)
+            if scope and caller.access is Access.PRACTITIONER_CLIENT and scope not in caller.scopes:
+                raise problems.ScopeMissing(f"scope needed: {scope}")
+        except Problem:
+            call.request[ALLOWANCE] = limiter.take(stranger_of(call.request), _FAILURE_COST)
+            raise
+        return caller
 
-async def _identify(route: Route, call: Call) -> Caller | None:
-    """The caller, where the operation needs one; raises the problem of who may not."""
-    if not route.access:
-        return None
-    authorization = call.request.headers.get("Authorization")
-    if authorization is not None:
-        caller = _by_token(authorization, call.state, call.now)
-    else:
-        caller = await _by_session(route, call)
-    if caller.access not in route.access:
-        raise problems.CallerNotAllowed
-    refuse_role(caller, route.least_role)
-    if route.needs_second_factor:
-        refuse_old_factor(caller, call.state.settings, call.now)
-    if route.scope and caller.access is Access.PRACTITIONER_CLIENT and route.scope not in caller.scopes:
-        raise problems.ScopeMissing(f"scope needed: {route.scope}")
-    return caller
+    return identify
 
 
 def _by_token(authorization: str, state: State, now: datetime) -> Caller:
@@ -306,30 +305,38 @@ def refuse_cross_site(request: web.Request) -> None:
         raise problems.CrossSiteRequest
 
 
-async def _read(route: Route, call: Call) -> tuple[bytes, dict[str, BaseModel]]:
-    """The body as it came and everything declared, parsed."""
-    request, shapes = call.request, dict[str, BaseModel]()
-    if route.path_shape:
-        try:
-            shapes["path"] = parse_parameters(route.path_shape, request.match_info)
-        except Problem:
-            raise problems.NotFound from None
-    if route.query:
-        shapes["query"] = parse_parameters(route.query, request.query)
-    if not isinstance(route.body, type):
-        return b"", shapes
-    if request.content_type != "application/json":
-        raise problems.MediaTypeNotSupported("Content-Type must be application/json")
-    raw = await read_body(request, route.body_limit)
-    shapes["body"] = parse_json(route.body, raw, {"settings": call.state.settings})
-    return raw, shapes
+def _reading(route: Route) -> Callable[[Call], Awaitable[tuple[bytes, dict[str, BaseModel]]]]:
+    """What gives the body of an operation as it came, and everything declared, parsed."""
+    path, query, body, limit = route.path_shape, route.query, route.body, route.body_limit
+
+    async def read(call: Call) -> tuple[bytes, dict[str, BaseModel]]:
+        request, shapes = call.request, dict[str, BaseModel]()
+        if path:
+            try:
+                shapes["path"] = parse_parameters(path, request.match_info)
+            except Problem:
+                raise problems.NotFound from None
+        if query:
+            shapes["query"] = parse_parameters(query, request.query)
+        if not isinstance(body, type):
+            return b"", shapes
+        if request.headers.get("Content-Type") != _JSON and request.content_type != _JSON:
+            raise problems.MediaTypeNotSupported("Content-Type must be application/json")
+        raw = await read_body(request, limit)
+        shapes["body"] = parse_json(body, raw, call.state.parsing)
+        return raw, shapes
+
+    return read
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:
     """The whole body; raises ``BodyTooLarge`` as soon as it is known to be over the limit in bytes."""
     refuse_encoded(request)
-    if request.content_length is not None and request.content_length > limit:
-        raise problems.BodyTooLarge(f"at most {limit} bytes")
+    if (length := request.content_length) is not None:
+        if length > limit:
+            raise problems.BodyTooLarge(f"at most {limit} bytes")
+        if length <= _IN_MEMORY:
+            return await request.read()
     chunks, size = [], 0
     async for chunk in request.content.iter_chunked(64 * 1024):
         size += len(chunk)
@@ -341,16 +348,17 @@ async def read_body(request: web.Request, limit: int) -> bytes:
 
 def refuse_encoded(request: web.Request) -> None:
     """Raises ``MediaTypeNotSupported`` for a compressed body: one cut short would be taken for a whole one."""
-    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+    encoding = request.headers.get("Content-Encoding")
+    if encoding is not None and encoding.strip().lower() != "identity":
         raise problems.MediaTypeNotSupported("Content-Encoding is not accepted: send the body as it is")
 
 
 def respond(answer: Answer | web.StreamResponse) -> web.StreamResponse:
     """A handler's answer, as aiohttp sends it."""
-    if isinstance(answer, web.StreamResponse):
+    if not isinstance(answer, Answer):
         return answer
-    body: Any = answer.body
-    if isinstance(body, BaseModel):
+    body = answer.body
+    if body is not None and not isinstance(body, bytes):
         body = body.model_dump_json(by_alias=True).encode()
     headers = dict(answer.headers)
     if body is not None:

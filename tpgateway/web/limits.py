@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -32,21 +33,17 @@ class _Window:
     """What the other processes do not know of yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
+class Allowance(NamedTuple):
     """What a request may know of its caller's limit; ``headers`` are those of the RateLimit draft."""
 
     is_exceeded: bool
-    quota: int
+    policy: str
     remaining: int
     reset_seconds: int
 
     @property
     def headers(self) -> dict[str, str]:
-        return {
-            "RateLimit-Policy": f'"default";q={self.quota};w={WINDOW_SECONDS}',
-            "RateLimit": f'"default";r={self.remaining};t={self.reset_seconds}',
-        }
+        return {"RateLimit-Policy": self.policy, "RateLimit": f'"default";r={self.remaining};t={self.reset_seconds}'}
 
 
 class Turns:
@@ -69,6 +66,7 @@ class Limiter:
 
     def __init__(self, quota: int, clock: Callable[[], float] = time.time) -> None:
         self._quota = quota
+        self._policy = f'"default";q={quota};w={WINDOW_SECONDS}'
         self._clock = clock
         self._windows: dict[str, _Window] = {}
         self._swept = -1.0
@@ -80,7 +78,7 @@ class Limiter:
         if not is_exceeded:
             window.used += cost
             window.untold += cost
-        return self._tell(key, is_exceeded=is_exceeded)
+        return self._tell(window, is_exceeded=is_exceeded)
 
     async def take_shared(self, connection: Connection, key: str, cost: int) -> Allowance:
         """Counts a request with those of all processes before it goes on."""
@@ -90,7 +88,7 @@ class Limiter:
         untold, window.untold = window.untold, 0
         (total,) = await _add(connection, [key], [untold], _moment(window.started))
         window.used = max(window.used, total + window.untold)
-        return self._tell(key, is_exceeded=window.used > self._quota)
+        return self._tell(window, is_exceeded=window.used > self._quota)
 
     async def share(self, connection: Connection) -> None:
         """Adds what this process counted to the table, and takes over what all have counted."""
@@ -117,12 +115,13 @@ class Limiter:
 
     def look(self, key: str) -> Allowance:
         """Where a caller stands, without counting anything."""
-        return self._tell(key, is_exceeded=self._window(key).used >= self._quota)
+        window = self._window(key)
+        return self._tell(window, is_exceeded=window.used >= self._quota)
 
     def _window(self, key: str) -> _Window:
         now = self._clock()
         window = self._windows.get(key)
-        if window is None or window.started != self._start(now):
+        if window is None or not window.started <= now < window.started + WINDOW_SECONDS:
             if len(self._windows) >= _SWEEP_AT and self._swept != self._start(now):
                 self._sweep(now)
             window = self._windows[key] = _Window(started=self._start(now), used=0)
@@ -132,14 +131,9 @@ class Limiter:
     def _start(now: float) -> float:
         return now // WINDOW_SECONDS * WINDOW_SECONDS
 
-    def _tell(self, key: str, *, is_exceeded: bool) -> Allowance:
-        window = self._windows[key]
-        return Allowance(
-            is_exceeded=is_exceeded,
-            quota=self._quota,
-            remaining=max(0, self._quota - window.used),
-            reset_seconds=max(1, round(window.started + WINDOW_SECONDS - self._clock())),
-        )
+    def _tell(self, window: _Window, *, is_exceeded: bool) -> Allowance:
+        left = round(window.started + WINDOW_SECONDS - self._clock())
+        return Allowance(is_exceeded, self._policy, max(0, self._quota - window.used), max(1, left))
 
     def _sweep(self, now: float) -> None:
         self._swept = self._start(now)  # once a minute: when all are of this one, looking again finds nothing

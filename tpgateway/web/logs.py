@@ -2,10 +2,13 @@
 
 import logging
 import sys
-from collections.abc import MutableMapping
-from typing import Any, TextIO
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
 
 import structlog
+from pydantic_core import to_json
 
 ALLOWED = frozenset(
     {
@@ -31,6 +34,38 @@ def where(error: BaseException) -> str:
     return " > ".join(steps[-6:])
 
 
+def write_many(event: str, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Writes entries of one event at level ``info``, each with its own timestamp, at a fraction of what single ones take.
+
+    The caller vouches for the keys: they are of the list.
+    """
+    if _state.level > logging.INFO:
+        return
+    if _state.form == "console":
+        log = structlog.get_logger()
+        for entry in entries:
+            log.info(event, **entry)
+        return
+    fixed = {"event": event, "level": "info"}
+    _state.to.write(b"".join([to_json({**fixed, **entry}) + b"\n" for entry in entries]))
+    _state.to.flush()
+
+
+def _encoded(_logger: Any, _method: str, line: str) -> bytes:
+    return line.encode()
+
+
+def _stamp(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """structlog processor: the moment, unless the caller names an earlier one."""
+    if "timestamp" not in entry:
+        entry["timestamp"] = datetime.now(UTC).isoformat()
+    return entry
+
+
+def _as_json(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> bytes:
+    return to_json(entry, fallback=str)
+
+
 class _StandardLibrary(logging.Handler):
     """Other libraries' records, reduced to who spoke and how loud: their texts are not ours to vouch for."""
 
@@ -41,22 +76,33 @@ class _StandardLibrary(logging.Handler):
         )
 
 
-def configure(*, level: str, form: str, to: TextIO = sys.stderr) -> None:
-    """Sets up logging for the process; ``form`` is ``json`` or ``console``."""
+@dataclass(slots=True)
+class _State:
+    level: int
+    form: str
+    to: BinaryIO
+
+
+_state = _State(logging.WARNING, "json", sys.stderr.buffer)
+
+
+def configure(*, level: str, form: str, to: BinaryIO | None = None) -> None:
+    """Sets up logging for the process, to standard error unless told otherwise; ``form`` is ``json`` or ``console``."""
+    to = to or sys.stderr.buffer
     number = logging.getLevelNamesMapping()[level.upper()]
-    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    _state.level, _state.form, _state.to = number, form, to
+    renderers: list[Any] = [_as_json]
     if form == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=to.isatty())
+        renderers = [structlog.dev.ConsoleRenderer(colors=to.isatty()), _encoded]
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _stamp,
             only_allowed,
-            renderer,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(file=to),
+        logger_factory=structlog.BytesLoggerFactory(file=to),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

@@ -1,13 +1,18 @@
-"""The last corner where aiohttp would answer in its own words: requests that are no HTTP, before any route is known."""
+"""What stands between aiohttp and the routes.
+
+The frame surrounds every request here rather than as a middleware, which aiohttp would wrap in layers of its own. And the
+last corner where aiohttp would answer in its own words: requests that are no HTTP, before any route is known.
+"""
 
 import asyncio
+from functools import partial
 from uuid import uuid4
 
 import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from tpgateway.web import problems
+from tpgateway.web import frame, problems
 from tpgateway.web.state import STATE
 
 _log = structlog.get_logger(__name__)
@@ -52,12 +57,12 @@ class _Server(web.Server):
 
 
 class Runner(web.AppRunner):
-    """aiohttp's runner with our server in place of its own."""
+    """aiohttp's runner with our server in place of its own, and the frame around every request."""
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         server = _Server(
-            made.request_handler,
+            partial(frame.surround, self.app, handler=made.request_handler),
             request_factory=made.request_factory,
             handler_cancellation=made.handler_cancellation,
             loop=asyncio.get_running_loop(),

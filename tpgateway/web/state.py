@@ -9,6 +9,7 @@ from tpgateway.database import Pool
 from tpgateway.database.notices import Notices
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
+from tpgateway.web.answered import Answered
 from tpgateway.web.limits import Limiter, Turns
 from tpgateway.web.metrics import Metrics
 from tpgateway.web.tokens import Tokens
@@ -29,9 +30,16 @@ class State:
     limiter: Limiter
     notices: Notices
     metrics: Metrics = field(default_factory=Metrics)
+    answered: Answered = field(init=False)
     turns: Turns = field(default_factory=lambda: Turns(_LONG_WORK))
     """Waited for by what holds a connection for long, so that it never takes all of them."""
     is_draining: bool = False
+    parsing: dict[str, Settings] = field(init=False)
+    """What shapes may look at while they are parsed."""
+
+    def __post_init__(self) -> None:
+        self.parsing = {"settings": self.settings}
+        self.answered = Answered(self.metrics)
 
     def connection(self) -> "PoolAcquireContext[asyncpg.Record]":
         """A connection of the pool, for ``async with``; raises ``TimeoutError`` rather than wait for long."""

@@ -73,16 +73,18 @@ def fault_error(
     )
 
 
-def parse_json(shape: type[Shape], raw: bytes, context: Mapping[str, Any]) -> Shape:
+def parse_json(shape: type[Shape], raw: bytes, context: dict[str, Any]) -> Shape:
     """The body as its shape; raises ``WrongEncoding``, ``NotJson`` or the faults, all at once."""
-    try:
-        raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
-    except UnicodeDecodeError:
-        raise WrongEncoding from None
-    if _NUL.search(raw):
+    if not raw.isascii():
+        raw = raw.removeprefix(b"\xef\xbb\xbf")
+        try:
+            raw.decode("utf-8")
+        except UnicodeDecodeError:
+            raise WrongEncoding from None
+    if b"\\u0000" in raw and _NUL.search(raw):
         raise WrongEncoding("a NUL character stands in the body")
     try:
-        return shape.model_validate_json(raw.removeprefix(b"\xef\xbb\xbf"), context=dict(context))
+        return shape.model_validate_json(raw, context=context)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         if found[0]["type"] == "json_invalid":

@@ -1,21 +1,15 @@
-"""Handlers of card checks and of imports."""
+"""Handlers of imports."""
 
 import asyncio
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 from aiohttp import web
 
-from tpgateway.cards import rules, service
-from tpgateway.cards.checker import CHECKER
-from tpgateway.cards.codec import new_proof
-from tpgateway.cards.errors import CareDateOutOfRange
-from tpgateway.cards.model import Ask, CardCheckId, ImportId
+from tpgateway.cards import service
+from tpgateway.cards.model import ImportId
 from tpgateway.cards.payloads import (
-    CardCheckRequest,
-    CardCheckView,
     ImportPath,
     ImportQuery,
     RejectListView,
@@ -23,60 +17,13 @@ from tpgateway.cards.payloads import (
     RejectView,
     RightsImportView,
 )
-from tpgateway.errors import Fault, InvalidRequest
-from tpgateway.insurers import service as insurers
-from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import InsurerId
-from tpgateway.insurers.payloads import ReferencePath
-from tpgateway.practitioners.model import PractitionerId
 from tpgateway.web.frame import kept_from, refuse_encoded, replay_of, replayed, respond
 from tpgateway.web.problems import BodyTooLarge, MediaTypeNotSupported, NotFound
 from tpgateway.web.routing import Answer, Call
 
 RIGHTS_FILE_LIMIT = 16 * 1024**3
 _CHUNK = 256 * 1024
-
-
-async def check_card(call: Call, *, body: CardCheckRequest) -> Answer:
-    """Answers whether the person's rights are open, once the check is durably recorded. A refusal is an answer too."""
-    care_date = body.care_date or call.today
-    if not rules.is_care_date_possible(care_date, today=call.today):
-        raise InvalidRequest(faults=[Fault(pointer="/care_date", problem=CareDateOutOfRange)])
-    ask = Ask(
-        practitioner_id=PractitionerId(call.caller.account_id),
-        agent_id=call.caller.agent_id,
-        card=body.card(),
-        domain=body.domain,
-        care_date=care_date,
-        proof=new_proof(),
-        proof_expires_at=call.now + timedelta(days=call.state.settings.proof_days),
-        checked_at=call.now,
-        idempotency_key=call.idempotency_key,
-    )
-    answered = await service.check_card(call.state.pool, call.request.app[CHECKER], ask, care_date=body.care_date)
-    headers = {"Idempotency-Replayed": "true"} if answered.is_replay else {}
-    return Answer(body=CardCheckView.of(answered), headers=headers)
-
-
-async def show_check(call: Call, *, path: ReferencePath) -> Answer:
-    """A check of one's own, answered as it was then."""
-    reference = path.reference
-    try:
-        insurer = await insurers.find(call.connection, reference.insurer_number)
-    except InsurerUnknown:
-        raise NotFound from None
-    check = await service.read_check(
-        call.connection,
-        insurer.id,
-        insurer.number,
-        CardCheckId(reference.id),
-        practitioner=PractitionerId(call.caller.account_id),
-        actor=call.actor,
-    )
-    if check is None:
-        raise NotFound
-    verdict = await service.verdict_of(call.connection, call.request.app[CHECKER].benefits, check)
-    return Answer(body=CardCheckView.of(service.Answered(check=check, verdict=verdict)))
 
 
 async def import_rights(call: Call, *, query: ImportQuery) -> web.StreamResponse:

@@ -1,54 +1,11 @@
 """SQL of card checks and of the import of rights."""
 
-from collections.abc import AsyncIterable, Sequence
-from datetime import date, datetime
+from collections.abc import AsyncIterable
+from datetime import date
 
-import asyncpg
-
-from tpgateway.cards.model import Ask, Card, CardCheck, CardCheckId, ImportId, ImportMode, Reject, RightsImport
+from tpgateway.cards.model import ImportId, ImportMode, Reject, RightsImport
 from tpgateway.database import Connection
-from tpgateway.guarantees.model import Domain, ProductVersionId
 from tpgateway.insurers.model import InsurerId
-from tpgateway.practitioners.model import PractitionerId
-
-# Looks up and records any number of checks at once. A check whose insurer is unknown, whose idempotency key was used
-# before or whose proof is taken comes back with no row.
-RECORD_CHECKS = """
-INSERT INTO card_checks (
-    insurer_id, practitioner_id, agent_id, checked_at, domain, care_date, convention_type, csr, membership_number,
-    birth_date, birth_rank, proof, proof_expires_at, idempotency_key,
-    convention_id, is_domain_agreed, has_signed, participates, holds_type, rights_from, rights_to, product_version_id)
-SELECT i.id, a.practitioner_id, a.agent_id, a.checked_at, a.domain, a.care_date, a.convention_type, a.csr,
-       a.membership_number, a.birth_date, a.birth_rank, a.proof, a.proof_expires_at, a.idempotency_key,
-       c.id,
-       coalesce(a.domain = ANY (c.domains), false),
-       EXISTS (SELECT FROM convention_signatures s
-               WHERE s.practitioner_id = a.practitioner_id AND s.specialty = p.specialty),
-       coalesce(c.every_insurer OR EXISTS (SELECT FROM convention_participants cp
-                                           WHERE cp.convention_id = c.id AND cp.insurer_id = i.id), false),
-       coalesce(a.convention_type = ANY (r.convention_types), false),
-       r.valid_from, r.valid_to, v.id
-FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::date[], $6::text[], $7::text[], $8::text[],
-            $9::text[], $10::smallint[], $11::text[], $12::timestamptz[], $13::text[], $14::text[])
-     AS a (practitioner_id, agent_id, checked_at, domain, care_date, convention_type, csr, membership_number,
-           birth_date, birth_rank, proof, proof_expires_at, idempotency_key, insurer_number)
-JOIN practitioners p ON p.id = a.practitioner_id
-JOIN insurers i ON i.number = a.insurer_number AND i.state = 'active'
-LEFT JOIN conventions c ON c.specialty = p.specialty AND c.validity @> a.care_date
-LEFT JOIN LATERAL (
-    SELECT t.valid_from, t.valid_to, t.convention_types, t.product_code
-    FROM insured_rights t
-    WHERE t.insurer_id = i.id AND t.membership_number = a.membership_number AND t.birth_date = a.birth_date
-      AND t.birth_rank = a.birth_rank
-    ORDER BY a.care_date BETWEEN t.valid_from AND t.valid_to DESC, t.valid_to DESC
-    LIMIT 1
-) r ON true
-LEFT JOIN product_versions v
-    ON v.insurer_id = i.id AND v.code = r.product_code AND v.superseded_at IS NULL AND v.validity @> a.care_date
-ON CONFLICT DO NOTHING
-RETURNING *
-"""
-
 
 # One column at a time, the first fault of a line being the one that is told; then periods that run into each other.
 # A line that is faulty may still name its person, whose rights a full file must then not close.
@@ -270,84 +227,3 @@ class RightsStore:
             limit,
         )
         return [Reject(line=row["line"], column=row["column_name"], code=row["code"]) for row in rows]
-
-
-class CheckStore:
-    """SQL of checks."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-
-    async def record(self, asks: Sequence[Ask]) -> dict[str, CardCheck]:
-        """Looks up and records all checks in one statement; answers those recorded, by proof."""
-        numbers = {ask.proof: ask.card.insurer_number for ask in asks}
-        rows = await self.connection.fetch(
-            RECORD_CHECKS,
-            [ask.practitioner_id for ask in asks],
-            [ask.agent_id for ask in asks],
-            [ask.checked_at for ask in asks],
-            [ask.domain for ask in asks],
-            [ask.care_date for ask in asks],
-            [ask.card.convention_type for ask in asks],
-            [ask.card.csr for ask in asks],
-            [ask.card.membership_number for ask in asks],
-            [ask.card.birth_date for ask in asks],
-            [ask.card.birth_rank for ask in asks],
-            [ask.proof for ask in asks],
-            [ask.proof_expires_at for ask in asks],
-            [ask.idempotency_key for ask in asks],
-            [ask.card.insurer_number for ask in asks],
-        )
-        return {row["proof"]: _check(row, numbers[row["proof"]]) for row in rows}
-
-    async def get(self, insurer: InsurerId, number: str, check: CardCheckId) -> CardCheck | None:
-        row = await self.connection.fetchrow(
-            "SELECT * FROM card_checks WHERE insurer_id = $1 AND id = $2", insurer, check
-        )
-        return None if row is None else _check(row, number)
-
-    async def find_by_proof(self, insurer: InsurerId, number: str, proof: str) -> CardCheck | None:
-        row = await self.connection.fetchrow(
-            "SELECT * FROM card_checks WHERE insurer_id = $1 AND proof = $2", insurer, proof
-        )
-        return None if row is None else _check(row, number)
-
-    async def find_by_key(self, practitioner: PractitionerId, key: str) -> CardCheck | None:
-        """The check that was made under an idempotency key, whichever insurer it went to."""
-        row = await self.connection.fetchrow(
-            "SELECT k.*, i.number FROM card_checks k JOIN insurers i ON i.id = k.insurer_id"
-            " WHERE k.practitioner_id = $1 AND k.idempotency_key = $2",
-            practitioner,
-            key,
-        )
-        return None if row is None else _check(row, row["number"])
-
-
-def _check(row: asyncpg.Record, insurer_number: str) -> CardCheck:
-    checked_at: datetime = row["checked_at"]
-    return CardCheck(
-        insurer_id=InsurerId(row["insurer_id"]),
-        id=CardCheckId(row["id"]),
-        practitioner_id=PractitionerId(row["practitioner_id"]),
-        card=Card(
-            insurer_number=insurer_number,
-            convention_type=row["convention_type"],
-            csr=row["csr"],
-            membership_number=row["membership_number"],
-            birth_date=row["birth_date"],
-            birth_rank=row["birth_rank"],
-        ),
-        domain=Domain(row["domain"]),
-        care_date=row["care_date"],
-        checked_at=checked_at,
-        proof=row["proof"],
-        proof_expires_at=row["proof_expires_at"],
-        has_convention=row["convention_id"] is not None,
-        is_domain_agreed=row["is_domain_agreed"],
-        has_signed=row["has_signed"],
-        participates=row["participates"],
-        holds_type=row["holds_type"],
-        rights_from=row["rights_from"],
-        rights_to=row["rights_to"],
-        product_version_id=ProductVersionId(row["product_version_id"]) if row["product_version_id"] else None,
-    )

@@ -1,0 +1,1 @@
+"""Cards between bytes and models: proof numbers, answers, DataMatrix, rights files."""

@@ -1,0 +1,46 @@
+"""Proof numbers: short, readable over the phone, with a check character.
+
+Twelve characters of an alphabet without I, L, O and U: eleven at random (55 bits) and a Luhn check over the same alphabet,
+written ``HWYA-H1AG-MHEW``. A reader's I and L count as 1, O as 0.
+"""
+
+import os
+
+from stdnum import luhn
+
+from tpgateway.cards.errors import ProofMistyped
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_CONFUSED = str.maketrans("ILO", "110")
+_LENGTH = 12
+# Luhn over pairs, since a proof is made at each check: what two neighbours write and add to the sum, the second doubled.
+_PAIRS = [
+    (one + two, _ALPHABET.index(one) + luhn.checksum(two + "0", _ALPHABET)) for two in _ALPHABET for one in _ALPHABET
+]
+_LAST = [(one, luhn.checksum(one + "0", _ALPHABET)) for one in _ALPHABET]
+
+
+def new_proofs(count: int) -> list[str]:
+    """So many fresh proof numbers."""
+    bits = os.urandom(7 * count)
+    return [_proof(int.from_bytes(bits[start : start + 7]) & (1 << 55) - 1) for start in range(0, len(bits), 7)]
+
+
+def _proof(bits: int) -> str:
+    (a, first), (b, second), (c, third) = _PAIRS[bits & 1023], _PAIRS[bits >> 10 & 1023], _PAIRS[bits >> 20 & 1023]
+    (d, fourth), (e, fifth), (f, sixth) = _PAIRS[bits >> 30 & 1023], _PAIRS[bits >> 40 & 1023], _LAST[bits >> 50]
+    total = first + second + third + fourth + fifth + sixth
+    return f"{f}{a}{b}{c}{d}{e}{_ALPHABET[-total % 32]}"
+
+
+def format_proof(proof: str) -> str:
+    """The number as people read it."""
+    return f"{proof[:4]}-{proof[4:8]}-{proof[8:]}"
+
+
+def parse_proof(text: str) -> str:
+    """The number as it is kept; raises ``ProofMistyped``."""
+    proof = text.upper().replace("-", "").replace(" ", "").translate(_CONFUSED)
+    if len(proof) != _LENGTH or not set(proof) <= set(_ALPHABET) or not luhn.is_valid(proof, _ALPHABET):
+        raise ProofMistyped
+    return proof

@@ -1,0 +1,1 @@
+"""Handlers of checks and of imports."""

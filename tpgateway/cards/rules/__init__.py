@@ -1,0 +1,1 @@
+"""Decisions about cards: what a check comes to, and how much of checking is too much."""

@@ -1,0 +1,1 @@
+"""The SQL of cards: checks; the import of rights."""

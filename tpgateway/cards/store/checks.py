@@ -1,0 +1,208 @@
+"""SQL of card checks: the one statement of the hot path, and the readings of what it wrote."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from tpgateway.cards.codec.proofs import new_proofs
+from tpgateway.cards.model import (
+    Ask,
+    Card,
+    CardCheck,
+    CardCheckId,
+    Found,
+    LiveFinding,
+    LiveRights,
+    LiveSilence,
+)
+from tpgateway.database import Connection
+from tpgateway.guarantees.model import Domain
+from tpgateway.insurers.model import InsurerId
+from tpgateway.practitioners.model import PractitionerId
+
+_FOUND = (
+    "membership_number, birth_rank, convention_id IS NOT NULL, is_domain_agreed, has_signed, participates, is_silent,"
+    " is_ambiguous, holds_type, holds_csr, rights_from, rights_to, product_version_id"
+)
+
+# Looks up and records any number of checks at once. They come as one text, a line each, with tabs between the values: an
+# array a column would cost the driver several times what it costs the server to split the lines again.
+# A check comes back with no row whose insurer is unknown, whose caller is locked, whose idempotency key was used before,
+# whose proof is taken, or whose insurer is asked live and was not, or the other way round.
+RECORD_CHECKS = f"""
+INSERT INTO card_checks (
+    insurer_id, practitioner_id, agent_id, checked_at, domain, care_date, convention_type, csr,
+    membership_number, birth_date, birth_rank, nir_hash, proof, proof_expires_at, idempotency_key,
+    convention_id,
+    is_domain_agreed,
+    has_signed,
+    participates,
+    is_silent, is_ambiguous, holds_type, holds_csr, rights_from, rights_to, product_version_id)
+SELECT i.id, p.id, a[2]::uuid, a[3]::timestamptz, a[4], a[5]::date, a[6], coalesce(a[7], ''),
+    coalesce(n.membership_number, a[8]), a[9], coalesce(n.birth_rank, a[10]::smallint), a[11]::bytea, a[12],
+    a[13]::timestamptz, a[14],
+    c.id,
+    coalesce(a[4] = ANY (c.domains), false),
+    -- Scalar look-ups rather than EXISTS: for so many lines the planner would hash the whole table each time.
+    coalesce((SELECT true FROM convention_signatures s
+              WHERE s.practitioner_id = p.id AND s.specialty = p.specialty LIMIT 1), false),
+    coalesce(c.every_insurer OR (SELECT true FROM convention_participants cp
+                                 WHERE cp.convention_id = c.id AND cp.insurer_id = i.id), false),
+    coalesce(a[16] = 'silent', false), coalesce(n.persons > 1, false),
+    coalesce(a[6] = ANY (r.convention_types), false), coalesce(a[7] = nullif(r.csr, ''), true),
+    r.valid_from, r.valid_to, v.id
+FROM string_to_table($1, E'\\n') AS line
+CROSS JOIN LATERAL string_to_array(line, E'\\t', '') AS a
+JOIN practitioners p ON p.id = a[1]::uuid
+JOIN insurers i ON i.number = a[15] AND i.state = 'active'
+LEFT JOIN insurer_live_sources l ON l.insurer_id = i.id
+LEFT JOIN conventions c ON c.specialty = p.specialty AND c.validity @> a[5]::date
+LEFT JOIN LATERAL (
+    SELECT count(*) AS persons, CASE WHEN count(*) = 1 THEN min(t.membership_number) END AS membership_number,
+           CASE WHEN count(*) = 1 THEN min(t.birth_rank) END AS birth_rank
+    FROM insured_nirs t
+    WHERE a[11] IS NOT NULL AND t.insurer_id = i.id AND t.nir_hash = a[11]::bytea AND t.birth_date = a[9]
+      AND coalesce(t.birth_rank = a[10]::smallint, true)
+) n ON true
+LEFT JOIN LATERAL (
+    (SELECT t.valid_from, t.valid_to, t.convention_types, t.csr, t.product_code
+     FROM insured_rights t
+     WHERE a[16] IS NULL AND t.insurer_id = i.id AND t.membership_number = coalesce(n.membership_number, a[8])
+       AND t.birth_date = a[9] AND t.birth_rank = coalesce(n.birth_rank, a[10]::smallint)
+     ORDER BY a[5]::date BETWEEN t.valid_from AND t.valid_to DESC, t.valid_to DESC
+     LIMIT 1)
+    UNION ALL
+    SELECT a[17]::date, a[18]::date, string_to_array(a[19], ' '), coalesce(a[20], ''), a[21] WHERE a[16] = 'found'
+) r ON true
+LEFT JOIN product_versions v
+    ON v.insurer_id = i.id AND v.code = r.product_code AND v.superseded_at IS NULL AND v.validity @> a[5]::date
+WHERE (l.insurer_id IS NULL) = (a[16] IS NULL)
+  AND NOT EXISTS (SELECT FROM check_locks k
+                  WHERE k.owner_id IN (a[1]::uuid, a[2]::uuid) AND k.ends_at > a[3]::timestamptz)
+ON CONFLICT DO NOTHING
+RETURNING proof, insurer_id, id, {_FOUND}
+"""  # noqa: S608
+
+
+LANE_SETTINGS = {
+    "application_name": "tpgateway checks",
+    # The plan is the same for every gathering: made anew each time it would take longer than its execution.
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+    # How many lines there are is not known to the planner: it must look each up, and never read a table whole for them.
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_memoize": "off",
+    "enable_material": "off",
+}
+
+
+class CheckLane:
+    """A connection that records checks and does nothing else, its statement prepared once."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        statement: "asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record]",
+        proof_life: timedelta,
+    ):
+        self._connection = connection
+        self._statement = statement
+        self._proof_life = proof_life
+
+    async def record(self, asks: Sequence[Ask]) -> list[CardCheck | None]:
+        """Looks up and records all checks in one statement, each with a proof of its own; None for those not recorded."""
+        proofs = new_proofs(len(asks))
+        life = self._proof_life
+        expiries = [ask.checked_at + life for ask in asks]
+        lines = [_line(*parts) for parts in zip(asks, proofs, expiries, strict=True)]
+        rows = {row[0]: row for row in await self._statement.fetch("\n".join(lines))}
+        return [
+            CardCheck(row[1], row[2], proof, expires_at, ask, Found._make(row[3:]))
+            if (row := rows.get(proof))
+            else None
+            for ask, proof, expires_at in zip(asks, proofs, expiries, strict=True)
+        ]
+
+    def terminate(self) -> None:
+        """Drops the connection, whatever it was at."""
+        self._connection.terminate()
+
+
+async def open_lane(url: str, *, role: str | None, proof_life: timedelta) -> CheckLane:
+    """A lane of its own connection; raises what connecting raises."""
+    settings = {**LANE_SETTINGS, **({"role": role} if role else {})}
+    connection = await asyncpg.connect(url, server_settings=settings, timeout=5)
+    return CheckLane(connection, await connection.prepare(RECORD_CHECKS), proof_life)
+
+
+def _line(ask: Ask, proof: str, expires_at: datetime) -> str:
+    """The values of a check, in the statement's order; none of them can hold a tab or a line's end."""
+    practitioner_id, agent_id, card, domain, care_date, checked_at, key, live = ask
+    person = live if isinstance(live, LiveRights) else card
+    return (
+        f"{practitioner_id}\t{agent_id or ''}\t{checked_at}\t{domain.value}\t{care_date}"
+        f"\t{card.convention_type}\t{card.csr}\t{person.membership_number or ''}\t{card.birth_date}"
+        f"\t{person.birth_rank or ''}\t{(card.nir_hash and _bytes(card.nir_hash)) or ''}\t{proof}\t{expires_at}"
+        f"\t{key or ''}\t{card.insurer_number}\t{_live(live) if live else ''}"
+    )
+
+
+def _bytes(value: bytes) -> str:
+    return f"\\x{value.hex()}"
+
+
+def _live(live: LiveFinding) -> str:
+    if isinstance(live, LiveSilence):
+        return live.value
+    types = " ".join(live.convention_types)
+    return f"found\t{live.valid_from}\t{live.valid_to}\t{types}\t{live.csr}\t{live.product_code}"
+
+
+class CheckStore:
+    """Reads what was recorded."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def get(self, insurer: InsurerId, check: CardCheckId) -> CardCheck | None:
+        row = await self.connection.fetchrow(f"{_SELECT} WHERE k.insurer_id = $1 AND k.id = $2", insurer, check)
+        return None if row is None else _check(row)
+
+    async def find_by_proof(self, insurer: InsurerId, proof: str) -> CardCheck | None:
+        row = await self.connection.fetchrow(f"{_SELECT} WHERE k.insurer_id = $1 AND k.proof = $2", insurer, proof)
+        return None if row is None else _check(row)
+
+    async def find_by_key(self, practitioner: PractitionerId, key: str) -> CardCheck | None:
+        """The check that was made under an idempotency key, whichever insurer it went to."""
+        row = await self.connection.fetchrow(
+            f"{_SELECT} WHERE k.practitioner_id = $1 AND k.idempotency_key = $2", practitioner, key
+        )
+        return None if row is None else _check(row)
+
+
+_SELECT = f"SELECT k.*, i.number, {_FOUND} FROM card_checks k JOIN insurers i ON i.id = k.insurer_id"  # noqa: S608
+_FOUND_COLUMNS = len(Found._fields)
+
+
+def _check(row: asyncpg.Record) -> CardCheck:
+    ask = Ask(
+        practitioner_id=row["practitioner_id"],
+        agent_id=row["agent_id"],
+        card=Card(
+            insurer_number=row["number"],
+            convention_type=row["convention_type"],
+            csr=row["csr"],
+            membership_number=row["membership_number"],
+            birth_date=row["birth_date"],
+            birth_rank=row["birth_rank"],
+            nir_hash=row["nir_hash"],
+        ),
+        domain=Domain(row["domain"]),
+        care_date=row["care_date"],
+        checked_at=row["checked_at"],
+        idempotency_key=row["idempotency_key"],
+    )
+    found = Found._make(row[-_FOUND_COLUMNS:])
+    return CardCheck(row["insurer_id"], row["id"], row["proof"], row["proof_expires_at"], ask, found)
