@@ -50,7 +50,7 @@ async def test_rights_are_loaded_from_a_file_and_bad_lines_told(gateway: Gateway
     status, printed, _ = await run(*words, database=gateway.database)
     assert (status, printed.splitlines()) == (
         0,
-        ["2 lines: 1 loaded, 1 rejected, 0 periods closed", "  line 3: line: wrong_column_count"],
+        ["2 lines: 1 loaded, 0 of them unchanged, 1 rejected, 0 periods closed", "  line 3: line: wrong_column_count"],
     )
     assert await gateway.fetchval("SELECT count(*) FROM insured_rights") == 1
     status, _, complaint = await run("rights", "import", str(file), "--insurer", "19000000", database=gateway.database)

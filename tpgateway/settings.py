@@ -34,6 +34,9 @@ class DatabaseSettings(BaseSettings):
         default="tpgateway_service", description="The role to act under, which cannot change what is append-only."
     )
 
+    vault_keys: SecretStr | None = Field(
+        default=None, description="Keys for data at rest; commands need them where they touch what is sealed."
+    )
     closing_percent: int = Field(
         default=20, ge=0, le=100, description="Share of open rights that a full file may end without being confirmed."
     )

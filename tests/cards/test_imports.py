@@ -3,12 +3,16 @@
 import asyncio
 import gzip
 from datetime import timedelta
+from pathlib import Path
 
 import aiohttp
 import pytest
+from backports import zstd
+from lxml import etree
 
 from tests import builders
 from tests.driver import Gateway
+from tpgateway.web.state import STATE
 
 ROWS = "SELECT count(*) FROM insured_rights"
 
@@ -219,12 +223,151 @@ async def test_a_full_file_does_not_close_the_rights_of_whom_a_broken_line_names
     assert (done.status, done.body["rejected"], done.body["closed"]) == (201, 1, 0)
 
 
-async def test_a_compressed_file_is_refused_since_a_cut_one_would_pass_for_whole(gateway: Gateway) -> None:
+PACKED = {"gzip": gzip.compress, "zstd": zstd.compress}
+
+
+@pytest.mark.parametrize("encoding", PACKED)
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_a_compressed_file_loads_whether_its_compression_is_named_or_not(
+    gateway: Gateway, encoding: str, is_named: bool
+) -> None:
     insurer = await gateway.admit()
-    content = gzip.compress("\n".join([builders.RIGHTS_HEADER, builders.a_right(), ""]).encode())[:-12]
-    reply = await insurer.load_bytes(content, headers={"Content-Encoding": "gzip"})
-    assert (reply.status, reply.code) == (415, "media_type_not_supported")
+    content = "\n".join([builders.RIGHTS_HEADER, *(builders.a_right(str(n)) for n in range(3_000))]).encode()
+    headers = {"Content-Encoding": encoding} if is_named else {}
+    done = await insurer.load_bytes(PACKED[encoding](content), headers=headers)
+    assert (done.status, done.body["loaded"]) == (201, 3_000)
+
+
+@pytest.mark.parametrize("encoding", PACKED)
+async def test_a_compressed_file_that_was_cut_changes_nothing(gateway: Gateway, encoding: str) -> None:
+    insurer = await gateway.admit()
+    content = "\n".join([builders.RIGHTS_HEADER, *(builders.a_right(str(n)) for n in range(3_000))]).encode()
+    reply = await insurer.load_bytes(PACKED[encoding](content)[:-20])
+    assert (reply.status, reply.code) == (422, "rights_file_unreadable")
     assert await gateway.fetchval(ROWS) == 0
+
+
+async def test_an_encoding_that_nobody_unpacks_is_refused(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    reply = await insurer.load_bytes(b"x", headers={"Content-Encoding": "br"})
+    assert (reply.status, reply.code) == (415, "media_type_not_supported")
+
+
+NIR, TWIN_NIR = "295109912611193", "2 95 10 99 126 111 93"
+XML = """<?xml version="1.0" encoding="UTF-8"?>
+<rights xmlns="urn:tpgateway:rights:1">
+  <!-- a family -->
+  {rights}
+</rights>"""
+
+
+def an_xml_right(**changes: str) -> str:
+    names = builders.RIGHTS_HEADER.split(";")
+    fields = {**dict(zip(names, builders.a_right().split(";"), strict=True)), **changes}
+    return "<right " + " ".join(f'{name}="{value}"' for name, value in fields.items()) + "/>"
+
+
+async def test_an_xml_file_loads_as_a_csv_one_does(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    bad = [
+        {"birth_rank": "0"},
+        {"nir": "295109912611194"},
+        {"surprise": "x"},
+        {"csr": "a;b"},
+        {"membership_number": "1&#10;2;3"},
+    ]
+    rights = [
+        an_xml_right(nir=NIR),
+        an_xml_right(birth_rank="2", nir=TWIN_NIR),
+        *(an_xml_right(**each) for each in bad),
+    ]
+    content = XML.format(rights="\n".join(rights))
+    schema = etree.XMLSchema(etree.parse(Path(__file__).parents[2] / "schemas" / "rights.xsd"))
+    assert schema.validate(etree.fromstring(XML.format(rights="\n".join(rights[:2])).encode()))
+    assert not schema.validate(etree.fromstring(content.encode()))
+    done = await insurer.load_bytes(content.encode(), headers={"Content-Type": "application/xml"})
+    assert (done.status, done.body["lines"], done.body["loaded"]) == (201, 7, 2)
+    rejects = (await insurer.call("GET", f"{done.headers['Location']}/rejects")).body["rejects"]
+    assert [(each["line"], each["column"], each["code"]) for each in rejects] == [
+        (3, "birth_rank", "wrong_form"),
+        (4, "nir", "wrong_key"),
+        (5, "", "wrong_column_count"),
+        (6, "", "wrong_column_count"),
+        (7, "", "wrong_column_count"),
+    ]
+    listed = await insurer.call("GET", f"{done.headers['Location']}/rejects?format=csv")
+    assert listed.headers["Content-Disposition"].startswith("attachment")
+    assert listed.body.decode().splitlines()[:2] == [
+        "line;column;code;reason",
+        "3;birth_rank;wrong_form;The value does not have the form of its column; see schemas/README.md.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        XML.format(rights="<right"),
+        XML.format(rights="").replace("rights:1", "rights:2"),
+        "<!DOCTYPE rights><rights xmlns='urn:tpgateway:rights:1'/>",
+        '<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/passwd">]><rights xmlns="urn:tpgateway:rights:1">&a;</rights>',
+        "<rights xmlns='urn:tpgateway:rights:1'>" + "<a>" * 5_000,
+    ],
+    ids=["cut", "other version", "document type", "entity", "deep"],
+)
+async def test_an_xml_file_that_cannot_be_read_changes_nothing(gateway: Gateway, content: str) -> None:
+    insurer = await gateway.admit()
+    reply = await insurer.load_bytes(content.encode(), headers={"Content-Type": "application/xml"})
+    assert (reply.status, reply.code) == (422, "rights_file_unreadable")
+    assert "passwd" not in str(reply.body)
+
+
+async def test_a_nir_is_kept_sealed_and_hashed_and_never_in_clear(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    lines = [
+        f"{builders.a_right('1')};{NIR}",
+        f"{builders.a_right('2')};",
+        f"{builders.a_right('3')};295109912611194",
+        f"{builders.a_right('4')};{NIR};x",
+        f"{builders.a_right('5' * 1_000)};{NIR}",
+        f"{builders.a_right('6')};\\x00;\\x00",
+    ]
+    content = "\n".join([f"{builders.RIGHTS_HEADER};nir", *lines]).encode()
+    done = await insurer.load_bytes(content)
+    rejects = (await insurer.call("GET", f"{done.headers['Location']}/rejects")).body["rejects"]
+    assert [(each["line"], each["column"], each["code"]) for each in rejects] == [
+        (4, "nir", "wrong_key"),
+        (5, "", "wrong_column_count"),
+        (6, "", "line_too_long"),
+        (7, "", "wrong_column_count"),
+    ]
+    state = gateway.app[STATE]
+    kept = await gateway.fetchval("SELECT nir_sealed FROM insured_nirs")
+    assert NIR.encode() not in kept
+    assert state.vault.open(kept, purpose="nir").decode() == NIR
+    assert await gateway.fetchval("SELECT nir_hash FROM insured_nirs") == state.vault.match(NIR.encode(), purpose="nir")
+
+
+async def test_what_a_file_repeats_is_told_and_not_written_again(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    people = [builders.a_right(str(n)) for n in range(10)]
+    await insurer.load(*people, mode="full")
+    written = "SELECT array_agg(ctid::text ORDER BY ctid) FROM insured_rights"
+    before = await gateway.fetchval(written)
+    again = await insurer.load(*people, mode="full")
+    assert (again.body["loaded"], again.body["unchanged"], again.body["closed"]) == (10, 10, 0)
+    assert await gateway.fetchval(written) == before
+    changed = await insurer.load(*people[1:], builders.a_right("0", product_code="OTHER"), mode="full")
+    assert (changed.body["loaded"], changed.body["unchanged"]) == (10, 9)
+    assert await gateway.fetchval("SELECT product_code FROM insured_rights WHERE membership_number = '0'") == "OTHER"
+
+
+async def test_an_import_leaves_no_table_behind(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    await insurer.load(builders.a_right())
+    await insurer.load(builders.a_right(), builders.a_right("2"))
+    await insurer.load(f"{builders.a_right()}\x01")
+    await insurer.load(builders.a_right("3"), mode="full")  # would close too many
+    assert await gateway.fetchval("SELECT count(*) FROM pg_class WHERE relnamespace = 'staging'::regnamespace") == 0
 
 
 async def test_slow_uploads_hold_up_nobody(gateway: Gateway) -> None:

@@ -140,7 +140,11 @@ class Verdict:
 
 
 RIGHTS_HEADER = "membership_number;birth_date;birth_rank;valid_from;valid_to;convention_types;csr;product_code"
-"""The first line of a rights file; see schemas/README.md."""
+"""The first line of a rights file, which may go on with ``;nir``; see schemas/README.md."""
+
+
+RIGHTS_FILE_LIMIT = 16 * 1024**3
+"""Bytes of a rights file, once unpacked."""
 
 
 class ImportMode(StrEnum):
@@ -152,12 +156,16 @@ class ImportMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RightsImport:
-    """What an import came to; ``loaded`` and ``rejected`` add up to ``lines``, the header left out."""
+    """What an import came to; ``loaded`` and ``rejected`` add up to ``lines``, the header left out.
+
+    ``unchanged`` are those of the loaded that said what was so already.
+    """
 
     id: ImportId
     mode: ImportMode
     lines: int
     loaded: int
+    unchanged: int
     rejected: int
     closed: int
     started_at: datetime

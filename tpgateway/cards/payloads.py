@@ -1,7 +1,7 @@
 """Shapes of card checks and of imports."""
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -89,8 +89,9 @@ class ImportPath(Parameters):
 class RightsImportView(View):
     id: UUID
     mode: ImportMode
-    lines: int = Field(description="without the header")
+    lines: int = Field(description="without the header; of an XML file, its right elements")
     loaded: int
+    unchanged: int = Field(description="of those loaded: what was so already")
     rejected: int
     closed: int = Field(description="periods of people missing from a full file")
     started_at: datetime
@@ -100,10 +101,11 @@ class RightsImportView(View):
 class RejectsQuery(Parameters):
     after: int = Field(default=0, ge=0, le=2**63 - 1, description="the last line already had")
     limit: int = Field(default=100, ge=1, le=1000)
+    format: Literal["json", "csv"] = Field(default="json", description="csv: all of them at once, as a file")
 
 
 class RejectView(View):
-    line: int = Field(description="from 1, the header being the first")
+    line: int = Field(description="from 1, the header being the first; of an XML file, the how-manieth right element")
     column: str = Field(description="empty where the line as a whole is wrong")
     code: str
     reason: str
@@ -114,7 +116,8 @@ class RejectView(View):
 
 
 REASONS = {
-    "wrong_column_count": "The line does not have eight columns.",
+    "wrong_column_count": "The line does not have the columns of its header; or the element is not as rights.xsd has it.",
+    "wrong_key": "The check digits of the number do not fit.",
     "wrong_form": "The value does not have the form of its column; see schemas/README.md.",
     "no_date": "The value is no calendar date written YYYY-MM-DD.",
     "before_valid_from": "The period ends before it begins.",

@@ -2,6 +2,7 @@
 
 from tpgateway.cards import errors
 from tpgateway.cards.handlers import checks, imports
+from tpgateway.cards.model import RIGHTS_FILE_LIMIT
 from tpgateway.cards.payloads import (
     CardCheckRequest,
     CardCheckView,
@@ -17,7 +18,9 @@ from tpgateway.web.callers import INSURER, PRACTITIONER, Scope
 from tpgateway.web.problems import WrongEncoding
 from tpgateway.web.routing import Media, Route
 
-_CSV = Media(media_type="text/csv", description="a rights file, as schemas/README.md describes it")
+_RIGHTS = Media(
+    media_type="text/csv", description="a rights file, CSV or XML, plain, gzip or zstd: see schemas/README.md"
+)
 
 ROUTES = [
     Route(
@@ -52,8 +55,8 @@ ROUTES = [
         tag="Rights",
         access=INSURER,
         query=ImportQuery,
-        body=_CSV,
-        body_limit=imports.RIGHTS_FILE_LIMIT,
+        body=_RIGHTS,
+        body_limit=RIGHTS_FILE_LIMIT,
         answers={201: RightsImportView},
         problems=[errors.RightsFileUnreadable, errors.ClosesTooMany, WrongEncoding],
         answer_headers={"Location": "where it can be read again"},

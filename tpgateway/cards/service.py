@@ -1,9 +1,7 @@
 """Use cases of cards: a check, its record, a proof, an import of rights."""
 
 import asyncio
-import codecs
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import IO
 
@@ -12,9 +10,9 @@ import asyncpg
 from tpgateway import audit
 from tpgateway.audit import Action, Actor
 from tpgateway.cards.checker import Answered, Checker
-from tpgateway.cards.errors import ClosesTooMany, RightsFileUnreadable
+from tpgateway.cards.codec.rights_files import LONGEST_LINE, SEALING, Ready
+from tpgateway.cards.errors import ClosesTooMany
 from tpgateway.cards.model import (
-    RIGHTS_HEADER,
     Ask,
     CardCheck,
     CardCheckId,
@@ -38,9 +36,6 @@ from tpgateway.web.problems import IdempotencyKeyReused, WrongEncoding
 
 _PROOF_TRIES = 3
 _PIECE = 1024 * 1024
-_LONGEST_LINE = 1_000_000  # one over 1,000 bytes is a reject; one over this is no line at all
-# COPY's delimiter and quote, which no line may hold, and NUL, which no text may.
-_FORBIDDEN = (b"\x00", b"\x01", b"\x02")
 
 
 async def check_card(pool: Pool, checker: Checker, ask: Ask, *, care_date: date | None) -> tuple[Answered, bool]:
@@ -105,107 +100,73 @@ async def find_proof(
     return (check, verdict) if verdict.outcome is Outcome.COVERED else None
 
 
-@asynccontextmanager
-async def staged_rights(connection: Connection, pieces: AsyncIterable[bytes]) -> AsyncIterator[None]:
-    """A rights file, copied line by line into a table of this connection's, outside any transaction.
-
-    ``pieces`` are what ``clean_pieces`` gives, and must come quickly: a connection is held for as long as they take.
-    Raises ``WrongEncoding`` and ``RightsFileUnreadable``. Whatever happens, the table is gone afterwards.
-    """
-    store = RightsStore(connection)
-    await store.open_staging()
-    try:
-        try:
-            await store.stage(pieces)
-        except asyncpg.CharacterNotInRepertoireError:
-            raise WrongEncoding from None
-        header = await store.header()
-        if header is None or header.strip() != RIGHTS_HEADER:
-            raise RightsFileUnreadable(f"the first line must be {RIGHTS_HEADER}")
-        yield
-    finally:
-        if not connection.is_closed():
-            await store.close_staging()
-
-
 async def read_pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
     """An open file, a piece at a time, read aside from the event loop."""
     while piece := await asyncio.to_thread(file.read, _PIECE):
         yield piece
 
 
-async def _without_mark(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """The chunks less a byte-order mark, which may come in pieces of its own."""
-    head: bytes | None = b""
-    async for chunk in chunks:
-        if head is None:
-            yield chunk
-            continue
-        head += chunk
-        if len(head) >= len(codecs.BOM_UTF8):
-            yield head.removeprefix(codecs.BOM_UTF8)
-            head = None
-    if head:
-        yield head
-
-
-async def clean_pieces(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """The file as COPY can take it: no byte-order mark, no carriage returns, no line without end.
-
-    Raises ``WrongEncoding`` and ``RightsFileUnreadable`` as soon as it is seen.
-    """
-    pending = 0
-    async for chunk in _without_mark(chunks):
-        clean = chunk.replace(b"\r", b"")
-        if any(byte in clean for byte in _FORBIDDEN):
-            raise WrongEncoding("control characters stand in the file")
-        first_end = clean.find(b"\n")
-        if pending + (len(clean) if first_end < 0 else first_end) > _LONGEST_LINE:
-            raise RightsFileUnreadable(f"a line is longer than {_LONGEST_LINE} bytes")
-        pending = pending + len(clean) if first_end < 0 else len(clean) - clean.rfind(b"\n") - 1
-        yield clean
-
-
-async def merge_rights(
+async def import_rights(
     connection: Connection,
     insurer_id: InsurerId,
     mode: ImportMode,
+    pieces: AsyncIterable[bytes],
+    ready: Ready,
     *,
     closing_percent: int | None,
     started_at: datetime,
     today: date,
     actor: Actor,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> RightsImport:
-    """The staged file becomes the insurer's rights, in the caller's transaction: others see before or after.
+    """The lines of a file become the insurer's rights, in the caller's transaction: others see before or after.
 
-    Raises ``ClosesTooMany`` where a full file would end more than this share of the rights that are open or to come; None
-    lets it.
+    ``pieces`` and ``ready`` are what ``codec.rights_files.prepare`` wrote and said of it; they must come quickly. ``tell``
+    hears what is being done. Raises ``WrongEncoding``, and ``ClosesTooMany`` where a full file would end more than this share
+    of the rights that are open or to come; None lets it.
     """
     store = RightsStore(connection)
     await store.lock_insurer(insurer_id)
+    tell("Copying")
+    try:
+        await store.stage(pieces, are_numbered=ready.are_numbered)
+    except asyncpg.CharacterNotInRepertoireError:
+        raise WrongEncoding from None
     import_id = await store.new_import_id()
-    await store.check_lines()
-    lines = await store.count_lines()
-    closed = 0
-    if mode is ImportMode.FULL:
-        standing = await store.count_standing(insurer_id, today)
-        closed = await store.close_missing(insurer_id, today) + await store.drop_missing(insurer_id, today)
-        if closing_percent is not None and closed * 100 > standing * closing_percent:
-            raise ClosesTooMany(f"{closed} of {standing} rights, open today or to come, would end")
-    await store.make_room(insurer_id)
-    loaded = await store.add_good(insurer_id, import_id)
+    tell("Checking")
+    longest = LONGEST_LINE + SEALING if ready.has_nir else LONGEST_LINE
+    await store.check_lines(has_nir=ready.has_nir, longest=longest)
+    lines, loaded = await store.count_lines()
+    tell("Merging")
+    closed, news = 0, loaded
+    if await store.has_rights(insurer_id):
+        if mode is ImportMode.FULL:
+            standing = await store.count_standing(insurer_id, today)
+            closed = await store.close_missing(insurer_id, today) + await store.drop_missing(insurer_id, today)
+            if closing_percent is not None and closed * 100 > standing * closing_percent:
+                raise ClosesTooMany(f"{closed} of {standing} rights, open today or to come, would end")
+        await store.keep_news(insurer_id)
+        await store.make_room(insurer_id)
+        news = await store.add_news(insurer_id, import_id)
+    else:
+        await store.add_good(insurer_id, import_id)
+    if ready.has_nir:
+        await store.add_nirs(insurer_id)
     done = RightsImport(
         id=import_id,
         mode=mode,
         lines=lines,
         loaded=loaded,
+        unchanged=loaded - news,
         rejected=lines - loaded,
         closed=closed,
         started_at=started_at,
         finished_at=datetime.now(UTC),
     )
     await store.add_import(insurer_id, done)
-    await store.add_rejects(insurer_id, import_id)
+    if done.rejected:
+        await store.add_rejects(insurer_id, import_id)
+    await store.finish(changed=news + closed)
     await audit.record(
         connection, actor=actor, action=Action.RIGHTS_IMPORTED, subject_id=import_id, insurer_id=insurer_id
     )
@@ -215,7 +176,7 @@ async def merge_rights(
         insurer_id,
         EventKind.RIGHTS_IMPORTED,
         subject_id=import_id,
-        data={"rights_import_id": str(import_id), "mode": mode.value, **counts},
+        data={"rights_import_id": str(import_id), "mode": mode.value, **counts, "unchanged": done.unchanged},
         now=done.finished_at,
     )
     return done

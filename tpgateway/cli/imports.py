@@ -1,24 +1,28 @@
 """What is loaded from files: people's rights, public directories."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from tpgateway import settings as configuration
 from tpgateway.audit import OPERATOR
 from tpgateway.cards import service as cards
-from tpgateway.cards.model import ImportMode
+from tpgateway.cards.codec import rights_files
+from tpgateway.cards.errors import RightsFileUnreadable
+from tpgateway.cards.model import RIGHTS_FILE_LIMIT, ImportMode
 from tpgateway.cli.frame import amc, explained, on_database, out, reading, today
 from tpgateway.database import Connection
 from tpgateway.directory import codec as directory_files
 from tpgateway.directory import service as directory
 from tpgateway.insurers import service as insurers
 from tpgateway.practitioners import service as practitioners
+from tpgateway.vault import Vault
+from tpgateway.web.problems import WrongEncoding
 
 rights_app = typer.Typer(help="Rights of insured people.", no_args_is_help=True)
 directory_app = typer.Typer(help="Public directories that registrations are compared with.", no_args_is_help=True)
@@ -26,7 +30,10 @@ directory_app = typer.Typer(help="Public directories that registrations are comp
 
 @rights_app.command("import")
 def import_rights(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, as schemas/README.md describes it.")],
+    file: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="CSV or XML, plain, gzip or zstd: see schemas/README.md."),
+    ],
     insurer: Annotated[str, typer.Option(help="AMC number of the insurer whose people these are.")],
     mode: Annotated[ImportMode, typer.Option(help="full closes whoever is missing.")] = ImportMode.UPDATE,
     confirm_closing: Annotated[
@@ -43,24 +50,32 @@ def import_rights(
 
     async def act(connection: Connection) -> Any:
         found = await insurers.find(connection, number)
-        with reading() as progress:
-            lines = cards.clean_pieces(_pieces(file, progress))
-            async with cards.staged_rights(connection, lines), connection.transaction():
-                progress.update(progress.task_ids[0], description="Checking and merging")
-                done = await cards.merge_rights(
+        with reading() as progress, tempfile.TemporaryFile() as spool:
+            task = progress.add_task("Reading", total=os.path.getsize(file))
+            with progress.open(file, "rb", task_id=task) as source:
+                ready = await asyncio.to_thread(_prepare, source, spool, settings)
+            spool.seek(0)
+            async with connection.transaction():
+                done = await cards.import_rights(
                     connection,
                     found.id,
                     mode,
+                    cards.read_pieces(spool),
+                    ready,
                     closing_percent=None if confirm_closing else settings.closing_percent,
                     started_at=started,
                     today=today(),
                     actor=OPERATOR,
+                    tell=lambda step: progress.update(task, description=step, total=None),
                 )
         return done, await cards.rejects(connection, found.id, done.id, after=0, limit=20)
 
     with explained():
         done, rejects = on_database(settings, act)
-    out.print(f"{done.lines} lines: {done.loaded} loaded, {done.rejected} rejected, {done.closed} periods closed")
+    out.print(
+        f"{done.lines} lines: {done.loaded} loaded, {done.unchanged} of them unchanged, {done.rejected} rejected,"
+        f" {done.closed} periods closed"
+    )
     for reject in rejects:
         out.print(f"  line {reject.line}: {reject.column or 'line'}: {reject.code}")
     if done.rejected > len(rejects):
@@ -107,9 +122,12 @@ def import_directory(
     out.print(f"{done.source.value}: {done.lines} lines, {done.entries} entries now, {done.skipped} lines not usable")
 
 
-async def _pieces(file: Path, progress: Progress) -> AsyncIterator[bytes]:
-    task = progress.add_task("Reading", total=os.path.getsize(file))
-    with file.open("rb") as source:
-        async for piece in cards.read_pieces(source):
-            yield piece
-            progress.advance(task, len(piece))
+def _prepare(source: Any, spool: Any, settings: configuration.DatabaseSettings) -> rights_files.Ready:
+    keys = settings.vault_keys
+    vault = Vault.from_json(keys.get_secret_value()) if keys else None
+    try:
+        return rights_files.prepare(source, spool, vault, limit=RIGHTS_FILE_LIMIT)
+    except rights_files.Unreadable as error:
+        raise RightsFileUnreadable(str(error)) from error
+    except rights_files.WronglyEncoded:
+        raise WrongEncoding from None

@@ -66,6 +66,7 @@ class Runner(web.AppRunner):
             request_factory=made.request_factory,
             handler_cancellation=made.handler_cancellation,
             loop=asyncio.get_running_loop(),
+            auto_decompress=False,  # what is compressed is refused, or unpacked where it can be seen to be whole
             **made._kwargs,
         )
         server.base_url = self.app[STATE].settings.base_url

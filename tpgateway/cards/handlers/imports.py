@@ -2,14 +2,20 @@
 
 import asyncio
 import hashlib
+import json
+import sys
 import tempfile
-from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import IO
 
 from aiohttp import web
 
 from tpgateway.cards import service
-from tpgateway.cards.model import ImportId
+from tpgateway.cards.codec.rights_files import Ready
+from tpgateway.cards.errors import RightsFileUnreadable
+from tpgateway.cards.model import RIGHTS_FILE_LIMIT, ImportId
 from tpgateway.cards.payloads import (
+    REASONS,
     ImportPath,
     ImportQuery,
     RejectListView,
@@ -18,39 +24,79 @@ from tpgateway.cards.payloads import (
     RightsImportView,
 )
 from tpgateway.insurers.model import InsurerId
-from tpgateway.web.frame import kept_from, refuse_encoded, replay_of, replayed, respond
-from tpgateway.web.problems import BodyTooLarge, MediaTypeNotSupported, NotFound
+from tpgateway.web.frame import kept_from, replay_of, replayed, respond
+from tpgateway.web.problems import MediaTypeNotSupported, NotFound, WrongEncoding
 from tpgateway.web.routing import Answer, Call
 
-RIGHTS_FILE_LIMIT = 16 * 1024**3
 _CHUNK = 256 * 1024
+_ALL = 2**31
+_TYPES = ("text/csv", "application/xml", "text/xml", "application/gzip", "application/zstd")
+_ENCODINGS = ("identity", "gzip", "zstd")
 
 
 async def import_rights(call: Call, *, query: ImportQuery) -> web.StreamResponse:
     """Takes a rights file of any size. Good lines load, bad ones are listed; the file as a whole is in or not at all."""
-    if call.request.content_type != "text/csv":
-        raise MediaTypeNotSupported("Content-Type must be text/csv")
-    refuse_encoded(call.request)
+    if call.request.content_type not in _TYPES:
+        raise MediaTypeNotSupported(f"Content-Type must be one of {', '.join(_TYPES)}")
+    if call.request.headers.get("Content-Encoding", "identity").strip().lower() not in _ENCODINGS:
+        raise MediaTypeNotSupported(f"Content-Encoding must be one of {', '.join(_ENCODINGS)}")
     digest = hashlib.sha256()
     with tempfile.TemporaryFile() as spool:
         # However slowly it comes, an upload holds no connection.
-        async for clean in service.clean_pieces(_chunks(call, digest)):
-            await asyncio.to_thread(spool.write, clean)
+        ready = await _prepare(call, spool, digest)
         await asyncio.to_thread(spool.seek, 0)
         async with call.state.turns.turn(call.caller.account_id), call.state.connection() as connection:
             call.open_connection = connection
-            async with service.staged_rights(connection, service.read_pieces(spool)), connection.transaction():
-                return await _merge(call, query, digest.digest())
+            async with connection.transaction():
+                return await _import(call, query, spool, ready, digest.digest())
 
 
-async def _merge(call: Call, query: ImportQuery, digest: bytes) -> web.StreamResponse:
+async def _prepare(call: Call, spool: IO[bytes], digest: "hashlib._Hash") -> Ready:
+    """Sends the body through a process of its own, which writes what COPY can take; raises what is wrong with the file."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tpgateway.cards.codec.rights_files"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=spool,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert child.stdin
+    try:
+        keys = call.state.settings.vault_keys.get_secret_value()
+        child.stdin.write(json.dumps([keys, RIGHTS_FILE_LIMIT]).encode() + b"\n")
+        with suppress(ConnectionError):  # where it has seen enough, it says why below
+            async for chunk in call.request.content.iter_chunked(_CHUNK):
+                digest.update(chunk)
+                child.stdin.write(chunk)
+                await child.stdin.drain()
+        child.stdin.close()
+        _, said = await child.communicate()
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    return _ready(said)
+
+
+def _ready(said: bytes) -> Ready:
+    told = json.loads(said.splitlines()[-1])
+    if "wrong_encoding" in told:
+        raise WrongEncoding("only UTF-8 text without control characters is accepted")
+    if "unreadable" in told:
+        raise RightsFileUnreadable(told["unreadable"])
+    return Ready(**told)
+
+
+async def _import(call: Call, query: ImportQuery, spool: IO[bytes], ready: Ready, digest: bytes) -> web.StreamResponse:
     replay = replay_of(call, request=digest) if call.idempotency_key else None
     if replay and (kept := await replay.begin()) is not None:
         return replayed(kept)
-    done = await service.merge_rights(
+    done = await service.import_rights(
         call.connection,
         InsurerId(call.caller.account_id),
         query.mode,
+        service.read_pieces(spool),
+        ready,
         closing_percent=None if query.confirm_closing else call.state.settings.closing_percent,
         started_at=call.now,
         today=call.today,
@@ -63,16 +109,6 @@ async def _merge(call: Call, query: ImportQuery, digest: bytes) -> web.StreamRes
     return response
 
 
-async def _chunks(call: Call, digest: "hashlib._Hash") -> AsyncIterator[bytes]:
-    size = 0
-    async for chunk in call.request.content.iter_chunked(_CHUNK):
-        size += len(chunk)
-        if size > RIGHTS_FILE_LIMIT:
-            raise BodyTooLarge(f"at most {RIGHTS_FILE_LIMIT} bytes")
-        digest.update(chunk)
-        yield chunk
-
-
 async def show_import(call: Call, *, path: ImportPath) -> Answer:
     done = await service.get_import(call.connection, InsurerId(call.caller.account_id), ImportId(path.id))
     if done is None:
@@ -81,9 +117,18 @@ async def show_import(call: Call, *, path: ImportPath) -> Answer:
 
 
 async def list_rejects(call: Call, *, path: ImportPath, query: RejectsQuery) -> Answer:
+    """The lines that were not loaded: a page of them, or all as a file."""
     insurer, import_id = InsurerId(call.caller.account_id), ImportId(path.id)
     if await service.get_import(call.connection, insurer, import_id) is None:
         raise NotFound
+    if query.format == "csv":
+        found = await service.rejects(call.connection, insurer, import_id, after=query.after, limit=_ALL)
+        lines = [f"{each.line};{each.column};{each.code};{REASONS[each.code]}\n" for each in found]
+        return Answer(
+            body="".join(["line;column;code;reason\n", *lines]).encode(),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="rejects-{import_id}.csv"'},
+        )
     found = await service.rejects(call.connection, insurer, import_id, after=query.after, limit=query.limit)
     view = RejectListView(
         rejects=[RejectView.of(reject) for reject in found],

@@ -1,83 +1,59 @@
-"""SQL of card checks and of the import of rights."""
+"""SQL of the import of rights: a file's lines in a table of their own, checked and merged set by set."""
 
 from collections.abc import AsyncIterable
 from datetime import date
+from uuid import uuid4
+
+import asyncpg
 
 from tpgateway.cards.model import ImportId, ImportMode, Reject, RightsImport
 from tpgateway.database import Connection
 from tpgateway.insurers.model import InsurerId
 
-# One column at a time, the first fault of a line being the one that is told; then periods that run into each other.
-# A line that is faulty may still name its person, whose rights a full file must then not close.
-_CHECK_LINES = """
-CREATE TEMPORARY TABLE rights_checked ON COMMIT DROP AS
-WITH split AS (
-    SELECT line, raw, string_to_array(raw, ';') AS f FROM rights_staging WHERE line > 1 AND raw <> ''
-), checked AS (
-    SELECT line, f, CASE
-        WHEN octet_length(raw) > 1000 THEN ':line_too_long'
-        WHEN cardinality(f) <> 8 THEN ':wrong_column_count'
-        WHEN f[1] !~ '^[A-Za-z0-9]{1,16}$' THEN 'membership_number:wrong_form'
-        WHEN f[2] !~ '^[0-9]{8}$' THEN 'birth_date:wrong_form'
-        WHEN f[3] !~ '^[1-9]$' THEN 'birth_rank:wrong_form'
-        WHEN f[4] !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' OR NOT pg_input_is_valid(f[4], 'date') THEN 'valid_from:no_date'
-        WHEN f[5] !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' OR NOT pg_input_is_valid(f[5], 'date') THEN 'valid_to:no_date'
-        WHEN f[5]::date < f[4]::date THEN 'valid_to:before_valid_from'
-        WHEN f[6] !~ '^[A-Z]{2}( [A-Z]{2}){0,9}$' THEN 'convention_types:wrong_form'
-        WHEN f[7] !~ '^[A-Za-z0-9]{0,8}$' THEN 'csr:wrong_form'
-        WHEN f[8] !~ '^[A-Z0-9_-]{1,20}$' THEN 'product_code:wrong_form'
-    END AS fault
-    FROM split
-), typed AS (
-    SELECT line, f, fault, upper(f[1]) AS membership_number, f[2] AS birth_date,
-           CASE WHEN f[3] ~ '^[1-9]$' THEN f[3]::smallint END AS birth_rank,
-           CASE WHEN fault IS NULL THEN f[4]::date END AS valid_from,
-           CASE WHEN fault IS NULL THEN f[5]::date END AS valid_to
-    FROM checked
-)
-SELECT line, f, membership_number, birth_date, birth_rank, valid_from, valid_to, CASE
-           WHEN fault IS NOT NULL THEN fault
-           WHEN max(valid_to) OVER (
-                    PARTITION BY fault IS NULL, membership_number, birth_date, birth_rank ORDER BY valid_from, line
-                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) >= valid_from THEN 'valid_from:overlaps'
-       END AS fault
-FROM typed
-"""
-_SAME_PERSON = "(r.membership_number, r.birth_date, r.birth_rank) = (n.membership_number, n.birth_date, n.birth_rank)"
 # What an import may take; the pool's own limit is made for requests.
 _PATIENCE = 6 * 3600.0
+# Lines are split and checked by several processes of the server, and joined in memory.
+_MEANS = """
+SET LOCAL work_mem = '128MB';
+SET LOCAL max_parallel_workers_per_gather = 3;
+SET LOCAL parallel_setup_cost = 0;
+SET LOCAL parallel_tuple_cost = 0;
+SET LOCAL jit = off
+"""
+# After so many new or ended periods the planner's picture of the table is renewed at once.
+_ANALYSE_AFTER = 50_000
+
+_PERSON = "membership_number, birth_date, birth_rank"
+_SAME_PERSON = "(r.membership_number, r.birth_date, r.birth_rank) = (n.membership_number, n.birth_date, n.birth_rank)"
+_PERIOD = f"{_PERSON}, valid_from, valid_to, convention_types, csr, product_code"
+
+# One column at a time, the first fault of a line being the one that is told. Regular expressions only where they are short:
+# a bounded repetition costs more than all the rest.
+_FAULT = """
+CASE
+    WHEN octet_length(raw) > {longest} THEN ':line_too_long'
+    WHEN cardinality(f) <> {columns} THEN ':wrong_column_count'
+    WHEN f[1] !~ '^[A-Za-z0-9]+$' OR octet_length(f[1]) > 16 THEN 'membership_number:wrong_form'
+    WHEN octet_length(f[2]) <> 8 OR f[2] ~ '[^0-9]' THEN 'birth_date:wrong_form'
+    WHEN f[3] NOT IN ('1', '2', '3', '4', '5', '6', '7', '8', '9') THEN 'birth_rank:wrong_form'
+    WHEN NOT pg_input_is_valid(f[4], 'date') OR f[4]::date::text <> f[4] THEN 'valid_from:no_date'
+    WHEN NOT pg_input_is_valid(f[5], 'date') OR f[5]::date::text <> f[5] THEN 'valid_to:no_date'
+    WHEN f[5] < f[4] THEN 'valid_to:before_valid_from'
+    WHEN f[6] !~ '^[A-Z][A-Z]( [A-Z][A-Z])*$' OR octet_length(f[6]) > 29 THEN 'convention_types:wrong_form'
+    WHEN f[7] ~ '[^A-Za-z0-9]' OR octet_length(f[7]) > 8 THEN 'csr:wrong_form'
+    WHEN f[8] ~ '[^A-Z0-9_-]' OR octet_length(f[8]) NOT BETWEEN 1 AND 20 THEN 'product_code:wrong_form'
+    WHEN left(f[9], 1) = '!' THEN 'nir:' || substr(f[9], 2)
+END
+"""
 
 
 class RightsStore:
-    """SQL of the import. The staging table belongs to the connection, which is given back without it."""
+    """SQL of one import. Its tables are made and dropped in the caller's transaction: whatever happens, nothing is left."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-
-    async def open_staging(self) -> None:
-        await self.connection.execute(
-            "CREATE TEMPORARY TABLE rights_staging (line bigint GENERATED ALWAYS AS IDENTITY, raw text)"
-        )
-
-    async def close_staging(self) -> None:
-        await self.connection.execute("DROP TABLE IF EXISTS rights_staging")
-
-    async def stage(self, pieces: AsyncIterable[bytes]) -> None:
-        """Copies raw lines; the delimiter and quote named here are bytes that ``pieces`` never hold."""
-        await self.connection.copy_to_table(
-            "rights_staging",
-            source=pieces,
-            columns=["raw"],
-            format="csv",
-            delimiter="\x01",
-            quote="\x02",
-            timeout=_PATIENCE,
-        )
-
-    async def header(self) -> str | None:
-        """The first line as it came."""
-        found: str | None = await self.connection.fetchval("SELECT raw FROM rights_staging WHERE line = 1")
-        return found
+        name = uuid4().hex
+        self._lines, self._checked, self._news = f"lines_{name}", f"checked_{name}", f"news_{name}"
 
     async def lock_insurer(self, insurer: InsurerId) -> None:
         """Other imports of the insurer wait until the transaction ends."""
@@ -85,47 +61,140 @@ class RightsStore:
             "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"rights {insurer}", timeout=_PATIENCE
         )
 
-    async def check_lines(self) -> None:
-        await self.connection.execute(_CHECK_LINES, timeout=_PATIENCE)
+    async def stage(self, pieces: AsyncIterable[bytes], *, are_numbered: bool) -> None:
+        """Copies raw lines; the delimiter and quote named here are bytes that lines never hold.
+
+        Numbered ones come with their number in the file and the delimiter in front.
+        """
+        await self.connection.execute(_MEANS)
+        await self._run(
+            f"CREATE UNLOGGED TABLE staging.{self._lines} "
+            " (line bigint GENERATED BY DEFAULT AS IDENTITY (START WITH 2), raw text)"
+        )
+        await self.connection.copy_to_table(
+            self._lines,
+            schema_name="staging",
+            source=pieces,
+            columns=["line", "raw"] if are_numbered else ["raw"],
+            format="csv",
+            delimiter="\x01",
+            quote="\x02",
+            timeout=_PATIENCE,
+        )
+
+    async def check_lines(self, *, has_nir: bool, longest: int) -> None:
+        """Splits the lines and finds their faults; then periods of one person that run into each other.
+
+        A line that is faulty may still name its person, whose rights a full file must then not close.
+        """
+        fault = _FAULT.format(columns=10 if has_nir else 8, longest=longest)
+        await self._run(
+            f"""
+            CREATE UNLOGGED TABLE staging.{self._checked} AS
+            SELECT line, upper(f[1]) COLLATE "C" AS membership_number, f[2] COLLATE "C" AS birth_date,
+                   CASE WHEN f[3] IN ('1', '2', '3', '4', '5', '6', '7', '8', '9') THEN f[3]::smallint END AS birth_rank,
+                   CASE WHEN pg_input_is_valid(f[4], 'date') THEN f[4]::date END AS valid_from,
+                   CASE WHEN pg_input_is_valid(f[5], 'date') THEN f[5]::date END AS valid_to,
+                   string_to_array(f[6], ' ') AS convention_types, f[7] AS csr, f[8] AS product_code,
+                   f[9] AS nir_hash, f[10] AS nir_sealed,
+                   {fault} AS fault
+            FROM staging.{self._lines}, LATERAL string_to_array(raw, ';') AS f
+            WHERE raw <> ''
+            """  # noqa: S608
+        )
+        await self._run(f"DROP TABLE staging.{self._lines}")
+        await self._run(
+            f"""
+            WITH seen AS (
+                SELECT line, valid_from, max(valid_to) OVER (
+                           PARTITION BY {_PERSON} ORDER BY valid_from, line
+                           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS taken_to
+                FROM staging.{self._checked} WHERE fault IS NULL
+            )
+            UPDATE staging.{self._checked} n SET fault = 'valid_from:overlaps'
+            FROM seen WHERE seen.taken_to >= seen.valid_from AND n.line = seen.line
+            """  # noqa: S608
+        )
+
+    async def count_lines(self) -> tuple[int, int]:
+        """How many lines there were, and how many of them are good."""
+        row = await self.connection.fetchrow(
+            f"SELECT count(*), count(*) FILTER (WHERE fault IS NULL) FROM staging.{self._checked}",  # noqa: S608
+            timeout=_PATIENCE,
+        )
+        assert row is not None
+        return row[0], row[1]
+
+    async def has_rights(self, insurer: InsurerId) -> bool:
+        """Whether the insurer has any."""
+        found: bool = await self.connection.fetchval(
+            "SELECT EXISTS (SELECT FROM insured_rights WHERE insurer_id = $1)", insurer
+        )
+        return found
+
+    async def keep_news(self, insurer: InsurerId) -> None:
+        """Of the good lines, only what is not so already goes on."""
+        await self._run(f"ANALYZE staging.{self._checked}")
+        await self._run(
+            f"""
+            CREATE UNLOGGED TABLE staging.{self._news} AS
+            SELECT {_PERIOD} FROM staging.{self._checked} n
+            WHERE fault IS NULL AND NOT EXISTS (
+                SELECT FROM insured_rights r
+                WHERE r.insurer_id = '{insurer}' AND {_SAME_PERSON}
+                  AND (r.valid_from, r.valid_to, r.csr, r.product_code) = (n.valid_from, n.valid_to, n.csr, n.product_code)
+                  AND r.convention_types = n.convention_types)
+            """  # noqa: S608
+        )
+        await self._run(f"ANALYZE staging.{self._news}")
 
     async def make_room(self, insurer: InsurerId) -> None:
         """The file's periods win: what they overlap is cut to what lies outside them, before, between and after."""
-        await self.connection.execute(
+        await self._run(
             f"""
             WITH n AS (
-                SELECT membership_number, birth_date, birth_rank,
-                       range_agg(daterange(valid_from, valid_to, '[]')) AS span
-                FROM rights_checked WHERE fault IS NULL GROUP BY 1, 2, 3
+                SELECT {_PERSON}, range_agg(daterange(valid_from, valid_to, '[]')) AS span
+                FROM staging.{self._news} GROUP BY {_PERSON}
             ), cut AS (
                 DELETE FROM insured_rights r USING n
                 WHERE r.insurer_id = $1 AND {_SAME_PERSON} AND daterange(r.valid_from, r.valid_to, '[]') && n.span
                 RETURNING r.*, n.span
             )
-            INSERT INTO insured_rights (insurer_id, membership_number, birth_date, birth_rank, valid_from, valid_to,
-                                        convention_types, csr, product_code, import_id)
-            SELECT insurer_id, membership_number, birth_date, birth_rank, lower(part), upper(part) - 1,
-                   convention_types, csr, product_code, import_id
+            INSERT INTO insured_rights (insurer_id, {_PERIOD}, import_id)
+            SELECT insurer_id, {_PERSON}, lower(part), upper(part) - 1, convention_types, csr, product_code, import_id
             FROM cut, unnest(datemultirange(daterange(valid_from, valid_to, '[]')) - span) AS part
             """,  # noqa: S608
             insurer,
-            timeout=_PATIENCE,
         )
 
-    async def add_good(self, insurer: InsurerId, import_id: ImportId) -> int:
-        """The good lines become rights; answers how many."""
-        done = await self.connection.execute(
-            """
-            INSERT INTO insured_rights (insurer_id, membership_number, birth_date, birth_rank, valid_from, valid_to,
-                                        convention_types, csr, product_code, import_id)
-            SELECT $1, membership_number, birth_date, birth_rank, valid_from, valid_to, string_to_array(f[6], ' '), f[7],
-                   f[8], $2
-            FROM rights_checked WHERE fault IS NULL
-            """,
+    async def add_good(self, insurer: InsurerId, import_id: ImportId) -> None:
+        """All good lines become rights of an insurer who had none."""
+        await self._add(f"{self._checked} WHERE fault IS NULL", insurer, import_id)
+
+    async def add_news(self, insurer: InsurerId, import_id: ImportId) -> int:
+        """What is new becomes rights; answers how many periods."""
+        return await self._add(self._news, insurer, import_id)
+
+    async def _add(self, source: str, insurer: InsurerId, import_id: ImportId) -> int:
+        return await self._run(
+            f"INSERT INTO insured_rights (insurer_id, {_PERIOD}, import_id) SELECT $1, {_PERIOD}, $2 FROM staging.{source}",  # noqa: S608
             insurer,
             import_id,
-            timeout=_PATIENCE,
         )
-        return int(done.split()[-1])
+
+    async def add_nirs(self, insurer: InsurerId) -> None:
+        """Keeps the sealed NIR of every good line that has one; the latest of a person's counts."""
+        await self._run(
+            f"""
+            INSERT INTO insured_nirs AS k (insurer_id, {_PERSON}, nir_hash, nir_sealed)
+            SELECT DISTINCT ON ({_PERSON}) $1::uuid, {_PERSON}, nir_hash::bytea, nir_sealed::bytea
+            FROM staging.{self._checked} WHERE fault IS NULL AND nir_hash <> ''
+            ORDER BY {_PERSON}, line DESC
+            ON CONFLICT (insurer_id, {_PERSON}) DO UPDATE
+            SET nir_hash = excluded.nir_hash, nir_sealed = excluded.nir_sealed WHERE k.nir_hash <> excluded.nir_hash
+            """,  # noqa: S608
+            insurer,
+        )
 
     async def count_standing(self, insurer: InsurerId, today: date) -> int:
         """How many rights are open today or will be."""
@@ -139,44 +208,47 @@ class RightsStore:
 
     async def close_missing(self, insurer: InsurerId, today: date) -> int:
         """Rights begun before today, of people whom the file does not name, end yesterday; answers how many."""
-        done = await self.connection.execute(
+        return await self._run(
             f"""
             UPDATE insured_rights r SET valid_to = $2::date - 1
             WHERE r.insurer_id = $1 AND r.valid_from < $2 AND r.valid_to >= $2
-              AND NOT EXISTS (SELECT FROM rights_checked n WHERE {_SAME_PERSON})
+              AND NOT EXISTS (SELECT FROM staging.{self._checked} n WHERE {_SAME_PERSON})
             """,  # noqa: S608
             insurer,
             today,
-            timeout=_PATIENCE,
         )
-        return int(done.split()[-1])
 
     async def drop_missing(self, insurer: InsurerId, today: date) -> int:
         """Rights that begin today or later, of people whom the file does not name, never begin; answers how many."""
-        done = await self.connection.execute(
+        return await self._run(
             f"""
             DELETE FROM insured_rights r
             WHERE r.insurer_id = $1 AND r.valid_from >= $2
-              AND NOT EXISTS (SELECT FROM rights_checked n WHERE {_SAME_PERSON})
+              AND NOT EXISTS (SELECT FROM staging.{self._checked} n WHERE {_SAME_PERSON})
             """,  # noqa: S608
             insurer,
             today,
-            timeout=_PATIENCE,
         )
-        return int(done.split()[-1])
+
+    async def finish(self, *, changed: int) -> None:
+        """Drops the import's tables; after many changes renews the planner's picture of the rights."""
+        await self._run(f"DROP TABLE IF EXISTS staging.{self._checked}, staging.{self._news}")
+        if changed >= _ANALYSE_AFTER:
+            await self._run("ANALYZE insured_rights, insured_nirs")
 
     async def new_import_id(self) -> ImportId:
         return ImportId(await self.connection.fetchval("SELECT uuidv7()"))
 
     async def add_import(self, insurer: InsurerId, done: RightsImport) -> None:
         await self.connection.execute(
-            "INSERT INTO rights_imports (insurer_id, id, mode, lines, loaded, rejected, closed, started_at, finished_at)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "INSERT INTO rights_imports (insurer_id, id, mode, lines, loaded, unchanged, rejected, closed, started_at,"
+            " finished_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             insurer,
             done.id,
             done.mode,
             done.lines,
             done.loaded,
+            done.unchanged,
             done.rejected,
             done.closed,
             done.started_at,
@@ -184,38 +256,21 @@ class RightsStore:
         )
 
     async def add_rejects(self, insurer: InsurerId, import_id: ImportId) -> None:
-        await self.connection.execute(
-            """
+        await self._run(
+            f"""
             INSERT INTO rights_rejects (insurer_id, import_id, line, column_name, code)
             SELECT $1, $2, line, split_part(fault, ':', 1), split_part(fault, ':', 2)
-            FROM rights_checked WHERE fault IS NOT NULL
-            """,
+            FROM staging.{self._checked} WHERE fault IS NOT NULL
+            """,  # noqa: S608
             insurer,
             import_id,
         )
-
-    async def count_lines(self) -> int:
-        found: int = await self.connection.fetchval("SELECT count(*) FROM rights_checked")
-        return found
 
     async def get_import(self, insurer: InsurerId, import_id: ImportId) -> RightsImport | None:
         row = await self.connection.fetchrow(
             "SELECT * FROM rights_imports WHERE insurer_id = $1 AND id = $2", insurer, import_id
         )
-        return (
-            None
-            if row is None
-            else RightsImport(
-                id=ImportId(row["id"]),
-                mode=ImportMode(row["mode"]),
-                lines=row["lines"],
-                loaded=row["loaded"],
-                rejected=row["rejected"],
-                closed=row["closed"],
-                started_at=row["started_at"],
-                finished_at=row["finished_at"],
-            )
-        )
+        return None if row is None else _import(row)
 
     async def rejects(self, insurer: InsurerId, import_id: ImportId, after: int, limit: int) -> list[Reject]:
         rows = await self.connection.fetch(
@@ -227,3 +282,22 @@ class RightsStore:
             limit,
         )
         return [Reject(line=row["line"], column=row["column_name"], code=row["code"]) for row in rows]
+
+    async def _run(self, query: str, *values: object) -> int:
+        done = await self.connection.execute(query, *values, timeout=_PATIENCE)
+        count = done.split()[-1]
+        return int(count) if count.isdigit() else 0
+
+
+def _import(row: asyncpg.Record) -> RightsImport:
+    return RightsImport(
+        id=ImportId(row["id"]),
+        mode=ImportMode(row["mode"]),
+        lines=row["lines"],
+        loaded=row["loaded"],
+        unchanged=row["unchanged"],
+        rejected=row["rejected"],
+        closed=row["closed"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )

@@ -1,0 +1,236 @@
+"""Rights files as insurers send them, made ready for COPY: CSV or XML, plain or compressed by gzip or zstd.
+
+What a file is shows from its first bytes. Lines of a CSV file without NIRs pass through in blocks, untouched one by one;
+those of XML files and those with a NIR are written anew, the NIR sealed and hashed, so that it is never on a disk in clear.
+
+The service does this in a process of its own (``python -m`` this module), where it takes no time from requests: standard
+input brings the vault's keys on a line, then the file; what is ready goes to standard output; the last line of standard error
+says in JSON what it is, or why it cannot be read.
+"""
+
+import codecs
+import gzip
+import io
+import json
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import BinaryIO
+
+from backports import zstd
+from lxml import etree
+from stdnum.exceptions import InvalidChecksum, ValidationError
+
+from tpgateway.cards.model import RIGHTS_HEADER
+from tpgateway.identifiers import nir
+from tpgateway.vault import Vault
+
+LONGEST_LINE = 1000
+"""Bytes of a line; a longer one is a reject. Sealing makes a line longer by less than ``SEALING``."""
+SEALING = 500
+NIR_PURPOSE = "nir"
+NAMESPACE = "urn:tpgateway:rights:1"
+
+_BLOCK = 1024 * 1024
+_ENDLESS = 1_000_000  # what is longer than this is no line at all
+_NUMBER_END = "\x01"
+# COPY's delimiter and quote, which no line may hold, and NUL, which no text may.
+_FORBIDDEN = (b"\x00", b"\x01", b"\x02")
+_COLUMNS = RIGHTS_HEADER.split(";")
+_ATTRIBUTES = frozenset([*_COLUMNS, "nir"])
+
+
+class Unreadable(Exception):
+    """The file as a whole cannot be read; the text says why and holds nothing of it."""
+
+
+class WronglyEncoded(Exception):
+    """The file is not UTF-8 text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """What was written: whether each line has its number in the file in front, and whether NIRs stand in it."""
+
+    are_numbered: bool
+    has_nir: bool
+
+
+def prepare(source: BinaryIO, target: BinaryIO, vault: Vault | None, *, limit: int) -> Ready:
+    """Writes the lines of a file, the header left out; raises ``Unreadable`` and ``WronglyEncoded``.
+
+    ``limit`` is how many bytes the file may have once unpacked. Without a vault a file with NIRs is not readable.
+    """
+    try:
+        text = io.BufferedReader(_Measured(_unpacked(io.BufferedReader(source, _BLOCK)), limit), _BLOCK)  # type: ignore[arg-type]
+        if (start := text.peek(3)).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise WronglyEncoded
+        if start.startswith(codecs.BOM_UTF8):
+            text.read(len(codecs.BOM_UTF8))
+        if text.peek(1).lstrip()[:1] == b"<":
+            _write(_xml_lines(text), target, vault)
+            return Ready(are_numbered=True, has_nir=True)
+        header = text.readline(LONGEST_LINE).strip()
+        if header == RIGHTS_HEADER.encode():
+            _copy(text, target)
+            return Ready(are_numbered=False, has_nir=False)
+        if header == f"{RIGHTS_HEADER};nir".encode():
+            _write(_csv_lines(text), target, vault)
+            return Ready(are_numbered=True, has_nir=True)
+    except (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError) as error:
+        raise Unreadable("the compressed file is broken or cut short") from error
+    except UnicodeDecodeError as error:
+        raise WronglyEncoded from error
+    if b"\x00" in header:
+        raise WronglyEncoded
+    raise Unreadable(f"the first line must be {RIGHTS_HEADER}, or that and ;nir")
+
+
+def _unpacked(source: io.BufferedReader) -> BinaryIO:
+    start = source.peek(4)
+    if start.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=source)  # type: ignore[return-value]
+    if start.startswith(b"\x28\xb5\x2f\xfd"):
+        return zstd.ZstdFile(source)  # type: ignore[return-value]
+    return source
+
+
+class _Measured(io.RawIOBase):
+    """A file that may not be longer than a limit."""
+
+    def __init__(self, source: BinaryIO, limit: int) -> None:
+        self._source, self._left = source, limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
+        block = self._source.read(len(buffer))
+        self._left -= len(block)
+        if self._left < 0:
+            raise Unreadable("the file is larger than is accepted")
+        buffer[: len(block)] = block
+        return len(block)
+
+
+def _copy(text: "io.BufferedReader[_Measured]", target: BinaryIO) -> None:
+    """Blocks as they come, less carriage returns; whether they are UTF-8 is seen by COPY."""
+    pending = 0
+    while block := text.read(_BLOCK):
+        clean = block.replace(b"\r", b"")
+        if any(byte in clean for byte in _FORBIDDEN):
+            raise WronglyEncoded
+        first_end = clean.find(b"\n")
+        if pending + (len(clean) if first_end < 0 else first_end) > _ENDLESS:
+            raise Unreadable(f"a line is longer than {_ENDLESS} bytes")
+        pending = pending + len(clean) if first_end < 0 else len(clean) - clean.rfind(b"\n") - 1
+        target.write(clean)
+
+
+_Line = tuple[int, list[str]]
+
+
+def _csv_lines(text: "io.BufferedReader[_Measured]") -> Iterator[_Line]:
+    number = 1
+    while raw := text.readline(_ENDLESS + 1):
+        number += 1
+        if len(raw) > _ENDLESS:
+            raise Unreadable(f"a line is longer than {_ENDLESS} bytes")
+        line = raw.replace(b"\r", b"").rstrip(b"\n")
+        if any(byte in line for byte in _FORBIDDEN):
+            raise WronglyEncoded
+        if line:
+            yield number, line.decode().split(";")
+
+
+def _xml_lines(text: "io.BufferedReader[_Measured]") -> Iterator[_Line]:
+    """One line for each ``right``, numbered in the order of the file: parsers do not count lines beyond 65,535."""
+    parser = etree.iterparse(
+        text,
+        events=("start", "end"),
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    root, number = None, 0
+    try:
+        for event, element in parser:
+            if root is None:
+                root = element
+                if element.getroottree().docinfo.doctype:
+                    raise Unreadable("a document type is not accepted")
+                if element.tag != f"{{{NAMESPACE}}}rights":
+                    raise Unreadable(f"the root must be rights of {NAMESPACE}")
+            elif event == "end" and element.getparent() is root:
+                number += 1
+                yield number, _cells(element)
+                element.clear()
+                while element.getprevious() is not None:
+                    del root[0]
+    except etree.XMLSyntaxError as error:
+        raise Unreadable(f"no well-formed XML: line {error.lineno}") from error
+
+
+def _cells(element: "etree._Element") -> list[str]:
+    attributes = dict(element.attrib)
+    if element.tag != f"{{{NAMESPACE}}}right" or not attributes.keys() <= _ATTRIBUTES or len(element) or element.text:
+        return [str(attributes.get(name, "")) for name in _COLUMNS[:3]]  # a reject, but of somebody
+    return [str(attributes.get(name, "")) for name in (*_COLUMNS, "nir")]
+
+
+def _write(lines: Iterator[_Line], target: BinaryIO, vault: Vault | None) -> None:
+    ready: list[str] = []
+    for number, cells in lines:
+        ready.append(f"{number}{_NUMBER_END}{_sealed(cells, vault)}\n")
+        if len(ready) >= 10_000:
+            target.write("".join(ready).encode())
+            ready.clear()
+    target.write("".join(ready).encode())
+
+
+def _sealed(cells: list[str], vault: Vault | None) -> str:
+    """The line with hash and sealed NIR in the place of the NIR; with ``!`` and a reject code where that is none."""
+    if len(cells) != len(_COLUMNS) + 1:
+        return ";".join(cells[:3])  # no more than what names the person: it is a reject in any case
+    line = ";".join(cells[:-1])
+    if "\n" in line or any(mark in line for mark in "\x01\x02\r"):
+        line = " ".join(line.split())
+    if len(line) > LONGEST_LINE:
+        return line.ljust(LONGEST_LINE + SEALING + 1)[: LONGEST_LINE + SEALING + 1]
+    if not (written := cells[-1].strip()):
+        return f"{line};;"
+    if vault is None:
+        raise Unreadable("the file holds NIRs: TPG_VAULT_KEYS must be set to seal them")
+    try:
+        number = nir.validate(written).encode()
+    except InvalidChecksum:
+        return f"{line};!wrong_key;"
+    except ValidationError:
+        return f"{line};!wrong_form;"
+    hashed, sealed = vault.match(number, purpose=NIR_PURPOSE), vault.seal(number, purpose=NIR_PURPOSE)
+    return f"{line};\\x{hashed.hex()};\\x{sealed.hex()}"
+
+
+def main() -> None:
+    """The process of its own; what requests need comes first."""
+    os.nice(5)
+    keys, limit = json.loads(sys.stdin.buffer.readline())
+    try:
+        ready = prepare(sys.stdin.buffer, sys.stdout.buffer, Vault.from_json(keys), limit=limit)
+        sys.stdout.buffer.flush()
+        said = asdict(ready)
+    except Unreadable as error:
+        said = {"unreadable": str(error)}
+    except WronglyEncoded:
+        said = {"wrong_encoding": True}
+    sys.stderr.write(json.dumps(said) + "\n")
+
+
+if __name__ == "__main__":
+    main()
