@@ -193,7 +193,7 @@ class Gateway:
             method, self.url + path, json=body, data=data, headers=sent, allow_redirects=False
         ) as answer:
             raw = await answer.read()
-            parsed = json.loads(raw) if answer.content_type.endswith("json") and raw else raw
+            parsed = json.loads(raw) if answer.content_type.endswith(("/json", "+json")) and raw else raw
             return Reply(status=answer.status, body=parsed, headers=answer.headers)
 
     async def ask_token(self, *, basic: tuple[str, str] | None = None, **form: str) -> Reply:

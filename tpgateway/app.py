@@ -20,8 +20,11 @@ from aiohttp import web
 
 from tpgateway import portal
 from tpgateway.cards.checker import CHECKER, Checker
+from tpgateway.cards.client import LIVE, LiveInsurers
 from tpgateway.cards.routes import ROUTES as CARDS
+from tpgateway.cards.service import CHECKING, Checking
 from tpgateway.cards.verdicts import Verdicts
+from tpgateway.cards.watch import Watch
 from tpgateway.claims.routes import ROUTES as CLAIMS
 from tpgateway.conventions.routes import ROUTES as CONVENTIONS
 from tpgateway.database.notices import Notices
@@ -29,8 +32,10 @@ from tpgateway.database.pool import open_pool, verify
 from tpgateway.dre.routes import ROUTES as DRE
 from tpgateway.guarantees.routes import ROUTES as GUARANTEES
 from tpgateway.guarantees.service import BenefitCache
+from tpgateway.insurers import client
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.routes import ROUTES as INSURERS
+from tpgateway.mail import Post
 from tpgateway.members.routes import ROUTES as MEMBERS
 from tpgateway.practitioners import api_clients
 from tpgateway.practitioners.routes import ROUTES as PRACTITIONERS
@@ -91,6 +96,15 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         proof_life=timedelta(days=settings.proof_days),
         patience=settings.check_patience_milliseconds / 1000,
     )
+    app[LIVE] = LiveInsurers(patience=settings.live_patience_milliseconds / 1000)
+    app[CHECKING] = Checking(
+        pool=pool,
+        vault=state.vault,
+        checker=app[CHECKER],
+        watch=Watch(pool, settings, Post.of(settings, state.vault), state.metrics),
+        live=app[LIVE],
+        patience=settings.check_patience_milliseconds / 1000,
+    )
     app[frame.SESSIONS] = sessions.middleware(storage)
     app[CLIENT_FINDERS] = (api_clients.find, insurers.find_client)
     frame.mount(app, ROUTES)
@@ -100,6 +114,8 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
     async def resources(_: web.Application) -> AsyncIterator[None]:
         await state.notices.open()
         await app[CHECKER].open()
+        http = client.open_session(allows_private=settings.webhook_private_targets, limit=0)
+        app[LIVE].open(http)
         beside = [
             asyncio.create_task(work) for work in (state.limiter.keep_sharing(pool), state.answered.keep_writing())
         ]
@@ -108,6 +124,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
             task.cancel()
         await asyncio.wait(beside)
         await app[CHECKER].close()
+        await http.close()
         await state.pool.close()
 
     async def drain(_: web.Application) -> None:

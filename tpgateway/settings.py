@@ -107,6 +107,21 @@ class Settings(DatabaseSettings):
     check_patience_milliseconds: int = Field(
         default=800, ge=100, description="How long a card check waits for the database before it is refused."
     )
+    live_patience_milliseconds: int = Field(
+        default=5000, ge=100, description="How long an insurer that is asked live may take to answer a check."
+    )
+    check_quotas: dict[str, dict[str, int]] = Field(
+        default={},
+        description="By speciality or `default`, any of people_per_hour, people_per_day, misses_per_hour, misses_per_day.",
+    )
+    check_quota_agent_percent: int = Field(
+        default=70,
+        ge=1,
+        le=100,
+        description="Share of an account's quota that one of its people or clients may use up.",
+    )
+    check_lock_hours: int = Field(default=24, ge=1, description="How long checks are locked when a quota is used up.")
+    alert_address: str | None = Field(default=None, description="Who is mailed of locks beside the practice itself.")
     proof_days: int = Field(default=30, ge=1, description="How long a card check's proof opens an approval.")
     idempotency_hours: int = Field(default=24, ge=24)
     requests_per_minute: int = Field(default=6000, ge=1, description="Per account and process; per address if nobody.")

@@ -61,6 +61,8 @@ class Action(StrEnum):
     INSURER_KEY_ADDED = "insurer:client:create"
     ENDPOINT_ADDED = "insurer:endpoint:add"
     ENDPOINT_REMOVED = "insurer:endpoint:remove"
+    LIVE_SOURCE_SET = "insurer:live_source:set"
+    LIVE_SOURCE_REMOVED = "insurer:live_source:remove"
     PRODUCT_RECORDED = "insurer:product:record"
     RIGHTS_IMPORTED = "insurer:rights:import"
     CONVENTION_PUBLISHED = "convention:version:publish"
@@ -72,6 +74,8 @@ class Action(StrEnum):
     APPROVAL_CANCELLED = "approval:request:cancel"
     CARD_CHECKED = "card:check:do"
     CARD_CHECK_READ = "card:check:read"
+    CHECKS_LOCKED = "card:check:lock"
+    CHECKS_UNLOCKED = "card:check:unlock"
     EVENTS_READ = "insurer:events:read"
     TABLES_PUBLISHED = "dre:version:publish"
 

@@ -170,7 +170,10 @@ async def _checks_of(connection: Connection, day: date) -> tuple[int, bytes]:
             membership_number, birth_date, birth_rank, proof, extract(epoch FROM proof_expires_at),
             coalesce(convention_id::text, '-'), is_domain_agreed, has_signed, participates, holds_type,
             coalesce((rights_from - DATE '2000-01-01')::text, '-'), coalesce((rights_to - DATE '2000-01-01')::text, '-'),
-            coalesce(product_version_id::text, '-')), 'UTF8')), '' ORDER BY id)) AS digest
+            coalesce(product_version_id::text, '-'),
+            CASE WHEN nir_hash IS NOT NULL OR is_ambiguous OR is_silent OR NOT holds_csr
+                 THEN concat_ws('|', coalesce(encode(nir_hash, 'hex'), '-'), is_ambiguous, is_silent, holds_csr) END
+            ), 'UTF8')), '' ORDER BY id)) AS digest
         FROM card_checks WHERE checked_at >= $1 AND checked_at < $2 GROUP BY insurer_id ORDER BY insurer_id
         """,
         _midnight(day),

@@ -6,11 +6,15 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from tpgateway.cards.errors import BirthDateInvalid
+from tpgateway.cards.codec import datamatrix
+from tpgateway.cards.codec.nirs import NIR_PURPOSE
+from tpgateway.cards.errors import BirthDateInvalid, PersonNamedTwice
 from tpgateway.cards.model import Card, ImportMode, Outcome, Reject
+from tpgateway.errors import Fault, FieldMissing, InvalidRequest, Problem
 from tpgateway.guarantees.model import Domain
 from tpgateway.guarantees.payloads import BenefitView
-from tpgateway.web.fields import AmcNumberField
+from tpgateway.vault import Vault
+from tpgateway.web.fields import AmcNumberField, NirField
 from tpgateway.web.validation import Parameters, Payload, View, fault_error
 
 
@@ -31,26 +35,108 @@ BirthDateField = Annotated[
 
 
 class CardCheckRequest(Payload):
-    """What the card says of one beneficiary, the domain of care and its day (today where it is left out)."""
+    """A card, one of its beneficiaries, the domain of care and its day (today where it is left out).
 
-    insurer_number: AmcNumberField
-    convention_type: ConventionTypeField
+    The card is typed field by field, or comes as the decoded text of its DataMatrix. The person is named by membership
+    number, birth date and rank, or by NIR and birth date. A DataMatrix with several beneficiaries needs the birth date, and
+    the rank where two were born on one day.
+    """
+
+    datamatrix: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
+        default=None, description="see schemas/README.md; in place of the card's fields", examples=[None]
+    )
+    insurer_number: AmcNumberField | None = None
+    convention_type: ConventionTypeField | None = None
     csr: CsrField | None = None
-    membership_number: MembershipField
-    birth_date: BirthDateField
-    birth_rank: int = Field(ge=1, le=9)
+    membership_number: MembershipField | None = None
+    nir: NirField | None = Field(default=None, description="in place of the membership number", examples=[None])
+    birth_date: BirthDateField | None = None
+    birth_rank: int | None = Field(default=None, ge=1, le=9)
     domain: Domain
     care_date: date | None = None
 
-    def card(self) -> Card:
+    def card(self, vault: Vault) -> Card:
+        """The card, whichever way it came; raises ``InvalidRequest`` with every fault."""
+        if (
+            self.membership_number is not None
+            and self.birth_rank is not None
+            and self.insurer_number is not None
+            and self.convention_type is not None
+            and self.birth_date is not None
+            and self.nir is None
+            and self.datamatrix is None
+        ):
+            return Card(
+                self.insurer_number,
+                self.convention_type,
+                self.csr or "",
+                self.membership_number,
+                self.birth_date,
+                self.birth_rank,
+            )
+        if self.datamatrix is not None:
+            return self._read_card(self.datamatrix)
+        return self._card_by_nir(vault)
+
+    def _card_by_nir(self, vault: Vault) -> Card:
+        names = ["insurer_number", "convention_type", "birth_date"]
+        faults = [Fault(pointer=f"/{name}", problem=FieldMissing) for name in names if getattr(self, name) is None]
+        if self.nir is None:
+            missing = [name for name in ("membership_number", "birth_rank") if getattr(self, name) is None]
+            faults += [Fault(pointer=f"/{name}", problem=FieldMissing) for name in missing]
+        elif self.membership_number is not None:
+            faults.append(Fault(pointer="/nir", problem=PersonNamedTwice))
+        if faults:
+            raise InvalidRequest(faults=faults)
+        assert self.nir
+        assert self.insurer_number
+        assert self.convention_type
+        assert self.birth_date
         return Card(
             self.insurer_number,
             self.convention_type,
             self.csr or "",
-            self.membership_number,
+            None,
             self.birth_date,
             self.birth_rank,
+            vault.match(self.nir.encode(), purpose=NIR_PURPOSE),
         )
+
+    def _read_card(self, text: str) -> Card:
+        twice = [
+            name for name in ("insurer_number", "csr", "membership_number", "nir") if getattr(self, name) is not None
+        ]
+        if twice:
+            raise InvalidRequest(faults=[Fault(pointer=f"/{name}", problem=PersonNamedTwice) for name in twice])
+        try:
+            return datamatrix.parse(text).card_of(
+                birth_date=self.birth_date, birth_rank=self.birth_rank, convention_type=self.convention_type
+            )
+        except Problem as problem:
+            raise InvalidRequest(faults=[Fault(pointer="/datamatrix", problem=type(problem))]) from None
+
+
+BATCH_LINES = 10_000
+LONGEST_LINE = 8 * 1024
+"""Bytes of a batch's line."""
+
+
+class BatchLine(CardCheckRequest):
+    """A line of a batch."""
+
+    id: Annotated[str, StringConstraints(max_length=100)] | None = Field(
+        default=None, description="yours: the answer's line gives it back as line_id"
+    )
+
+
+class PhotoQuery(Parameters):
+    """What the photo does not say: the domain, and whom of the card it is about."""
+
+    domain: Domain
+    birth_date: BirthDateField | None = None
+    birth_rank: int | None = Field(default=None, ge=1, le=9)
+    convention_type: ConventionTypeField | None = None
+    care_date: date | None = None
 
 
 class RightsView(View):

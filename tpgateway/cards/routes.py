@@ -1,13 +1,15 @@
 """Operations of card checks and of imports."""
 
 from tpgateway.cards import errors
-from tpgateway.cards.handlers import checks, imports
+from tpgateway.cards.handlers import batch, checks, imports
 from tpgateway.cards.model import RIGHTS_FILE_LIMIT
 from tpgateway.cards.payloads import (
+    BatchLine,
     CardCheckRequest,
     CardCheckView,
     ImportPath,
     ImportQuery,
+    PhotoQuery,
     RejectListView,
     RejectsQuery,
     RightsImportView,
@@ -22,6 +24,17 @@ _RIGHTS = Media(
     media_type="text/csv", description="a rights file, CSV or XML, plain, gzip or zstd: see schemas/README.md"
 )
 
+_CHECK_PROBLEMS = [
+    InsurerUnknown,
+    errors.CareDateOutOfRange,
+    errors.PersonNamedTwice,
+    errors.CardUnreadable,
+    errors.BeneficiaryNeeded,
+    errors.BeneficiaryNotOnCard,
+    errors.ChecksLocked,
+    errors.ChecksTooFast,
+]
+
 ROUTES = [
     Route(
         method="POST",
@@ -32,9 +45,59 @@ ROUTES = [
         access=PRACTITIONER,
         scope=Scope.CARDS,
         body=CardCheckRequest,
-        answers={200: CardCheckView},
-        problems=[InsurerUnknown, errors.CareDateOutOfRange],
+        answers={200: CardCheckView, 304: None},
+        problems=_CHECK_PROBLEMS,
+        request_headers={
+            "If-None-Match": "the ETag of an answer that you have: 304 and a fresh proof where it still holds"
+        },
+        answer_headers={
+            "ETag": "of the answer, but for its id, moment and proof",
+            "Proof": "with 304: the fresh proof",
+            "Proof-Expires-At": "with 304: until when it opens an approval",
+        },
         transactional=False,
+    ),
+    Route(
+        method="POST",
+        path="/v1/card-checks/photo",
+        handler=checks.check_photo,
+        summary="Check the card in a photo",
+        tag="Cards",
+        access=PRACTITIONER,
+        scope=Scope.CARDS,
+        query=PhotoQuery,
+        body=Media(media_type="image/jpeg", description="PNG or JPEG, with one card's DataMatrix; kept nowhere"),
+        body_limit=checks.PHOTO_LIMIT,
+        answers={200: CardCheckView},
+        problems=[*_CHECK_PROBLEMS, errors.NoCodeInPhoto, errors.PhotoUnreadable],
+        transactional=False,
+        is_replayable=False,
+        cost=5,
+    ),
+    Route(
+        method="POST",
+        path="/v1/card-checks/batch",
+        handler=batch.check_batch,
+        summary="Check many cards in one call, a line each",
+        tag="Cards",
+        access=PRACTITIONER,
+        scope=Scope.CARDS,
+        body=Media(
+            media_type="application/x-ndjson",
+            description="a check a line, each as for POST /v1/card-checks, with any id of yours; 10,000 at most",
+            shape=BatchLine,
+        ),
+        body_limit=batch.BATCH_LIMIT,
+        answers={
+            200: Media(
+                media_type="application/x-ndjson",
+                description="an answer a line, in the order of the lines: a check, or a problem, with your id",
+                shape=CardCheckView,
+            )
+        },
+        problems=_CHECK_PROBLEMS,
+        transactional=False,
+        is_replayable=False,
     ),
     Route(
         method="GET",

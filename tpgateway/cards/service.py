@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import IO
 
 import asyncpg
+from aiohttp import web
 
 from tpgateway import audit
 from tpgateway.audit import Action, Actor
 from tpgateway.cards.checker import Answered, Checker
+from tpgateway.cards.client import LiveInsurers
 from tpgateway.cards.codec.rights_files import LONGEST_LINE, SEALING, Ready
 from tpgateway.cards.errors import ClosesTooMany
 from tpgateway.cards.model import (
@@ -27,44 +31,98 @@ from tpgateway.cards.rules import answers
 from tpgateway.cards.store.checks import CheckStore
 from tpgateway.cards.store.rights import RightsStore
 from tpgateway.cards.verdicts import Verdicts
+from tpgateway.cards.watch import Watch
 from tpgateway.database import Connection, Pool
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
-from tpgateway.insurers.model import EventKind, InsurerId
+from tpgateway.insurers.model import EventKind, Insurer, InsurerId, LiveSource
 from tpgateway.practitioners.model import PractitionerId
+from tpgateway.vault import Vault
 from tpgateway.web.problems import IdempotencyKeyReused, WrongEncoding
 
-_PROOF_TRIES = 3
+_TRIES = 4
 _PIECE = 1024 * 1024
 
 
-async def check_card(pool: Pool, checker: Checker, ask: Ask, *, care_date: date | None) -> tuple[Answered, bool]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checking:
+    """What a check takes beside itself; one a process."""
+
+    pool: Pool
+    vault: Vault
+    checker: Checker
+    watch: Watch
+    live: LiveInsurers
+    patience: float
+    _live_sources: dict[str, LiveSource] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection of the pool; raises ``TimeoutError`` rather than wait for long."""
+        async with self.pool.acquire(timeout=self.patience) as connection:
+            yield connection
+
+    def live_source(self, insurer_number: str) -> LiveSource | None:
+        """What is remembered of an insurer that answers itself; ``refresh`` where the database says otherwise."""
+        return self._live_sources.get(insurer_number)
+
+    async def refresh(self, connection: Connection, insurer: Insurer) -> None:
+        """Looks again whether the insurer answers itself."""
+        source = await insurers.live_source(connection, self.vault, insurer.id)
+        if source is None:
+            self._live_sources.pop(insurer.number, None)
+        else:
+            self._live_sources[insurer.number] = source
+
+
+CHECKING: web.AppKey[Checking] = web.AppKey("checking", Checking)
+
+
+async def check_card(
+    checking: Checking, ask: Ask, *, care_date: date | None, nir: str | None = None
+) -> tuple[Answered, bool]:
     """Checks a card and records it, and tells whether it was made before under the same key.
 
     ``care_date`` is what the caller named, None where it left the day to us: a key is not misused by coming on another day.
-    Raises ``InsurerUnknown``, ``IdempotencyKeyReused`` and ``DatabaseUnavailable``.
+    Raises ``InsurerUnknown``, ``IdempotencyKeyReused``, ``ChecksLocked``, ``ChecksTooFast`` and ``DatabaseUnavailable``.
     """
-    for _ in range(_PROOF_TRIES):
-        if ask.idempotency_key is not None and (before := await _made_before(pool, ask, care_date)) is not None:
-            return await _answered(pool, checker, before), True
-        if (answered := await checker.check(ask)) is not None:
-            return answered if answered.verdict else await _answered(pool, checker, answered.check), False
-        async with pool.acquire(timeout=5) as connection:
-            insurer = await insurers.find(connection, ask.card.insurer_number)
-        if not insurer.is_active:
-            raise InsurerUnknown
-        # The proof was taken, or the key just now by another request.
+    if not checking.watch.lets_through(ask):
+        await checking.watch.admit(ask)
+    for _ in range(_TRIES):
+        if ask.idempotency_key is not None and (before := await _made_before(checking, ask, care_date)) is not None:
+            return await _answered(checking, before), True
+        asked = ask
+        if (source := checking.live_source(ask.card.insurer_number)) is not None:
+            asked = ask._replace(live=await checking.live.ask(source, ask, nir=nir))
+        if (answered := await checking.checker.check(asked)) is not None:
+            if answered.verdict is None:
+                answered = await _answered(checking, answered.check)
+            assert answered.verdict
+            checking.watch.note(ask, answered.verdict)
+            return answered, False
+        await _find_out_why(checking, ask)
     raise RuntimeError("no check was recorded")
 
 
-async def _answered(pool: Pool, checker: Checker, check: CardCheck) -> Answered:
-    async with pool.acquire(timeout=5) as connection:
-        return Answered.of(check, await checker.verdicts.of(connection, check))
+async def _find_out_why(checking: Checking, ask: Ask) -> None:
+    """Why a check was not recorded: raises it, or returns where another try may do."""
+    async with checking.connection() as connection:
+        insurer = await insurers.find(connection, ask.card.insurer_number)
+        if not insurer.is_active:
+            raise InsurerUnknown
+        await checking.watch.refuse_locked(connection, ask)
+        await checking.refresh(connection, insurer)
+    # The proof was taken, or the key just now by another request, or the insurer has begun or ceased to answer itself.
 
 
-async def _made_before(pool: Pool, ask: Ask, care_date: date | None) -> CardCheck | None:
+async def _answered(checking: Checking, check: CardCheck) -> Answered:
+    async with checking.connection() as connection:
+        return Answered.of(check, await checking.checker.verdicts.of(connection, check))
+
+
+async def _made_before(checking: Checking, ask: Ask, care_date: date | None) -> CardCheck | None:
     assert ask.idempotency_key is not None
-    async with pool.acquire(timeout=5) as connection:
+    async with checking.connection() as connection:
         before = await CheckStore(connection).find_by_key(ask.practitioner_id, ask.idempotency_key)
     if before is not None and not answers.is_same_question(ask, before, care_date=care_date):
         raise IdempotencyKeyReused

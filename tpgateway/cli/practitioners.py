@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from tpgateway import settings as configuration
 from tpgateway.audit import OPERATOR
+from tpgateway.cards import watch
 from tpgateway.cli.frame import AsJson, err, explained, on_database, out, with_post
 from tpgateway.database import Connection
 from tpgateway.mail import Post
@@ -156,6 +157,31 @@ def restore_practitioner(
         )
 
     _told(with_post(act), "Restored")
+
+
+@app.command("unlock-checks")
+def unlock_checks(
+    scheme: Annotated[Scheme, typer.Option()],
+    value: Annotated[str, typer.Option(help="The number that the account holds.")],
+) -> None:
+    """Let an account check cards again after unusual use; its counts begin anew.
+
+    Example: `tpgateway practitioners unlock-checks --scheme finess --value 010000024`
+    """
+
+    async def act(connection: Connection) -> Any:
+        found = await oversight.in_use(connection, oversight.number(scheme, value))
+        if found is None:
+            return None
+        async with connection.transaction():
+            return await watch.unlock(connection, found, now=datetime.now(UTC), actor=OPERATOR)
+
+    with explained():
+        ended = on_database(configuration.load_database(), act)
+    if ended is None:
+        err.print("[red]No account in use holds this number[/]")
+        raise typer.Exit(1)
+    out.print(f"{ended} locks ended." if ended else "Nothing was locked.")
 
 
 @app.command("recover")

@@ -40,9 +40,9 @@ class PublicResolver(AbstractResolver):
         await self._resolver.close()
 
 
-def open_session(*, allows_private: bool) -> aiohttp.ClientSession:
-    """The session that deliveries share; it keeps no cookies."""
-    connector = aiohttp.TCPConnector(resolver=None if allows_private else PublicResolver(), limit=200)
+def open_session(*, allows_private: bool, limit: int = 200) -> aiohttp.ClientSession:
+    """A session to insurers' own servers, with so many connections (0 for any number); it keeps no cookies."""
+    connector = aiohttp.TCPConnector(resolver=None if allows_private else PublicResolver(), limit=limit)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 

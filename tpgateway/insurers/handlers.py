@@ -15,7 +15,9 @@ from tpgateway.insurers.payloads import (
     EventsQuery,
     EventView,
     InsurerView,
+    LiveSourceView,
     NewEndpointView,
+    NewLiveSourceView,
 )
 from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import Answer, Call
@@ -53,6 +55,32 @@ async def remove_endpoint(call: Call, *, path: EndpointPath) -> Answer:
         call.connection, _me(call), EndpointId(path.id), now=call.now, actor=call.actor
     )
     if not is_done:
+        raise NotFound
+    return Answer(status=204)
+
+
+async def set_live_source(call: Call, *, body: EndpointRequest) -> Answer:
+    """Have checks of your people answered by yourself. The signing secret is in this answer and nowhere else afterwards."""
+    made = await service.set_live_source(
+        call.connection,
+        call.state.vault,
+        _me(call),
+        url=body.url,
+        allows_private=call.state.settings.webhook_private_targets,
+        now=call.now,
+        actor=call.actor,
+    )
+    return Answer(body=NewLiveSourceView(url=made.url, set_at=call.now, secret=made.secret))
+
+
+async def show_live_source(call: Call) -> Answer:
+    if (found := await service.live_since(call.connection, _me(call))) is None:
+        raise NotFound
+    return Answer(body=LiveSourceView(url=found[0], set_at=found[1]))
+
+
+async def remove_live_source(call: Call) -> Answer:
+    if not await service.remove_live_source(call.connection, _me(call), actor=call.actor):
         raise NotFound
     return Answer(status=204)
 

@@ -72,6 +72,15 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSource:
+    """Where an insurer that keeps its rights itself answers checks, and the secret that both sides sign with."""
+
+    insurer_id: InsurerId
+    url: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that an insurer is told; ``sequence`` counts without gaps within one insurer."""
 

@@ -56,6 +56,15 @@ class EndpointListView(View):
     endpoints: list[EndpointView]
 
 
+class LiveSourceView(View):
+    url: str
+    set_at: datetime
+
+
+class NewLiveSourceView(LiveSourceView):
+    secret: str = Field(description="whsec_…: signs our questions, and must sign your answers; shown this once")
+
+
 class EndpointPath(Parameters):
     id: UUID
 

@@ -8,7 +8,9 @@ from tpgateway.insurers.payloads import (
     EventListView,
     EventsQuery,
     InsurerView,
+    LiveSourceView,
     NewEndpointView,
+    NewLiveSourceView,
 )
 from tpgateway.web.callers import INSURER
 from tpgateway.web.routing import Route
@@ -51,6 +53,35 @@ ROUTES = [
         tag="Insurers",
         access=INSURER,
         path_shape=EndpointPath,
+        answers={204: None},
+    ),
+    Route(
+        method="PUT",
+        path="/v1/insurer/live-source",
+        handler=handlers.set_live_source,
+        summary="Answer checks of one's own people live, at a URL",
+        tag="Insurers",
+        access=INSURER,
+        body=EndpointRequest,
+        answers={200: NewLiveSourceView},
+        problems=[errors.EndpointRefused],
+    ),
+    Route(
+        method="GET",
+        path="/v1/insurer/live-source",
+        handler=handlers.show_live_source,
+        summary="Where checks are answered live",
+        tag="Insurers",
+        access=INSURER,
+        answers={200: LiveSourceView},
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/insurer/live-source",
+        handler=handlers.remove_live_source,
+        summary="Have checks look at the rights that were loaded",
+        tag="Insurers",
+        access=INSURER,
         answers={204: None},
     ),
     Route(

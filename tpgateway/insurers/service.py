@@ -14,7 +14,7 @@ from tpgateway.database import Connection
 from tpgateway.database.notices import notify
 from tpgateway.insurers import rules
 from tpgateway.insurers.errors import EndpointRefused, InsurerExists, InsurerUnknown
-from tpgateway.insurers.model import Endpoint, EndpointId, Event, EventKind, Insurer, InsurerId
+from tpgateway.insurers.model import Endpoint, EndpointId, Event, EventKind, Insurer, InsurerId, LiveSource
 from tpgateway.insurers.store import InsurerStore
 from tpgateway.jobs import JobKind, enqueue
 from tpgateway.vault import Vault
@@ -23,6 +23,7 @@ from tpgateway.web.oauth import Client
 
 EVENTS_CHANNEL = "insurer_events"
 SECRET_PURPOSE = "webhook secret"  # noqa: S105  # what it is for, not one
+LIVE_SECRET_PURPOSE = "live source secret"  # noqa: S105
 _SECRET_BYTES = 32
 
 
@@ -102,7 +103,7 @@ async def add_endpoint(
     """Events are posted to the URL from now on; raises ``EndpointRefused``."""
     if fault := rules.endpoint_fault(url, allows_private=allows_private):
         raise EndpointRefused(fault)
-    secret = "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+    secret = _new_secret()
     endpoint = await InsurerStore(connection).add_endpoint(
         insurer_id, url=url, secret=vault.seal(secret.encode(), purpose=SECRET_PURPOSE), now=now
     )
@@ -127,6 +128,57 @@ async def remove_endpoint(
             connection, actor=actor, action=Action.ENDPOINT_REMOVED, subject_id=endpoint_id, insurer_id=insurer_id
         )
     return is_done
+
+
+async def set_live_source(
+    connection: Connection,
+    vault: Vault,
+    insurer_id: InsurerId,
+    *,
+    url: str,
+    allows_private: bool,
+    now: datetime,
+    actor: Actor,
+) -> LiveSource:
+    """From now on the insurer answers checks itself, at the URL, with a fresh secret; raises ``EndpointRefused``."""
+    if fault := rules.endpoint_fault(url, allows_private=allows_private):
+        raise EndpointRefused(fault)
+    secret = _new_secret()
+    sealed = vault.seal(secret.encode(), purpose=LIVE_SECRET_PURPOSE)
+    await InsurerStore(connection).set_live_source(insurer_id, url=url, secret=sealed, now=now)
+    await audit.record(
+        connection, actor=actor, action=Action.LIVE_SOURCE_SET, subject_id=insurer_id, insurer_id=insurer_id
+    )
+    return LiveSource(insurer_id=insurer_id, url=url, secret=secret)
+
+
+async def live_source(connection: Connection, vault: Vault, insurer_id: InsurerId) -> LiveSource | None:
+    """Where the insurer answers checks itself; None where its rights are hosted here."""
+    found = await InsurerStore(connection).live_source(insurer_id)
+    if found is None:
+        return None
+    secret = vault.open(found[1], purpose=LIVE_SECRET_PURPOSE).decode()
+    return LiveSource(insurer_id=insurer_id, url=found[0], secret=secret)
+
+
+async def live_since(connection: Connection, insurer_id: InsurerId) -> tuple[str, datetime] | None:
+    """The insurer's own address for checks and since when it is in use."""
+    found = await InsurerStore(connection).live_source(insurer_id)
+    return None if found is None else (found[0], found[2])
+
+
+async def remove_live_source(connection: Connection, insurer_id: InsurerId, *, actor: Actor) -> bool:
+    """From now on checks look at the rights that are hosted here; False where they do already."""
+    is_done = await InsurerStore(connection).remove_live_source(insurer_id)
+    if is_done:
+        await audit.record(
+            connection, actor=actor, action=Action.LIVE_SOURCE_REMOVED, subject_id=insurer_id, insurer_id=insurer_id
+        )
+    return is_done
+
+
+def _new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 async def publish(

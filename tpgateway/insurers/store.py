@@ -84,6 +84,27 @@ class InsurerStore:
         assert row is not None
         return _endpoint(row)
 
+    async def set_live_source(self, insurer: InsurerId, *, url: str, secret: bytes, now: datetime) -> None:
+        await self.connection.execute(
+            "INSERT INTO insurer_live_sources (insurer_id, url, secret, set_at) VALUES ($1, $2, $3, $4)"
+            " ON CONFLICT (insurer_id) DO UPDATE SET url = excluded.url, secret = excluded.secret, set_at = excluded.set_at",
+            insurer,
+            url,
+            secret,
+            now,
+        )
+
+    async def live_source(self, insurer: InsurerId) -> tuple[str, bytes, datetime] | None:
+        """URL, sealed secret and since when; None for an insurer whose rights are hosted."""
+        row = await self.connection.fetchrow(
+            "SELECT url, secret, set_at FROM insurer_live_sources WHERE insurer_id = $1", insurer
+        )
+        return None if row is None else (row["url"], row["secret"], row["set_at"])
+
+    async def remove_live_source(self, insurer: InsurerId) -> bool:
+        done = await self.connection.execute("DELETE FROM insurer_live_sources WHERE insurer_id = $1", insurer)
+        return bool(done == "DELETE 1")
+
     async def list_endpoints(self, insurer: InsurerId) -> Sequence[Endpoint]:
         """The endpoints in use, oldest first."""
         rows = await self.connection.fetch(

@@ -9,7 +9,7 @@ from tpgateway.database import Connection
 from tpgateway.mail import Post
 from tpgateway.members import service as members
 from tpgateway.practitioners import bank, service
-from tpgateway.practitioners.model import AccountState, Identifier, Practitioner, Review, Scheme
+from tpgateway.practitioners.model import AccountState, Identifier, Practitioner, PractitionerId, Review, Scheme
 from tpgateway.practitioners.rules import written_form
 from tpgateway.practitioners.store import PractitionerStore, ReviewStore
 
@@ -99,6 +99,11 @@ async def suspend(
     await post.send(connection, "practitioners/suspended", to=practitioner.email, reason=reason)
     await audit.record(connection, actor=actor, action=Action.PRACTITIONER_SUSPENDED, subject_id=practitioner_id)
     return practitioner
+
+
+async def in_use(connection: Connection, identifier: Identifier) -> PractitionerId | None:
+    """The account in use that holds a number; None where there is none."""
+    return await PractitionerStore(connection).holder_of(identifier)
 
 
 async def restore(

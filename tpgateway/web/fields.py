@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from stdnum.exceptions import InvalidChecksum, InvalidLength, ValidationError
 
 from tpgateway.errors import IdentifierWrongForm, IdentifierWrongKey, IdentifierWrongLength, Problem
-from tpgateway.identifiers import amc_number, bic, finess, iban, lpp, postal_code, rpps, siret
+from tpgateway.identifiers import amc_number, bic, finess, iban, lpp, nir, postal_code, rpps, siret
 from tpgateway.web import oauth
 from tpgateway.web.validation import fault_error
 
@@ -50,6 +50,7 @@ _Short = Annotated[str, StringConstraints(max_length=50)]
 FinessField = Annotated[_Short, AfterValidator(parsed(finess.validate, "FINESS")), Field(examples=["010000024"])]
 RppsField = Annotated[_Short, AfterValidator(parsed(rpps.validate, "RPPS")), Field(examples=["10999999906"])]
 SiretField = Annotated[_Short, AfterValidator(parsed(siret.validate, "SIRET")), Field(examples=["26010004500012"])]
+NirField = Annotated[_Short, AfterValidator(parsed(nir.validate, "NIR")), Field(examples=["295109912611193"])]
 AmcNumberField = Annotated[
     _Short, AfterValidator(parsed(amc_number.validate, "AMC number")), Field(examples=["0075004407"])
 ]

@@ -36,6 +36,9 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._own,
         )
+        self.locks = Counter(
+            "tpgateway_check_locks", "Accounts whose checks were locked, by quota.", ["measure"], registry=self._own
+        )
         self._operations: dict[str, Histogram] = {}
         self.problems = Counter("tpgateway_problems", "Problems answered, by code.", ["code"], registry=self._own)
 

@@ -23,6 +23,7 @@ from backports import zstd
 from lxml import etree
 from stdnum.exceptions import InvalidChecksum, ValidationError
 
+from tpgateway.cards.codec.nirs import NIR_PURPOSE
 from tpgateway.cards.model import RIGHTS_HEADER
 from tpgateway.identifiers import nir
 from tpgateway.vault import Vault
@@ -30,7 +31,7 @@ from tpgateway.vault import Vault
 LONGEST_LINE = 1000
 """Bytes of a line; a longer one is a reject. Sealing makes a line longer by less than ``SEALING``."""
 SEALING = 500
-NIR_PURPOSE = "nir"
+
 NAMESPACE = "urn:tpgateway:rights:1"
 
 _BLOCK = 1024 * 1024

@@ -46,7 +46,7 @@ ALTER TABLE card_checks
 CREATE TABLE check_locks (
     owner_id        uuid PRIMARY KEY,
     practitioner_id uuid NOT NULL REFERENCES practitioners,
-    reason          text NOT NULL CHECK (reason IN ('people', 'misses')),
+    reason          text NOT NULL CHECK (reason IN ('people_per_hour', 'people_per_day', 'misses_per_hour', 'misses_per_day')),
     locked_at       timestamptz NOT NULL,
     ends_at         timestamptz NOT NULL
 );

@@ -1,0 +1,137 @@
+"""Many checks in one call: a line each, read and answered as they come, in order.
+
+So many are on their way at once and no more, whatever the length: the slower the caller reads, the slower its lines are read.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import structlog
+from aiohttp import StreamReader, web
+
+from tpgateway.cards import service
+from tpgateway.cards.errors import LineTooLong, TooManyLines
+from tpgateway.cards.handlers.checks import make_ask
+from tpgateway.cards.payloads import BATCH_LINES, LONGEST_LINE, BatchLine
+from tpgateway.cards.service import CHECKING
+from tpgateway.errors import Problem
+from tpgateway.web import problems
+from tpgateway.web.frame import refuse_encoded
+from tpgateway.web.logs import where
+from tpgateway.web.routing import Call
+from tpgateway.web.validation import parse_json
+
+BATCH_LIMIT = 64 * 1024 * 1024
+_AT_ONCE = 64
+_WRITE_AT = 64 * 1024
+_MOST_WAITING = 32 * 1024 * 1024
+_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+_log = structlog.get_logger(__name__)
+
+
+async def check_batch(call: Call) -> web.StreamResponse:
+    """Answers each line in its turn: a check, or the problem of a line that is wrong."""
+    if call.request.content_type not in _TYPES:
+        raise problems.MediaTypeNotSupported(f"Content-Type must be one of {', '.join(_TYPES)}")
+    refuse_encoded(call.request)
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "X-Request-Id": call.request_id})
+    await response.prepare(call.request)
+    under_way: deque[asyncio.Task[bytes]] = deque()
+    out = _Out(response)
+    try:
+        async for line in _lines(call.request.content):
+            under_way.append(asyncio.create_task(_answer(call, line)))
+            while under_way and (len(under_way) >= _AT_ONCE or under_way[0].done()):
+                await out.put(await under_way.popleft())
+        while under_way:
+            await out.put(await under_way.popleft())
+        await out.finish()
+    finally:
+        for task in under_way:
+            task.cancel()
+    await response.write_eof()
+    return response
+
+
+class _Out:
+    """Answers on their way out. Some wait here, so that a caller who reads only once all is sent does not wait for ever."""
+
+    def __init__(self, response: web.StreamResponse) -> None:
+        self._response = response
+        self._ready = bytearray()
+        self._writing: asyncio.Task[None] | None = None
+
+    async def put(self, answer: bytes) -> None:
+        self._ready += answer
+        if len(self._ready) >= _MOST_WAITING and self._writing:
+            await self._writing
+        if len(self._ready) >= _WRITE_AT and (self._writing is None or self._writing.done()):
+            self._write()
+
+    async def finish(self) -> None:
+        if self._writing:
+            await self._writing
+        self._write()
+        assert self._writing
+        await self._writing
+
+    def _write(self) -> None:
+        if self._writing:
+            self._writing.result()  # what went wrong with the last goes on to the caller
+        block, self._ready = bytes(self._ready), bytearray()
+        self._writing = asyncio.create_task(self._response.write(block))
+
+
+async def _lines(content: StreamReader) -> AsyncIterator[bytes | Problem]:
+    """The lines that are not blank, and in the place of one that cannot be one its problem."""
+    count, pending, is_too_long = 0, b"", False
+    async for block in content.iter_any():
+        *whole, pending = (pending + block).split(b"\n")
+        for line in whole:
+            if not line.strip() and not is_too_long:
+                continue
+            count += 1
+            if count > BATCH_LINES:
+                yield TooManyLines()
+                return
+            yield LineTooLong() if is_too_long or len(line) > LONGEST_LINE else line
+            is_too_long = False
+        if len(pending) > LONGEST_LINE:
+            pending, is_too_long = b"", True
+    if is_too_long or pending.strip():
+        too_many = count >= BATCH_LINES
+        yield TooManyLines() if too_many else LineTooLong() if is_too_long else pending
+
+
+async def _answer(call: Call, line: bytes | Problem) -> bytes:
+    """One line's answer; whatever happens to it, the next ones go on."""
+    line_id: str | None = None
+    try:
+        if isinstance(line, Problem):
+            return _document(call, line) + b"\n"
+        body = parse_json(BatchLine, line, call.state.parsing)
+        line_id = body.id
+        ask = make_ask(replace(call, now=datetime.now(UTC)), body)
+        answered, _ = await service.check_card(call.request.app[CHECKING], ask, care_date=body.care_date, nir=body.nir)
+        written = answered.body
+    except Problem as problem:
+        shown = problems.same_or_several(problem)
+        written = _document(call, shown)
+    except Exception as error:
+        failure = (
+            problems.DatabaseUnavailable() if isinstance(error, TimeoutError | OSError) else problems.InternalError()
+        )
+        _log.error(failure.code, request_id=call.request_id, failure=type(error).__name__, where=where(error))
+        written = _document(call, failure)
+    if line_id is not None:
+        return b'{"line_id":' + json.dumps(line_id).encode() + b"," + written[1:] + b"\n"
+    return written + b"\n"
+
+
+def _document(call: Call, problem: Problem) -> bytes:
+    told = problems.document(problem, base_url=call.state.settings.base_url, request_id=call.request_id)
+    return json.dumps(told, ensure_ascii=False).encode()
