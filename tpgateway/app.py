@@ -27,6 +27,7 @@ from tpgateway.cards.verdicts import Verdicts
 from tpgateway.cards.watch import Watch
 from tpgateway.claims.routes import ROUTES as CLAIMS
 from tpgateway.conventions.routes import ROUTES as CONVENTIONS
+from tpgateway.database.guard import Guard
 from tpgateway.database.notices import Notices
 from tpgateway.database.pool import open_pool, verify
 from tpgateway.dre.routes import ROUTES as DRE
@@ -80,6 +81,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
     app[STATE] = state = State(
         settings=settings,
         pool=pool,
+        guard=Guard(pool, database_url),
         vault=Vault.from_json(settings.vault_keys.get_secret_value()),
         tokens=Tokens(
             keys_json=settings.token_keys.get_secret_value(),
@@ -98,12 +100,11 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
     )
     app[LIVE] = LiveInsurers(patience=settings.live_patience_milliseconds / 1000)
     app[CHECKING] = Checking(
-        pool=pool,
+        connect=state.connection,
         vault=state.vault,
         checker=app[CHECKER],
-        watch=Watch(pool, settings, Post.of(settings, state.vault), state.metrics),
+        watch=Watch(state.connection, settings, Post.of(settings, state.vault), state.metrics),
         live=app[LIVE],
-        patience=settings.check_patience_milliseconds / 1000,
     )
     app[frame.SESSIONS] = sessions.middleware(storage)
     app[CLIENT_FINDERS] = (api_clients.find, insurers.find_client)
@@ -116,9 +117,8 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         await app[CHECKER].open()
         http = client.open_session(allows_private=settings.webhook_private_targets, limit=0)
         app[LIVE].open(http)
-        beside = [
-            asyncio.create_task(work) for work in (state.limiter.keep_sharing(pool), state.answered.keep_writing())
-        ]
+        works = (state.limiter.keep_sharing(pool), state.answered.keep_writing(), state.guard.keep_watching())
+        beside = [asyncio.create_task(work) for work in works]
         yield
         for task in beside:
             task.cancel()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import IO
@@ -32,7 +32,7 @@ from tpgateway.cards.store.checks import CheckStore
 from tpgateway.cards.store.rights import RightsStore
 from tpgateway.cards.verdicts import Verdicts
 from tpgateway.cards.watch import Watch
-from tpgateway.database import Connection, Pool
+from tpgateway.database import Connection
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import EventKind, Insurer, InsurerId, LiveSource
@@ -48,19 +48,12 @@ _PIECE = 1024 * 1024
 class Checking:
     """What a check takes beside itself; one a process."""
 
-    pool: Pool
+    connect: Callable[[], AbstractAsyncContextManager[Connection]]
     vault: Vault
     checker: Checker
     watch: Watch
     live: LiveInsurers
-    patience: float
     _live_sources: dict[str, LiveSource] = field(default_factory=dict)
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """A connection of the pool; raises ``TimeoutError`` rather than wait for long."""
-        async with self.pool.acquire(timeout=self.patience) as connection:
-            yield connection
 
     def live_source(self, insurer_number: str) -> LiveSource | None:
         """What is remembered of an insurer that answers itself; ``refresh`` where the database says otherwise."""
@@ -106,7 +99,7 @@ async def check_card(
 
 async def _find_out_why(checking: Checking, ask: Ask) -> None:
     """Why a check was not recorded: raises it, or returns where another try may do."""
-    async with checking.connection() as connection:
+    async with checking.connect() as connection:
         insurer = await insurers.find(connection, ask.card.insurer_number)
         if not insurer.is_active:
             raise InsurerUnknown
@@ -116,13 +109,13 @@ async def _find_out_why(checking: Checking, ask: Ask) -> None:
 
 
 async def _answered(checking: Checking, check: CardCheck) -> Answered:
-    async with checking.connection() as connection:
+    async with checking.connect() as connection:
         return Answered.of(check, await checking.checker.verdicts.of(connection, check))
 
 
 async def _made_before(checking: Checking, ask: Ask, care_date: date | None) -> CardCheck | None:
     assert ask.idempotency_key is not None
-    async with checking.connection() as connection:
+    async with checking.connect() as connection:
         before = await CheckStore(connection).find_by_key(ask.practitioner_id, ask.idempotency_key)
     if before is not None and not answers.is_same_question(ask, before, care_date=care_date):
         raise IdempotencyKeyReused

@@ -5,6 +5,8 @@ more often the less is left; in between, a check costs a look into memory.
 """
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -19,7 +21,7 @@ from tpgateway.cards.model import Ask, Verdict
 from tpgateway.cards.rules import quotas
 from tpgateway.cards.rules.quotas import Measure
 from tpgateway.cards.store.locks import LockStore
-from tpgateway.database import Connection, Pool
+from tpgateway.database import Connection
 from tpgateway.mail import Post
 from tpgateway.members import service as members
 from tpgateway.practitioners.model import PractitionerId
@@ -30,7 +32,6 @@ _KEPT = 100_000
 _COUNT_AGAIN = timedelta(minutes=5)
 _LOOK_AGAIN = timedelta(seconds=2)
 _MOST_WAITING = 20
-_MISS_WEIGHS = 8  # its quota is that much smaller
 _REASONS_FR = {
     Measure.PEOPLE_PER_HOUR: "trop de personnes différentes en une heure",
     Measure.PEOPLE_PER_DAY: "trop de personnes différentes en un jour",
@@ -46,6 +47,8 @@ class _Agent:
 
     left: int = 0
     """Checks until usage is counted again."""
+    misses_left: int = 0
+    """Checks of unknown people until usage is counted again."""
     good_until: datetime | None = None
     delay: float = 0.0
     locked_until: datetime | None = None
@@ -56,14 +59,20 @@ class _Agent:
 class Watch:
     """One a process. ``admit`` comes before a check, ``note`` after it."""
 
-    def __init__(self, pool: Pool, settings: Settings, post: Post, metrics: Metrics) -> None:
-        self._pool, self._settings, self._post, self._metrics = pool, settings, post, metrics
+    def __init__(
+        self,
+        connect: Callable[[], AbstractAsyncContextManager[Connection]],
+        settings: Settings,
+        post: Post,
+        metrics: Metrics,
+    ) -> None:
+        self._connect, self._settings, self._post, self._metrics = connect, settings, post, metrics
         self._agents: dict[UUID, _Agent] = {}
 
     def lets_through(self, ask: Ask) -> bool:
         """Whether a check may be made at once; where it may not, ``admit`` is awaited."""
         agent = self._agents.get(ask.agent_id or ask.practitioner_id)
-        if agent is None or agent.left <= 0 or agent.delay or agent.locked_until:
+        if agent is None or agent.left <= 0 or agent.misses_left <= 0 or agent.delay or agent.locked_until:
             return False
         if agent.good_until is None or ask.checked_at >= agent.good_until:
             return False
@@ -96,7 +105,7 @@ class Watch:
     def note(self, ask: Ask, verdict: Verdict) -> None:
         """Counts a miss: several of them bring the next count forward."""
         if quotas.is_miss(verdict) and (agent := self._agents.get(ask.agent_id or ask.practitioner_id)) is not None:
-            agent.left -= _MISS_WEIGHS
+            agent.misses_left -= 1
 
     def _agent(self, ask: Ask) -> _Agent:
         key = ask.agent_id or ask.practitioner_id
@@ -111,7 +120,7 @@ class Watch:
         now = ask.checked_at
         if agent.locked_until and now < agent.locked_until and agent.good_until and now < agent.good_until:
             raise _locked(agent.locked_until, now)
-        async with self._pool.acquire(timeout=self._settings.check_patience_milliseconds / 1000) as connection:
+        async with self._connect() as connection:
             counted = await LockStore(connection).count(ask.practitioner_id, ask.agent_id, now)
             agent.locked_until = counted.locked_until
             if counted.locked_until is None:
@@ -125,10 +134,11 @@ class Watch:
                     agent.locked_until = await self._lock(connection, ask, ask.agent_id, measure)
                 else:
                     agent.delay = max(quotas.delay(counted.account, account), quotas.delay(counted.agent, agents))
-                    agent.left = min(
-                        quotas.checks_until_next_count(counted.account, account),
-                        quotas.checks_until_next_count(counted.agent, agents),
-                    )
+                    ahead = [
+                        quotas.until_next_count(counted.account, account),
+                        quotas.until_next_count(counted.agent, agents),
+                    ]
+                    agent.left, agent.misses_left = (min(each) for each in zip(*ahead, strict=True))
         agent.good_until = now + (_LOOK_AGAIN if agent.locked_until else _COUNT_AGAIN)
         if agent.locked_until:
             raise _locked(agent.locked_until, now)

@@ -1,11 +1,12 @@
 """What every request may need, under one key of the application."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from tpgateway.database import Pool
+from tpgateway.database import Connection, Pool
+from tpgateway.database.guard import Guard
 from tpgateway.database.notices import Notices
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
@@ -14,10 +15,6 @@ from tpgateway.web.limits import Limiter, Turns
 from tpgateway.web.metrics import Metrics
 from tpgateway.web.tokens import Tokens
 
-if TYPE_CHECKING:
-    import asyncpg
-    from asyncpg.pool import PoolAcquireContext
-
 
 @dataclass(slots=True, kw_only=True)
 class State:
@@ -25,6 +22,7 @@ class State:
 
     settings: Settings
     pool: Pool
+    guard: Guard
     vault: Vault
     tokens: Tokens
     limiter: Limiter
@@ -41,11 +39,10 @@ class State:
         self.parsing = {"settings": self.settings}
         self.answered = Answered(self.metrics)
 
-    def connection(self) -> "PoolAcquireContext[asyncpg.Record]":
-        """A connection of the pool, for ``async with``; raises ``TimeoutError`` rather than wait for long."""
-        return self.pool.acquire(timeout=_ACQUIRE_SECONDS)
+    def connection(self, *, is_long: bool = False) -> AbstractAsyncContextManager[Connection]:
+        """A connection of the pool, for ``async with``; raises ``OSError`` rather than wait for long."""
+        return self.guard.connection(is_long=is_long)
 
 
-_ACQUIRE_SECONDS = 5.0
 _LONG_WORK = 2
 STATE: web.AppKey[State] = web.AppKey("state", State)

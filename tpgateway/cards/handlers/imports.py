@@ -45,7 +45,7 @@ async def import_rights(call: Call, *, query: ImportQuery) -> web.StreamResponse
         # However slowly it comes, an upload holds no connection.
         ready = await _prepare(call, spool, digest)
         await asyncio.to_thread(spool.seek, 0)
-        async with call.state.turns.turn(call.caller.account_id), call.state.connection() as connection:
+        async with call.state.turns.turn(call.caller.account_id), call.state.connection(is_long=True) as connection:
             call.open_connection = connection
             async with connection.transaction():
                 return await _import(call, query, spool, ready, digest.digest())

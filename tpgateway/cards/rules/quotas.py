@@ -25,7 +25,7 @@ Usage = Mapping[Measure, int]
 Quotas = Mapping[Measure, int]
 _SLOW_FROM = 0.8
 _LONGEST_DELAY = 8.0
-_STEPS = 32
+_STEPS = 16
 
 DEFAULT = "default"
 QUOTAS: Mapping[str, Quotas] = {
@@ -69,6 +69,12 @@ def delay(usage: Usage, quotas: Quotas) -> float:
     return round(_LONGEST_DELAY * max(0.0, min(1.0, (max(parts) - _SLOW_FROM) / (1 - _SLOW_FROM))), 2)
 
 
-def checks_until_next_count(usage: Usage, quotas: Quotas) -> int:
-    """How many checks may pass until usage is counted again: a part of what is left, for other processes check as well."""
-    return max(1, min(quotas[measure] - usage[measure] for measure in Measure) // _STEPS)
+def until_next_count(usage: Usage, quotas: Quotas) -> tuple[int, int]:
+    """How many checks, and how many of them misses, may pass until usage is counted again.
+
+    It is a part of what is left, for other processes check as well.
+    """
+    left = {measure: quotas[measure] - usage[measure] for measure in Measure}
+    people = min(left[Measure.PEOPLE_PER_HOUR], left[Measure.PEOPLE_PER_DAY])
+    misses = min(left[Measure.MISSES_PER_HOUR], left[Measure.MISSES_PER_DAY])
+    return max(1, people // _STEPS), max(1, misses // _STEPS)

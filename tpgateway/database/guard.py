@@ -1,0 +1,81 @@
+"""Keeps requests from waiting for a database that does not answer.
+
+A connection of its own asks five times a second whether the server is there. Where no answer comes, who asks for a connection
+is refused at once, and who waits for an answer of the database waits no longer. As soon as it answers, all goes on.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import structlog
+
+from tpgateway.database import Connection, Pool
+
+_EVERY = 0.2
+_PATIENCE = 0.7
+_ACQUIRE = 0.9
+_log = structlog.get_logger(__name__)
+
+
+class DatabaseAway(ConnectionError):
+    """The database does not answer at this moment."""
+
+
+class Guard:
+    """Of one pool; ``keep_watching`` runs beside everything else."""
+
+    def __init__(self, pool: Pool, url: str) -> None:
+        self._pool, self._url = pool, url
+        self._in_use: set[Connection] = set()
+        self.is_away = False
+
+    @asynccontextmanager
+    async def connection(self, *, is_long: bool = False) -> AsyncIterator[Connection]:
+        """A connection of the pool; raises ``DatabaseAway`` and ``TimeoutError`` rather than wait for long.
+
+        What is ``is_long`` (an import) is left to wait for a database that does not answer.
+        """
+        if self.is_away:
+            raise DatabaseAway
+        connection = await self._pool.acquire(timeout=_ACQUIRE)
+        if not is_long:
+            self._in_use.add(connection)
+        try:
+            yield connection
+        finally:
+            self._in_use.discard(connection)
+            await self._pool.release(connection)
+
+    async def keep_watching(self) -> None:
+        """Asks the server again and again, until cancelled."""
+        own: Connection | None = None
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(_PATIENCE):
+                        own = own or await asyncpg.connect(
+                            self._url, server_settings={"application_name": "tpgateway guard"}
+                        )
+                        await own.execute("SELECT")
+                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                    if own is not None:
+                        own.terminate()
+                        own = None
+                    self._leave(type(error).__name__)
+                else:
+                    if self.is_away:
+                        _log.warning("database_back")
+                    self.is_away = False
+                await asyncio.sleep(_EVERY)
+        finally:
+            if own is not None:
+                own.terminate()
+
+    def _leave(self, failure: str) -> None:
+        if not self.is_away:
+            _log.error("database_away", failure=failure)
+        self.is_away = True
+        for connection in list(self._in_use):
+            connection.terminate()  # whoever waits for it hears of it now
