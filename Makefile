@@ -28,6 +28,11 @@ $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	@$(PIP) install --require-hashes -r requirements-dev.txt
 	@touch $@
 
+$(VENV)/installed-bench: requirements-bench.txt $(VENV)/installed
+	@echo "Installing the rivals"
+	@$(PIP) install --require-hashes -r requirements-bench.txt
+	@touch $@
+
 demo: install
 	@$(BIN)/tpgateway demo
 
@@ -48,13 +53,14 @@ format: install-dev
 openapi: install
 	$(BIN)/tpgateway openapi > schemas/openapi.json
 
-bench: install
+bench: install $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks
 
 lock:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra build pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra build --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra build --extra bench -c requirements.txt pyproject.toml -o requirements-bench.txt
 
 clean:
 	rm -rf $(VENV) build *.egg-info

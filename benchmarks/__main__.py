@@ -1,4 +1,8 @@
-"""``make bench``: each figure as a ratio to a rival of the same run, since machines differ and are shared."""
+"""``make bench``: each figure as a ratio to a rival of the same run, since machines differ and are shared.
+
+``BENCH_SECONDS`` (5) is how long each load lasts, ``BENCH_PEOPLE`` (5,000,000) and ``BENCH_IMPORT`` (1,000,000) how many
+people are generated.
+"""
 
 import asyncio
 import json
@@ -6,73 +10,222 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import asyncpg
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from benchmarks.gateway import Gateway, open_gateway
+from benchmarks import people
+from benchmarks.gateway import PRODUCT, Gateway, bodies, demo_bodies, open_gateway
 from benchmarks.load import Measure, measure
+from benchmarks.rival import Base, Right
+from tpgateway.demo.people import LAC
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
+PEOPLE = int(os.environ.get("BENCH_PEOPLE", "5000000"))
+IMPORT = int(os.environ.get("BENCH_IMPORT", "1000000"))
 CONNECTIONS = 32
 ROUNDS = 3
 RESULTS = Path(__file__).parent / "results" / "latest.json"
+_console = Console()
+
+
+class Row(NamedTuple):
+    """A figure beside a rival's; ``aim`` is what the ratio should be."""
+
+    what: str
+    ours: float
+    rival: float
+    aim: str
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.rival
 
 
 async def main() -> None:
-    console = Console()
+    rows: list[Row] = []
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tpgateway-bench-")))
-        with console.status("Starting the gateway and the empty handler"):
-            gateway = await stack.enter_async_context(open_gateway(folder))
-            empty_url = await stack.enter_async_context(_empty_handler(gateway))
-        rounds: list[tuple[Measure, Measure]] = []
-        for number in range(ROUNDS):
-            # The two take turns, so that a slow moment of the machine falls on both.
-            with console.status(f"Card checks, round {number + 1} of {ROUNDS}"):
-                ours = await measure(gateway.url, gateway.requests, connections=CONNECTIONS, seconds=SECONDS)
-                empty = await measure(empty_url, gateway.requests[:1], connections=CONNECTIONS, seconds=SECONDS)
-            rounds.append((ours, empty))
-    figures = _figures(rounds)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
-    table = Table(
-        "what", "gateway", "empty handler", "ratio", title=f"Card checks, {CONNECTIONS} connections, one worker"
-    )
-    for row in figures["rows"]:
-        table.add_row(row["what"], f"{row['ours']:,.1f}", f"{row['rival']:,.1f}", f"{row['ratio']:.2f}")
-    console.print(table)
-    console.print("The empty handler validates the same body and answers a fixed document of the same size.")
-    console.print(f"Written to {RESULTS}", soft_wrap=True)
+        with _console.status("Starting the gateway"):
+            gateway = await stack.enter_async_context(open_gateway(folder / "house"))
+            size = await gateway.answer_bytes(demo_bodies()[0])
+            empty = await stack.enter_async_context(_process("benchmarks.empty", str(size)))
+            await _prepare_rival(gateway)
+            fastapi = await stack.enter_async_context(_process("benchmarks.rival", gateway.database_url, str(size)))
+        sections: list[tuple[str, Callable[[], Coroutine[Any, Any, list[Row]]]]] = [
+            ("Card checks", lambda: checks(gateway, empty, fastapi)),
+            ("A batch of 10,000", lambda: batch(gateway, 10_000)),
+            (f"An import of {IMPORT:,} people", lambda: imports(gateway, folder)),
+            (f"Checks among {PEOPLE:,} people", lambda: scale(gateway, folder)),
+        ]
+        for title, section in sections:
+            with _console.status(title):
+                rows += await section()
+    _tell(rows)
 
 
-def _figures(rounds: list[tuple[Measure, Measure]]) -> dict[str, Any]:
-    """The round whose ratio of throughputs is the middle one."""
-    one, other = sorted(rounds, key=lambda pair: pair[0].per_second / pair[1].per_second)[len(rounds) // 2]
-    rows = [
-        ("requests a second", one.per_second, other.per_second),
-        ("median, ms", one.percentile(50), other.percentile(50)),
-        ("99th percentile, ms", one.percentile(99), other.percentile(99)),
+async def checks(gateway: Gateway, empty: str, fastapi: str) -> list[Row]:
+    """Throughput against both rivals, and the tail at half of it. Who is compared takes turns, in several rounds."""
+    requests = gateway.requests(demo_bodies())
+    rounds = []
+    for _ in range(ROUNDS):
+        ours = await measure(gateway.url, requests, connections=CONNECTIONS, seconds=SECONDS)
+        theirs = await measure(empty, requests[:1], connections=CONNECTIONS, seconds=SECONDS)
+        others = await measure(fastapi, requests, connections=CONNECTIONS, seconds=SECONDS)
+        rounds.append((ours, theirs, others))
+    one, two, three = sorted(rounds, key=lambda each: each[0].per_second / each[1].per_second)[ROUNDS // 2]
+    rate = one.per_second / 2
+    tails: list[tuple[Measure, Measure]] = []
+    for _ in range(ROUNDS):
+        ours = await measure(gateway.url, requests, connections=CONNECTIONS, seconds=SECONDS, rate=rate)
+        theirs = await measure(empty, requests[:1], connections=CONNECTIONS, seconds=SECONDS, rate=rate)
+        tails.append((ours, theirs))
+    mine, other = sorted(tails, key=lambda pair: pair[0].percentile(99) / pair[1].percentile(99))[ROUNDS // 2]
+    return [
+        Row("checks a second / empty handler", one.per_second, two.per_second, "≥ 0.6"),
+        Row("checks a second / FastAPI and SQLAlchemy", one.per_second, three.per_second, "≥ 8"),
+        Row("median at full load, ms / empty handler", one.percentile(50), two.percentile(50), ""),
+        Row(f"median at {rate:,.0f}/s, ms / empty handler", mine.percentile(50), other.percentile(50), ""),
+        Row(f"99th percentile at {rate:,.0f}/s, ms / empty handler", mine.percentile(99), other.percentile(99), "≤ 4"),
     ]
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "rows": [{"what": what, "ours": a, "rival": b, "ratio": a / b} for what, a, b in rows],
-    }
+
+
+async def batch(gateway: Gateway, count: int) -> list[Row]:
+    """One call with so many lines."""
+    some = demo_bodies()
+    lines = "".join(json.dumps(some[number % len(some)]) + "\n" for number in range(count)).encode()
+    headers = {"Authorization": f"Bearer {gateway.token}", "Content-Type": "application/x-ndjson"}
+    best = 0.0
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        async with gateway.http.post(f"{gateway.url}/v1/card-checks/batch", data=lines, headers=headers) as answer:
+            answered = (await answer.read()).count(b'"outcome":"covered"')
+        assert answered == count
+        best = max(best, count / (time.perf_counter() - started))
+    return [Row("lines a second of a batch / 5,000", best, 5_000, "≥ 1")]
+
+
+async def imports(gateway: Gateway, folder: Path) -> list[Row]:
+    """A file against a bare COPY and INSERT … SELECT into a table with the same primary key."""
+    plain = people.write(folder / "plain.csv", IMPORT, product="IMPORTED")
+    ours, bare = [], []
+    for _ in range(ROUNDS):
+        bare.append(await _bare_copy(gateway.database_url, plain))
+        await _forget_imported(gateway)
+        loaded = await gateway.load(plain)
+        assert loaded.answer["loaded"] == IMPORT, loaded.answer
+        ours.append(loaded)
+    again = await gateway.load(plain)
+    assert again.answer["unchanged"] == IMPORT
+    await _forget_imported(gateway)
+    sealed = await gateway.load(people.write(folder / "nir.csv", IMPORT, product="IMPORTED", with_nir=True))
+    assert sealed.answer["loaded"] == IMPORT
+    await _forget_imported(gateway)
+    middle, rival = sorted(loaded.seconds for loaded in ours)[ROUNDS // 2], sorted(bare)[ROUNDS // 2]
+    return [
+        Row(f"import of {IMPORT:,}, s / bare COPY and INSERT", middle, rival, "≤ 2"),
+        Row("the same file again, s / bare COPY and INSERT", again.seconds, rival, ""),
+        Row("with a NIR each, s / bare COPY and INSERT", sealed.seconds, rival, ""),
+        Row("most memory of a Python process, MB / 200", max(loaded.megabytes for loaded in ours), 200, "≤ 1"),
+    ]
+
+
+async def scale(gateway: Gateway, folder: Path) -> list[Row]:
+    """The same check on ten thousand people and on millions, one after the other and many at once."""
+    few, many = gateway.requests(demo_bodies()), []
+    before = await measure(gateway.url, few, connections=1, seconds=SECONDS)
+    before_all = await measure(gateway.url, few, connections=CONNECTIONS, seconds=SECONDS)
+    loaded = await gateway.load(people.write(folder / "many.csv", PEOPLE, product=PRODUCT))
+    assert loaded.answer["loaded"] == PEOPLE
+    await gateway.log_in()
+    many = gateway.requests(bodies(20_000, among=PEOPLE))
+    after = await measure(gateway.url, many, connections=1, seconds=SECONDS)
+    after_all = await measure(gateway.url, many, connections=CONNECTIONS, seconds=SECONDS)
+    return [
+        Row(f"import of {PEOPLE:,}, s / its millions", loaded.seconds, PEOPLE / 1e6, ""),
+        Row(f"memory while {PEOPLE:,} came in, MB / 200", loaded.megabytes, 200, "≤ 1"),
+        Row("median of a check alone, ms / on 10,000 people", after.percentile(50), before.percentile(50), "≤ 1.3"),
+        Row(
+            "seconds of 10,000 checks at full load / on 10,000 people",
+            10_000 / after_all.per_second,
+            10_000 / before_all.per_second,
+            "≤ 1.3",
+        ),
+    ]
+
+
+async def _bare_copy(url: str, file: Path) -> float:
+    connection = await asyncpg.connect(url, command_timeout=3600)
+    await connection.execute(
+        """
+        DROP TABLE IF EXISTS bare_staging, bare_rights;
+        CREATE UNLOGGED TABLE bare_staging (membership_number text, birth_date text, birth_rank smallint, valid_from date,
+            valid_to date, convention_types text, csr text, product_code text);
+        CREATE TABLE bare_rights (insurer_id uuid, membership_number text COLLATE "C", birth_date text COLLATE "C",
+            birth_rank smallint, valid_from date, valid_to date, convention_types text[], csr text, product_code text,
+            import_id uuid, PRIMARY KEY (insurer_id, membership_number, birth_date, birth_rank, valid_from))
+        """
+    )
+    started = time.perf_counter()
+    with file.open("rb") as lines:
+        await connection.copy_to_table(
+            "bare_staging", source=lines, format="csv", delimiter=";", header=True, force_not_null=["csr"]
+        )
+    await connection.execute(
+        """
+        INSERT INTO bare_rights
+        SELECT i.id, membership_number, birth_date, birth_rank, valid_from, valid_to,
+               string_to_array(s.convention_types, ' '), csr, product_code, i.id
+        FROM bare_staging s, insurers i WHERE i.number = $1
+        """,
+        LAC.number,
+    )
+    seconds = time.perf_counter() - started
+    await connection.execute("DROP TABLE bare_staging, bare_rights")
+    await connection.close()
+    return seconds
+
+
+async def _forget_imported(gateway: Gateway) -> None:
+    connection = await asyncpg.connect(gateway.database_url, command_timeout=3600)
+    await connection.execute("DELETE FROM insured_rights WHERE product_code = 'IMPORTED'")
+    await connection.execute("TRUNCATE insured_nirs")
+    await connection.execute("VACUUM insured_rights")
+    await connection.execute("CHECKPOINT")
+    await connection.close()
+
+
+async def _prepare_rival(gateway: Gateway) -> None:
+    engine = create_async_engine(gateway.database_url.replace("postgresql://", "postgresql+asyncpg://"))
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    await engine.dispose()
+    connection = await asyncpg.connect(gateway.database_url)
+    await connection.execute(
+        f"""
+        INSERT INTO {Right.__tablename__}
+        SELECT i.number, membership_number, birth_date, birth_rank, valid_from, valid_to, r.convention_types, product_code
+        FROM insured_rights r JOIN insurers i ON i.id = r.insurer_id
+        """  # noqa: S608
+    )
+    await connection.execute("ANALYZE")
+    await connection.close()
 
 
 @asynccontextmanager
-async def _empty_handler(gateway: Gateway) -> AsyncIterator[str]:
-    """The rival's URL."""
-    listening = socket.create_server(("127.0.0.1", 0))
+async def _process(module: str, *words: str) -> AsyncIterator[str]:
+    """A rival's URL."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "benchmarks.empty", str(listening.fileno()), str(gateway.answer_bytes)),
-        pass_fds=(listening.fileno(),),
+        sys.executable, *("-m", module, str(listening.fileno()), *words), pass_fds=(listening.fileno(),)
     )
     port = listening.getsockname()[1]
     listening.close()
@@ -81,6 +234,24 @@ async def _empty_handler(gateway: Gateway) -> AsyncIterator[str]:
     finally:
         process.terminate()
         await process.wait()
+
+
+def _tell(rows: list[Row]) -> None:
+    table = Table("what", "gateway", "rival", "ratio", "aim", title=f"{CONNECTIONS} connections, one worker process")
+    for row in rows:
+        table.add_row(row.what, f"{row.ours:,.2f}", f"{row.rival:,.2f}", f"{row.ratio:.2f}", row.aim)
+    _console.print(table)
+    RESULTS.parent.mkdir(exist_ok=True)
+    figures = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "processors": os.cpu_count(),
+        "rows": [{**row._asdict(), "ratio": row.ratio} for row in rows],
+    }
+    RESULTS.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    _console.print(
+        "The empty handler is aiohttp's: it validates the same body and answers a document of the same size."
+    )
+    _console.print(f"Written to {RESULTS}", soft_wrap=True)
 
 
 if __name__ == "__main__":

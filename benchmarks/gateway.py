@@ -1,27 +1,131 @@
-"""The gateway to be measured: the demo's house after its story, which leaves 10,000 people and a pharmacist behind."""
+"""The gateway to be measured: the demo's house after its story, with 10,000 people, a pharmacist and an insurer."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import psutil
 
+from benchmarks import people
 from tpgateway.database.embedded import EmbeddedServer
 from tpgateway.database.migrations import migrate
-from tpgateway.demo import people
+from tpgateway.demo import people as seeds
 from tpgateway.demo.house import House
+from tpgateway.demo.insurer import InsurerSystem
 from tpgateway.demo.story import Story
+
+PRODUCT = "CONFORT"
+_MANY = 1_000_000_000
+_LIMITS = {
+    "TPG_REQUESTS_PER_MINUTE": str(_MANY),
+    "TPG_CHECK_QUOTAS": json.dumps(
+        {"default": dict.fromkeys(("people_per_hour", "people_per_day", "misses_per_hour", "misses_per_day"), _MANY)}
+    ),
+}
+"""Limits are counted as ever, and out of the way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gateway:
-    """Where it is, what to send it, and how large its answer is."""
+class Imported:
+    """An import: its answer, how long it took from the first byte sent, and the most memory of the Python processes."""
 
-    url: str
-    requests: list[bytes]
-    answer_bytes: int
+    answer: dict[str, Any]
+    seconds: float
+    megabytes: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Gateway:
+    """The running house and who calls it."""
+
+    house: House
+    http: aiohttp.ClientSession
+    database_url: str
+    token: str
+    insurer: InsurerSystem
+
+    @property
+    def url(self) -> str:
+        return self.house.url
+
+    def requests(self, bodies: Sequence[dict[str, Any]]) -> list[bytes]:
+        """Raw requests of card checks."""
+        head = f"POST /v1/card-checks HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {self.token}\r\n"
+        head += "Content-Type: application/json\r\nContent-Length: "
+        written = [json.dumps(body).encode() for body in bodies]
+        return [f"{head}{len(body)}\r\n\r\n".encode() + body for body in written]
+
+    async def log_in(self) -> None:
+        """A fresh token for the pharmacist's software and one for the insurer: they last ten minutes."""
+        kept = self.house.memory.data["practitioners"][seeds.PHARMACIST.key]
+        headers = {"Authorization": aiohttp.encode_basic_auth(kept["client_id"], kept["client_secret"])}
+        form = aiohttp.FormData({"grant_type": "client_credentials"})
+        async with self.http.post(f"{self.url}/oauth/token", data=form, headers=headers) as answer:
+            self.token = (await answer.json())["access_token"]
+        await self.insurer.log_in()
+
+    async def answer_bytes(self, body: dict[str, Any]) -> int:
+        """How large the answer to a check is."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with self.http.post(f"{self.url}/v1/card-checks", json=body, headers=headers) as answer:
+            assert answer.status == 200, await answer.text()
+            assert (await answer.json())["outcome"] == "covered"
+            return len(await answer.read())
+
+    async def load(self, file: Path) -> Imported:
+        """Sends a rights file as an insurer does."""
+        await self.log_in()
+        watch = asyncio.create_task(_most_memory())
+        started = time.perf_counter()
+        with file.open("rb") as body:
+            async with self.http.post(
+                f"{self.url}/v1/insurer/rights-imports?mode=update",
+                data=body,
+                headers={"Authorization": f"Bearer {self.insurer.token}", "Content-Type": "text/csv"},
+                timeout=aiohttp.ClientTimeout(total=3600),
+            ) as answer:
+                told = await answer.json()
+                assert answer.status == 201, told
+        seconds = time.perf_counter() - started
+        watch.cancel()
+        return Imported(answer=told, seconds=seconds, megabytes=_seen[-1])
+
+
+_seen = [0.0]
+
+
+async def _most_memory() -> None:
+    """The most that any one Python process of ours held at a moment, in megabytes."""
+    _seen.append(0.0)
+    while True:
+        for process in psutil.Process().children(recursive=True):
+            try:
+                if "python" in process.name():
+                    _seen[-1] = max(_seen[-1], process.memory_info().rss / 1e6)
+            except psutil.Error:
+                continue
+        await asyncio.sleep(0.2)
+
+
+def demo_bodies() -> list[dict[str, Any]]:
+    """Checks of a thousand among the demo's ten thousand people."""
+    return [{**seeds.covered_card(number), "domain": "PHAR"} for number in range(1_000)]
+
+
+def bodies(count: int, *, among: int) -> list[dict[str, Any]]:
+    """Checks of so many people of a file of ``people.write``."""
+    found = []
+    for number in people.some(count, among=among):
+        member, born = people.person(number)
+        card = {**seeds.covered_card(0), "membership_number": member, "birth_date": born, "birth_rank": 1}
+        found.append({**card, "domain": "PHAR"})
+    return found
 
 
 class _Silence:
@@ -37,31 +141,22 @@ async def open_gateway(folder: Path) -> AsyncIterator[Gateway]:
     try:
         await server.create_database()
         await migrate(server.url())
-        house = House(
-            folder=folder, database_url=server.url(), port=None, more={"TPG_REQUESTS_PER_MINUTE": "100000000"}
-        )
+        house = House(folder=folder, database_url=server.url(), port=None, more=_LIMITS)
         try:
             await house.open()
             async with aiohttp.ClientSession() as http:
                 await Story(house, http, _Silence()).play()
-                yield await _prepared(house, http)
+                kept = house.memory.data["insurers"][seeds.LAC.key]
+                insurer = InsurerSystem(
+                    http,
+                    gateway=house.url,
+                    client_id=kept["client_id"],
+                    private_key=house.key_files(seeds.LAC)[0].read_bytes(),
+                )
+                gateway = Gateway(house=house, http=http, database_url=server.url(), token="", insurer=insurer)
+                await gateway.log_in()
+                yield gateway
         finally:
             await house.close()
     finally:
         server.stop()
-
-
-async def _prepared(house: House, http: aiohttp.ClientSession) -> Gateway:
-    kept = house.memory.data["practitioners"][people.PHARMACIST.key]
-    headers = {"Authorization": aiohttp.encode_basic_auth(kept["client_id"], kept["client_secret"])}
-    form = aiohttp.FormData({"grant_type": "client_credentials"})
-    async with http.post(f"{house.url}/oauth/token", data=form, headers=headers) as answer:
-        token = (await answer.json())["access_token"]
-    bodies = [json.dumps({**people.covered_card(number), "domain": "PHAR"}).encode() for number in range(1_000)]
-    bearer = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    async with http.post(f"{house.url}/v1/card-checks", data=bodies[0], headers=bearer) as answer:
-        size = len(await answer.read())
-    head = f"POST /v1/card-checks HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n"
-    head += "Content-Type: application/json\r\nContent-Length: "
-    requests = [f"{head}{len(body)}\r\n\r\n".encode() + body for body in bodies]
-    return Gateway(url=house.url, requests=requests, answer_bytes=size)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import sys
 import time
 from collections.abc import Sequence
@@ -27,14 +28,17 @@ class Measure:
         return self.latencies[min(len(self.latencies) - 1, len(self.latencies) * percent // 100)]
 
 
-async def measure(url: str, requests: Sequence[bytes], *, connections: int, seconds: float) -> Measure:
-    """Sends the requests in turn for so long; raises ``RuntimeError`` where an answer is not 200."""
+async def measure(
+    url: str, requests: Sequence[bytes], *, connections: int, seconds: float, rate: float | None = None
+) -> Measure:
+    """Sends the requests in turn for so long, at most ``rate`` a second; raises ``RuntimeError`` where one is not 200."""
     share = [connections // DRIVERS + (number < connections % DRIVERS) for number in range(DRIVERS)]
-    found = await asyncio.gather(*(_drive(url, requests, count, seconds) for count in share if count))
+    pause = connections / rate if rate else 0.0
+    found = await asyncio.gather(*(_drive(url, requests, count, seconds, pause) for count in share if count))
     return Measure(latencies=sorted(latency for each in found for latency in each), seconds=seconds)
 
 
-async def _drive(url: str, requests: Sequence[bytes], connections: int, seconds: float) -> list[float]:
+async def _drive(url: str, requests: Sequence[bytes], connections: int, seconds: float, pause: float) -> list[float]:
     driver = await asyncio.create_subprocess_exec(
         sys.executable, *("-m", "benchmarks.load"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
@@ -43,6 +47,7 @@ async def _drive(url: str, requests: Sequence[bytes], connections: int, seconds:
         "requests": [each.decode() for each in requests],
         "connections": connections,
         "seconds": seconds,
+        "pause": pause,
     }
     printed, _ = await driver.communicate(json.dumps(task).encode())
     if driver.returncode:
@@ -51,18 +56,23 @@ async def _drive(url: str, requests: Sequence[bytes], connections: int, seconds:
     return latencies
 
 
-async def _connection(host: str, port: int, requests: list[bytes], until: float, latencies: list[float]) -> None:
+async def _connection(
+    host: str, port: int, requests: list[bytes], until: float, latencies: list[float], pause: float
+) -> None:
     reader, writer = await asyncio.open_connection(host, port)
-    number = 0
+    number, turn = 0, time.perf_counter() + random.random() * pause  # noqa: S311
     while (started := time.perf_counter()) < until:
         writer.write(requests[number % len(requests)])
         number += 1
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(head.split(b"\r\n", 1)[0].decode())
-        at = head.index(b"Content-Length: ") + 16
+        at = head.lower().index(b"content-length: ") + 16
         await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
         latencies.append((time.perf_counter() - started) * 1000)
+        if pause:
+            turn += pause
+            await asyncio.sleep(max(0.0, turn - time.perf_counter()))
     writer.close()
 
 
@@ -75,7 +85,14 @@ async def _main() -> None:
     await asyncio.gather(
         *(
             # Each connection begins at another request, so that they do not all ask the same at once.
-            _connection(parts.hostname or "", parts.port or 80, requests[start:] + requests[:start], until, latencies)
+            _connection(
+                parts.hostname or "",
+                parts.port or 80,
+                requests[start:] + requests[:start],
+                until,
+                latencies,
+                task["pause"],
+            )
             for start in range(0, task["connections"])
         )
     )

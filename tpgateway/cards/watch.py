@@ -1,16 +1,17 @@
 """Watches over how much each account checks: slows it down as a quota nears its end, locks it when one is used up.
 
-What was checked stands in the checks' own records, where all processes see it. It is counted anew after so many checks, the
-more often the less is left; in between, a check costs a look into memory.
+What was checked stands in the checks' own records, where all processes see it. It is counted anew after so many people whom
+this process had not seen, the more often the less is left; in between, a check costs a look into memory.
 """
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import asyncpg
 import structlog
 from aiohttp import web
 
@@ -22,6 +23,7 @@ from tpgateway.cards.rules import quotas
 from tpgateway.cards.rules.quotas import Measure
 from tpgateway.cards.store.locks import LockStore
 from tpgateway.database import Connection
+from tpgateway.errors import Problem
 from tpgateway.mail import Post
 from tpgateway.members import service as members
 from tpgateway.practitioners.model import PractitionerId
@@ -29,6 +31,7 @@ from tpgateway.settings import Settings
 from tpgateway.web.metrics import Metrics
 
 _KEPT = 100_000
+_SEEN = 50_000
 _COUNT_AGAIN = timedelta(minutes=5)
 _LOOK_AGAIN = timedelta(seconds=2)
 _MOST_WAITING = 20
@@ -46,7 +49,8 @@ class _Agent:
     """What this process knows of who checks."""
 
     left: int = 0
-    """Checks until usage is counted again."""
+    """People not seen yet until usage is counted again."""
+    seen: set[int] = field(default_factory=set)
     misses_left: int = 0
     """Checks of unknown people until usage is counted again."""
     good_until: datetime | None = None
@@ -68,15 +72,24 @@ class Watch:
     ) -> None:
         self._connect, self._settings, self._post, self._metrics = connect, settings, post, metrics
         self._agents: dict[UUID, _Agent] = {}
+        self._beside: set[asyncio.Task[None]] = set()
 
     def lets_through(self, ask: Ask) -> bool:
         """Whether a check may be made at once; where it may not, ``admit`` is awaited."""
         agent = self._agents.get(ask.agent_id or ask.practitioner_id)
-        if agent is None or agent.left <= 0 or agent.misses_left <= 0 or agent.delay or agent.locked_until:
+        if agent is None or agent.misses_left <= 0 or agent.delay or agent.locked_until or agent.good_until is None:
             return False
-        if agent.good_until is None or ask.checked_at >= agent.good_until:
-            return False
-        agent.left -= 1
+        card = ask.card
+        person = hash((card.insurer_number, card.membership_number, card.birth_date, card.birth_rank, card.nir_hash))
+        if person not in agent.seen:
+            if agent.left <= 0:
+                return False
+            agent.left -= 1
+            agent.seen.add(person)
+        if ask.checked_at >= agent.good_until:
+            agent.good_until = ask.checked_at + _COUNT_AGAIN
+            self._beside.add(task := asyncio.create_task(self._count_beside(agent, ask)))
+            task.add_done_callback(self._beside.discard)
         return True
 
     async def admit(self, ask: Ask) -> None:
@@ -89,7 +102,8 @@ class Watch:
             async with agent.turn:  # one of those who must wait at a time
                 if not self.lets_through(ask):
                     await self._look(agent, ask)
-                    agent.left -= 1
+                    if len(agent.seen) > _SEEN:
+                        agent.seen.clear()
                     if agent.delay:
                         await asyncio.sleep(agent.delay)
         finally:
@@ -106,6 +120,10 @@ class Watch:
         """Counts a miss: several of them bring the next count forward."""
         if quotas.is_miss(verdict) and (agent := self._agents.get(ask.agent_id or ask.practitioner_id)) is not None:
             agent.misses_left -= 1
+
+    async def _count_beside(self, agent: _Agent, ask: Ask) -> None:
+        with suppress(Problem, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await self._look(agent, ask)
 
     def _agent(self, ask: Ask) -> _Agent:
         key = ask.agent_id or ask.practitioner_id

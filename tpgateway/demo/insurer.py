@@ -40,7 +40,7 @@ class InsurerSystem:
         self._gateway = gateway
         self._client_id = client_id
         self._private_key = private_key
-        self._token = ""
+        self.token = ""
 
     async def log_in(self) -> None:
         """Gets a token by a signed assertion, good for one use."""
@@ -59,13 +59,13 @@ class InsurerSystem:
         }
         async with self._http.post(f"{self._gateway}/oauth/token", data=form) as answer:
             answer.raise_for_status()
-            self._token = (await answer.json())["access_token"]
+            self.token = (await answer.json())["access_token"]
 
     async def call(
         self, method: str, path: str, *, body: Any = None, data: AsyncIterator[bytes] | None = None
     ) -> tuple[int, Any]:
         """One call with the token; answers status and JSON."""
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self.token}"}
         if data is not None:
             headers["Content-Type"] = "text/csv"
         async with self._http.request(method, self._gateway + path, json=body, data=data, headers=headers) as answer:
