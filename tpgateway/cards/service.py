@@ -189,18 +189,15 @@ async def import_rights(
     await store.check_lines(has_nir=ready.has_nir, longest=longest)
     lines, loaded = await store.count_lines()
     tell("Merging")
-    closed, news = 0, loaded
+    closed = 0
     if await store.has_rights(insurer_id):
         if mode is ImportMode.FULL:
             standing = await store.count_standing(insurer_id, today)
             closed = await store.close_missing(insurer_id, today) + await store.drop_missing(insurer_id, today)
             if closing_percent is not None and closed * 100 > standing * closing_percent:
                 raise ClosesTooMany(f"{closed} of {standing} rights, open today or to come, would end")
-        await store.keep_news(insurer_id)
         await store.make_room(insurer_id)
-        news = await store.add_news(insurer_id, import_id)
-    else:
-        await store.add_good(insurer_id, import_id)
+    news = await store.add_good(insurer_id, import_id)
     if ready.has_nir:
         await store.add_nirs(insurer_id)
     done = RightsImport(

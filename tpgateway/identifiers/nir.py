@@ -13,6 +13,7 @@ from stdnum.fr import nir as _nir
 Nir = NewType("Nir", str)
 
 _FORM = re.compile(r"[0-9AB]*")
+_PLAIN = re.compile(r"[0-9]{15}")
 
 
 def compact(number: str) -> str:
@@ -22,6 +23,8 @@ def compact(number: str) -> str:
 
 def validate(number: str) -> Nir:
     """The number as a Nir; raises a stdnum ``ValidationError`` otherwise."""
+    if _PLAIN.fullmatch(number) and 97 - int(number[:13]) % 97 == int(number[13:]):
+        return Nir(number)  # what nearly all are, at a sixth of the time: files hold millions
     if not _FORM.fullmatch(compact(number)):
         raise InvalidFormat
     return Nir(_nir.validate(number))

@@ -15,7 +15,7 @@ _PATIENCE = 6 * 3600.0
 # Lines are split and checked by several processes of the server, and joined in memory.
 _MEANS = """
 SET LOCAL work_mem = '128MB';
-SET LOCAL max_parallel_workers_per_gather = 3;
+SET LOCAL max_parallel_workers_per_gather = 4;
 SET LOCAL parallel_setup_cost = 0;
 SET LOCAL parallel_tuple_cost = 0;
 SET LOCAL jit = off
@@ -25,6 +25,10 @@ _ANALYSE_AFTER = 50_000
 
 _PERSON = "membership_number, birth_date, birth_rank"
 _SAME_PERSON = "(r.membership_number, r.birth_date, r.birth_rank) = (n.membership_number, n.birth_date, n.birth_rank)"
+_IS_SAME = (
+    "(r.valid_from, r.valid_to, r.csr, r.product_code) = (n.valid_from, n.valid_to, n.csr, n.product_code)"
+    " AND r.convention_types = n.convention_types"
+)
 _PERIOD = f"{_PERSON}, valid_from, valid_to, convention_types, csr, product_code"
 
 # One column at a time, the first fault of a line being the one that is told. Regular expressions only where they are short:
@@ -53,7 +57,7 @@ class RightsStore:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         name = uuid4().hex
-        self._lines, self._checked, self._news = f"lines_{name}", f"checked_{name}", f"news_{name}"
+        self._lines, self._checked = f"lines_{name}", f"checked_{name}"
 
     async def lock_insurer(self, insurer: InsurerId) -> None:
         """Other imports of the insurer wait until the transaction ends."""
@@ -132,29 +136,18 @@ class RightsStore:
         )
         return found
 
-    async def keep_news(self, insurer: InsurerId) -> None:
-        """Of the good lines, only what is not so already goes on."""
+    async def make_room(self, insurer: InsurerId) -> None:
+        """The file's periods win: what they overlap is cut to what lies outside them, before, between and after."""
         await self._run(f"ANALYZE staging.{self._checked}")
         await self._run(
             f"""
-            CREATE UNLOGGED TABLE staging.{self._news} AS
-            SELECT {_PERIOD} FROM staging.{self._checked} n
-            WHERE fault IS NULL AND NOT EXISTS (
-                SELECT FROM insured_rights r
-                WHERE r.insurer_id = '{insurer}' AND {_SAME_PERSON}
-                  AND (r.valid_from, r.valid_to, r.csr, r.product_code) = (n.valid_from, n.valid_to, n.csr, n.product_code)
-                  AND r.convention_types = n.convention_types)
-            """  # noqa: S608
-        )
-        await self._run(f"ANALYZE staging.{self._news}")
-
-    async def make_room(self, insurer: InsurerId) -> None:
-        """The file's periods win: what they overlap is cut to what lies outside them, before, between and after."""
-        await self._run(
-            f"""
             WITH n AS (
-                SELECT {_PERSON}, range_agg(daterange(valid_from, valid_to, '[]')) AS span
-                FROM staging.{self._news} GROUP BY {_PERSON}
+                SELECT {_PERSON}, range_agg(daterange(n.valid_from, n.valid_to, '[]')) AS span
+                FROM staging.{self._checked} n JOIN insured_rights r USING ({_PERSON})
+                WHERE r.insurer_id = $1 AND fault IS NULL
+                  AND daterange(r.valid_from, r.valid_to, '[]') && daterange(n.valid_from, n.valid_to, '[]')
+                  AND NOT ({_IS_SAME})
+                GROUP BY {_PERSON}
             ), cut AS (
                 DELETE FROM insured_rights r USING n
                 WHERE r.insurer_id = $1 AND {_SAME_PERSON} AND daterange(r.valid_from, r.valid_to, '[]') && n.span
@@ -167,17 +160,19 @@ class RightsStore:
             insurer,
         )
 
-    async def add_good(self, insurer: InsurerId, import_id: ImportId) -> None:
-        """All good lines become rights of an insurer who had none."""
-        await self._add(f"{self._checked} WHERE fault IS NULL", insurer, import_id)
+    async def add_good(self, insurer: InsurerId, import_id: ImportId) -> int:
+        """The good lines become rights, but for those that say what is so already; answers how many did.
 
-    async def add_news(self, insurer: InsurerId, import_id: ImportId) -> int:
-        """What is new becomes rights; answers how many periods."""
-        return await self._add(self._news, insurer, import_id)
-
-    async def _add(self, source: str, insurer: InsurerId, import_id: ImportId) -> int:
+        In the order of the primary key: an index that grows at one end is written at half the cost.
+        """
         return await self._run(
-            f"INSERT INTO insured_rights (insurer_id, {_PERIOD}, import_id) SELECT $1, {_PERIOD}, $2 FROM staging.{source}",  # noqa: S608
+            f"""
+            INSERT INTO insured_rights (insurer_id, {_PERIOD}, import_id)
+            SELECT $1, {_PERIOD}, $2 FROM staging.{self._checked} n
+            WHERE fault IS NULL
+              AND NOT EXISTS (SELECT FROM insured_rights r WHERE r.insurer_id = $1 AND {_SAME_PERSON} AND {_IS_SAME})
+            ORDER BY {_PERSON}, valid_from
+            """,  # noqa: S608
             insurer,
             import_id,
         )
@@ -232,7 +227,7 @@ class RightsStore:
 
     async def finish(self, *, changed: int) -> None:
         """Drops the import's tables; after many changes renews the planner's picture of the rights."""
-        await self._run(f"DROP TABLE IF EXISTS staging.{self._checked}, staging.{self._news}")
+        await self._run(f"DROP TABLE staging.{self._checked}")
         if changed >= _ANALYSE_AFTER:
             await self._run("ANALYZE insured_rights, insured_nirs")
 
