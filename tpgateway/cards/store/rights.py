@@ -107,18 +107,22 @@ class RightsStore:
             """  # noqa: S608
         )
         await self._run(f"DROP TABLE staging.{self._lines}")
-        await self._run(
+        overlapping = await self.connection.fetchval(
             f"""
-            WITH seen AS (
-                SELECT line, valid_from, max(valid_to) OVER (
+            SELECT array_agg(line) FROM (
+                SELECT line, valid_from <= max(valid_to) OVER (
                            PARTITION BY {_PERSON} ORDER BY valid_from, line
-                           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS taken_to
+                           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS does_overlap
                 FROM staging.{self._checked} WHERE fault IS NULL
-            )
-            UPDATE staging.{self._checked} n SET fault = 'valid_from:overlaps'
-            FROM seen WHERE seen.taken_to >= seen.valid_from AND n.line = seen.line
-            """  # noqa: S608
+            ) s WHERE does_overlap
+            """,  # noqa: S608
+            timeout=_PATIENCE,
         )
+        if overlapping:
+            await self._run(
+                f"UPDATE staging.{self._checked} SET fault = 'valid_from:overlaps' WHERE line = ANY ($1)",  # noqa: S608
+                overlapping,
+            )
 
     async def count_lines(self) -> tuple[int, int]:
         """How many lines there were, and how many of them are good."""
