@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tpgateway.web import logs
 from tpgateway.web.metrics import Metrics
 
-_SECONDS = 0.05
+_SECONDS = 0.01
 _MOST = 2_000
 
 
