@@ -44,14 +44,14 @@ def write_check(check: CardCheck, verdict: Verdict) -> tuple[bytes, str]:
         rights = f'{{"from":"{found.rights_from}","to":"{found.rights_to}"}}'
     else:
         shown, rights = 'null,"proof_expires_at":null', "null"
-    about = f'"domain":"{ask.domain.value}","care_date":"{ask.care_date}","rights":{rights}'
+    about = f'"domain":"{ask.domain.value}","care_date":"{ask.care_date}"'
     digest = fixed.digest.copy()
     digest.update(
-        f"{about}{card.insurer_number}|{card.convention_type}|{card.csr}|{found.membership_number}"
+        f"{about}{rights}{card.insurer_number}|{card.convention_type}|{card.csr}|{found.membership_number}"
         f"|{card.birth_date}|{found.birth_rank}".encode()
     )
     body = (
         f'{{"id":"{card.insurer_number}-{check_id}",{fixed.verdict},"checked_at":"{ask.checked_at.isoformat()}",'
-        f'{about},"proof":{shown},"benefits":{fixed.benefits}}}'
+        f'{about},"proof":{shown},"rights":{rights},"benefits":{fixed.benefits}}}'
     )
     return body.encode(), f'"{digest.hexdigest()}"'
