@@ -35,7 +35,8 @@ def test_the_tag_stays_while_nothing_but_the_moment_changes() -> None:
     )
     assert write_check(check, covered)[1] == write_check(again, covered)[1]
     for other in (
-        check._replace(found=FOUND._replace(birth_rank=2)),
+        check._replace(ask=check.ask._replace(card=check.ask.card._replace(birth_rank=2))),
+        check._replace(ask=check.ask._replace(card=check.ask.card._replace(nir_hash=b"x" * 32))),
         check._replace(found=FOUND._replace(rights_to=None)),
         check._replace(ask=check.ask._replace(card=check.ask.card._replace(insurer_number="0099990029"))),
         check._replace(ask=check.ask._replace(domain=Domain.PHAR)),

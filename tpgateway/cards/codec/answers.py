@@ -46,9 +46,10 @@ def write_check(check: CardCheck, verdict: Verdict) -> tuple[bytes, str]:
         shown, rights = 'null,"proof_expires_at":null', "null"
     about = f'"domain":"{ask.domain.value}","care_date":"{ask.care_date}"'
     digest = fixed.digest.copy()
+    # Of the person only what was asked: from a tag, nobody is to find the membership number that a NIR led to.
+    person = card.nir_hash.hex() if card.nir_hash else f"{card.membership_number}|{card.birth_rank}"
     digest.update(
-        f"{about}{rights}{card.insurer_number}|{card.convention_type}|{card.csr}|{found.membership_number}"
-        f"|{card.birth_date}|{found.birth_rank}".encode()
+        f"{about}{rights}{card.insurer_number}|{card.convention_type}|{card.csr}|{card.birth_date}|{person}".encode()
     )
     body = (
         f'{{"id":"{card.insurer_number}-{check_id}",{fixed.verdict},"checked_at":"{ask.checked_at.isoformat()}",'
