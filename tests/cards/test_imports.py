@@ -30,6 +30,9 @@ ROWS = "SELECT count(*) FROM insured_rights"
         ({"valid_from": "2026-02-30"}, "valid_from", "no_date"),
         ({"valid_from": "01/01/2026"}, "valid_from", "no_date"),
         ({"valid_to": "2026-13-01"}, "valid_to", "no_date"),
+        ({"valid_to": "infinity"}, "valid_to", "no_date"),
+        ({"valid_to": "99999-12-31"}, "valid_to", "no_date"),
+        ({"valid_from": "0044-03-15 BC"}, "valid_from", "no_date"),
         ({"valid_from": "2026-02-01", "valid_to": "2026-01-31"}, "valid_to", "before_valid_from"),
         ({"convention_types": "S"}, "convention_types", "wrong_form"),
         ({"convention_types": ""}, "convention_types", "wrong_form"),
@@ -275,6 +278,8 @@ async def test_an_xml_file_loads_as_a_csv_one_does(gateway: Gateway) -> None:
         {"surprise": "x"},
         {"csr": "a;b"},
         {"membership_number": "1&#10;2;3"},
+        {"membership_number": "1&#10;2", "surprise": "x"},
+        {"birth_rank": "1;1;1;1;1;1;1;1;1", "surprise": "x"},
     ]
     rights = [
         an_xml_right(nir=NIR),
@@ -286,7 +291,7 @@ async def test_an_xml_file_loads_as_a_csv_one_does(gateway: Gateway) -> None:
     assert schema.validate(etree.fromstring(XML.format(rights="\n".join(rights[:2])).encode()))
     assert not schema.validate(etree.fromstring(content.encode()))
     done = await insurer.load_bytes(content.encode(), headers={"Content-Type": "application/xml"})
-    assert (done.status, done.body["lines"], done.body["loaded"]) == (201, 7, 2)
+    assert (done.status, done.body["lines"], done.body["loaded"]) == (201, 9, 2)
     rejects = (await insurer.call("GET", f"{done.headers['Location']}/rejects")).body["rejects"]
     assert [(each["line"], each["column"], each["code"]) for each in rejects] == [
         (3, "birth_rank", "wrong_form"),
@@ -294,6 +299,8 @@ async def test_an_xml_file_loads_as_a_csv_one_does(gateway: Gateway) -> None:
         (5, "", "wrong_column_count"),
         (6, "", "wrong_column_count"),
         (7, "", "wrong_column_count"),
+        (8, "", "wrong_column_count"),
+        (9, "", "wrong_column_count"),
     ]
     listed = await insurer.call("GET", f"{done.headers['Location']}/rejects?format=csv")
     assert listed.headers["Content-Disposition"].startswith("attachment")
@@ -368,6 +375,28 @@ async def test_an_import_leaves_no_table_behind(gateway: Gateway) -> None:
     await insurer.load(f"{builders.a_right()}\x01")
     await insurer.load(builders.a_right("3"), mode="full")  # would close too many
     assert await gateway.fetchval("SELECT count(*) FROM pg_class WHERE relnamespace = 'staging'::regnamespace") == 0
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
+async def test_an_upload_that_is_cut_by_a_lost_connection_changes_nothing(gateway: Gateway, is_chunked: bool) -> None:
+    insurer = await gateway.admit()
+    body = "\n".join([builders.RIGHTS_HEADER, *(builders.a_right(str(n)) for n in range(2_000)), ""]).encode()
+    host, port = gateway.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    length = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {len(body) + 100}"
+    head = (
+        f"POST /v1/insurer/rights-imports?mode=full HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {insurer.token}\r\n"
+        f"Content-Type: text/csv\r\nIdempotency-Key: k\r\n{length}\r\n\r\n"
+    )
+    writer.write(head.encode() + (f"{len(body):x}\r\n".encode() + body + b"\r\n" if is_chunked else body))
+    await writer.drain()
+    await asyncio.sleep(0.3)
+    writer.close()
+    await asyncio.sleep(1.5)
+    assert await gateway.fetchval(ROWS) == 0
+    assert await gateway.fetchval("SELECT count(*) FROM rights_imports") == 0
+    again = await insurer.load_bytes(body, mode="full", key="k")
+    assert (again.status, again.body["loaded"]) == (201, 2_000)
 
 
 async def test_slow_uploads_hold_up_nobody(gateway: Gateway) -> None:

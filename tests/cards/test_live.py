@@ -102,6 +102,16 @@ async def endless(_server: LiveServer, request: web.Request, _question: dict[str
         await response.write(b"x" * 65_536)
 
 
+async def deep(server: LiveServer, _: web.Request, question: dict[str, Any]) -> web.StreamResponse:
+    text, now, message = "[" * 60_000, datetime.now(UTC), question["check_id"]
+    headers = {
+        "webhook-id": message,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(server.secret).sign(message, now, text),
+    }
+    return web.Response(text=text, headers=headers)
+
+
 async def hangs_up(_server: LiveServer, request: web.Request, _question: dict[str, Any]) -> web.StreamResponse:
     assert request.transport
     request.transport.abort()
@@ -124,6 +134,7 @@ WRONG: dict[str, Answering] = {
     "to another question": to_another_question,
     "endless": endless,
     "hangs up": hangs_up,
+    "deep": deep,
     "redirects": redirects,
     "fails": fails,
     "another check": answer_with(check_id="check_other"),
@@ -213,6 +224,27 @@ async def test_an_insurer_that_is_down_is_left_alone_and_others_are_as_quick_as_
     assert len(live.asked) == asked  # it was not even asked
 
 
+async def test_a_batch_waits_for_a_live_insurer_and_a_new_address_is_asked_at_once(
+    gateway: Gateway, pharmacist: Practitioner, insurer: Insurer, live: LiveServer
+) -> None:
+    async def slowly(server: LiveServer, request: web.Request, question: dict[str, Any]) -> web.StreamResponse:
+        await asyncio.sleep(0.02)
+        return await answer_well(server, request, question)
+
+    live.answering = slowly
+    line = json.dumps({**builders.a_card(), "domain": "PHAR"}).encode() + b"\n"
+    batch = await pharmacist.call(
+        "POST", "/v1/card-checks/batch", data=line * 120, headers={"Content-Type": "application/x-ndjson"}
+    )
+    assert batch.body.count(b'"outcome":"covered"') == 120
+    asked = len(live.asked)
+    await insurer.call("PUT", "/v1/insurer/live-source", {"url": "http://127.0.0.1:9/checks"})
+    assert (await pharmacist.check(builders.a_card(), "PHAR")).body["outcome"] == "insurer_silent"
+    assert len(live.asked) <= asked + 1  # what it answered to the old secret did not count
+    shown = await gateway.fetchval("SELECT is_silent FROM card_checks ORDER BY id DESC LIMIT 1")
+    assert shown
+
+
 async def test_an_insurer_goes_from_hosted_to_live_and_back(
     pharmacist: Practitioner, insurer: Insurer, live: LiveServer
 ) -> None:
@@ -235,7 +267,9 @@ def test_a_breaker_opens_after_five_failures_rests_and_lets_one_try() -> None:
     assert not breaker.may_try(9.9)
     assert breaker.may_try(10)
     assert not breaker.may_try(10)
-    breaker.failed(10)
+    breaker.failed(10)  # of one that was asked before
+    assert not breaker.may_try(10)
+    breaker.failed(10, is_trial=True)
     assert not breaker.may_try(29)
     assert breaker.may_try(30)
     breaker.succeeded()
@@ -245,6 +279,6 @@ def test_a_breaker_opens_after_five_failures_rests_and_lets_one_try() -> None:
 def test_a_breaker_rests_two_minutes_at_most() -> None:
     breaker, now = Breaker(), 0.0
     for _ in range(30):
-        breaker.failed(now)
+        breaker.failed(now, is_trial=True)
         now = max(now, breaker.resting_until)
     assert breaker.rest == 120

@@ -51,8 +51,14 @@ def test_the_next_count_comes_the_sooner_the_less_is_left() -> None:
 
 
 async def guess(practitioner: Practitioner, count: int) -> list[Any]:
-    cards = [builders.a_card(membership_number=f"GUESS{n}") for n in range(count)]
-    return await asyncio.gather(*(practitioner.check(card, "PHAR") for card in cards))
+    """Four at a time: what is on its way already when a quota ends is still answered."""
+    four = asyncio.Semaphore(4)
+
+    async def one(number: int) -> Any:
+        async with four:
+            return await practitioner.check(builders.a_card(membership_number=f"GUESS{number}"), "PHAR")
+
+    return await asyncio.gather(*(one(number) for number in range(count)))
 
 
 async def test_who_guesses_is_locked_and_told_and_others_are_not(
@@ -64,7 +70,7 @@ async def test_who_guesses_is_locked_and_told_and_others_are_not(
     answered = [reply for reply in replies if reply.status == 200]
     refused = [reply for reply in replies if reply.status == 429]
     assert 7 <= len(answered) <= 12
-    assert {reply.code for reply in refused} == {"checks_locked"}
+    assert {reply.code for reply in refused} <= {"checks_locked", "checks_too_fast"}
     assert int(refused[-1].headers["Retry-After"]) > 80_000
     assert (await pharmacist.check(builders.a_card(), "PHAR")).code == "checks_locked"
     batch = await pharmacist.call(

@@ -59,6 +59,17 @@ async def test_where_two_fit_nobody_is_answered_until_more_is_said(pharmacist: P
     assert one["outcome"] == "covered"
 
 
+async def test_a_person_whose_membership_number_changed_is_found_by_nir(
+    pharmacist: Practitioner, insurer: Insurer
+) -> None:
+    for member in ("OLD", "NEW"):
+        content = f"{builders.RIGHTS_HEADER};nir\n{builders.a_right(member)};{NIR}\n"
+        path = "/v1/insurer/rights-imports?mode=full&confirm_closing=true"
+        loaded = await insurer.call("POST", path, data=content.encode(), headers={"Content-Type": "text/csv"})
+        assert loaded.status == 201, loaded.body
+    assert (await pharmacist.check(by_nir(birth_date="19800229"), "PHAR")).body["outcome"] == "covered"
+
+
 async def test_a_nir_is_in_no_record_and_no_log(gateway: Gateway, pharmacist: Practitioner, family: None) -> None:
     await pharmacist.check(by_nir(birth_date="20230909"), "PHAR", key="k")
     replay = await pharmacist.check(by_nir(birth_date="20230909"), "PHAR", key="k")
@@ -198,12 +209,16 @@ async def test_a_photo_of_a_card_is_read(pharmacist: Practitioner, kind: str) ->
 async def test_a_photo_that_does_not_serve_says_why(pharmacist: Practitioner) -> None:
     blank = io.BytesIO()
     Image.new("L", (400, 400), 200).save(blank, "PNG")
+    thin = io.BytesIO()
+    Image.new("L", (1, 39_000_000)).save(thin, "PNG")
     huge = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(huge, "PNG")
     for photo, kind, status, code in (
         (blank.getvalue(), "image/png", 422, "no_code_in_photo"),
         (huge.getvalue(), "image/png", 422, "photo_unreadable"),
         (b"GIF89a", "image/png", 422, "photo_unreadable"),
+        (thin.getvalue(), "image/png", 422, "photo_unreadable"),
+        (datamatrix.draw("TPG1/" + "A" * 1_200), "image/png", 422, "no_code_in_photo"),
         (a_photo()[:2_000], "image/jpeg", 422, "photo_unreadable"),
         (a_photo(), "image/gif", 415, "media_type_not_supported"),
         (b"x" * (10 * 1024 * 1024 + 1), "image/png", 413, "body_too_large"),
@@ -276,10 +291,10 @@ async def test_the_first_answers_of_a_batch_come_before_its_last_lines_are_sent(
     had_answers = asyncio.Event()
 
     async def lines() -> Any:
-        for n in range(300):
-            yield (a_line(n) + "\n").encode()
+        yield (a_line(0) + "\n").encode()
         await asyncio.wait_for(had_answers.wait(), 10)
-        yield a_line(300).encode()
+        for n in range(1, 301):
+            yield (a_line(n) + "\n").encode()
 
     url = f"{pharmacist.gateway.url}/v1/card-checks/batch"
     headers = {"Authorization": f"Bearer {pharmacist.token}", "Content-Type": "application/x-ndjson"}

@@ -122,7 +122,7 @@ class Checker:
             await asyncio.sleep(_RETRY_SECONDS)
             try:
                 return await self._open_lane()
-            except (*_LOST, asyncpg.PostgresError) as error:
+            except Exception as error:  # whatever it is, the next try may do
                 _log.warning("check_lane_lost", failure=type(error).__name__)
 
     async def _serve(self, lane: CheckLane) -> None:
@@ -134,6 +134,9 @@ class Checker:
             try:
                 async with asyncio.timeout(self._patience):
                     checks = await lane.record([ask for ask, _ in gathered])
+                # All answers at once, since the same few lines over and over are quick; then whoever waits goes on.
+                known = self.verdicts.remembered
+                answers: list[Answered | None] = [check and Answered.of(check, known(check)) for check in checks]
             except _LOST as error:
                 _log.warning("check_lane_lost", failure=type(error).__name__, rows=len(gathered))
                 _refuse(gathered)
@@ -143,9 +146,9 @@ class Checker:
                     if not future.done():
                         future.set_exception(error)
                 continue
-            # All answers at once, since the same few lines over and over are quick; then whoever waits goes on.
-            known = self.verdicts.remembered
-            answers = [check and Answered.of(check, known(check)) for check in checks]
+            except BaseException:
+                _refuse(gathered)
+                raise
             for (_, future), answer in zip(gathered, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
@@ -158,11 +161,11 @@ class Checker:
                 gathered.extend(queue)
             self._queues.clear()
         while self._queues and len(gathered) < _LARGEST:
-            for owner in list(self._queues):
-                queue = self._queues[owner]
-                gathered.append(queue.popleft())
-                if not queue:
-                    del self._queues[owner]
+            owner, queue = next(iter(self._queues.items()))
+            gathered.append(queue.popleft())
+            del self._queues[owner]
+            if queue:
+                self._queues[owner] = queue  # behind all others
         self._size -= len(gathered)
         if not self._size:
             self._arrived.clear()

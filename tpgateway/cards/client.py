@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
-from uuid import uuid4
+from uuid import UUID, uuid4
+from weakref import WeakValueDictionary
 
 import aiohttp
 import structlog
@@ -26,6 +27,7 @@ from tpgateway.insurers.model import InsurerId, LiveSource
 
 _ANSWER_BYTES = 64 * 1024
 _AT_ONCE = 50
+_OF_ONE_ACCOUNT = 10
 _log = structlog.get_logger(__name__)
 
 
@@ -61,10 +63,18 @@ _ANSWERS: TypeAdapter[NotFoundAnswer | FoundAnswer] = TypeAdapter(NotFoundAnswer
 
 @dataclass(slots=True)
 class _Line:
-    """What is known of one insurer: how it did, and how many questions are with it."""
+    """What is known of one insurer: how it did, how many questions may be with it, and how many of one account."""
 
     breaker: Breaker = field(default_factory=Breaker)
-    in_flight: int = 0
+    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    accounts: "_Accounts" = field(default_factory=lambda: _Accounts())  # noqa: PLW0108  # defined below
+
+
+class _Accounts(WeakValueDictionary[UUID, asyncio.Semaphore]):
+    """Each account's own places, for as long as somebody holds or waits for one."""
+
+    def __getitem__(self, account: UUID) -> asyncio.Semaphore:
+        return self.setdefault(account, asyncio.Semaphore(_OF_ONE_ACCOUNT))
 
 
 class LiveInsurers:
@@ -81,26 +91,34 @@ class LiveInsurers:
 
     async def ask(self, source: LiveSource, ask: Ask, *, nir: str | None) -> LiveFinding:
         """What the insurer says; never raises for what it does. One that is slow or broken is soon not asked at all."""
+        return LiveFinding(await self._ask(source, ask, nir), source.set_at)
+
+    async def _ask(self, source: LiveSource, ask: Ask, nir: str | None) -> LiveRights | LiveSilence:
         line = self._lines[source.insurer_id]
-        if line.in_flight >= _AT_ONCE or not line.breaker.may_try(self._clock()):
-            return LiveSilence.SILENT
-        line.in_flight += 1
         try:
-            async with asyncio.timeout(self._patience):
-                found = await self._post(source, ask, nir)
-        except (aiohttp.ClientError, OSError, ValueError, WebhookVerificationError) as error:
-            line.breaker.failed(self._clock())
+            # Who waits for a place waits no longer than for an answer, and with others of his own account behind them.
+            async with asyncio.timeout(self._patience), line.accounts[ask.practitioner_id], line.places:
+                if not line.breaker.may_try(self._clock()):
+                    return LiveSilence.SILENT
+                return await self._try(line, source, ask, nir)
+        except TimeoutError:
+            return LiveSilence.SILENT
+
+    async def _try(self, line: _Line, source: LiveSource, ask: Ask, nir: str | None) -> LiveRights | LiveSilence:
+        is_trial = line.breaker.is_trying
+        try:
+            found = await self._post(source, ask, nir)
+        except (aiohttp.ClientError, OSError, ValueError, WebhookVerificationError, asyncio.CancelledError) as error:
+            # Cancelled: the time is over, or the caller went away; either way no answer came.
+            line.breaker.failed(self._clock(), is_trial=is_trial)
+            if isinstance(error, asyncio.CancelledError):
+                raise
             _log.warning("insurer_silent", insurer_id=str(source.insurer_id), failure=type(error).__name__)
             return LiveSilence.SILENT
-        except BaseException:
-            line.breaker.is_trying = False  # the caller went away: nothing is known
-            raise
-        finally:
-            line.in_flight -= 1
         line.breaker.succeeded()
         return found
 
-    async def _post(self, source: LiveSource, ask: Ask, nir: str | None) -> LiveFinding:
+    async def _post(self, source: LiveSource, ask: Ask, nir: str | None) -> LiveRights | LiveSilence:
         check_id, now = f"check_{uuid4().hex}", datetime.now(UTC)
         body = _question(check_id, ask, nir)
         signer = Webhook(source.secret)
@@ -116,7 +134,7 @@ class LiveInsurers:
             raw = await _read(answer)
             if answer.status != 200:
                 raise ValueError("the status is not 200")
-            signer.verify(raw, {name.lower(): value for name, value in answer.headers.items()})
+            signer.verify(raw, {name.lower(): value for name, value in answer.headers.items()}, json_parse=False)
             if answer.headers["webhook-id"] != check_id:
                 raise ValueError("the answer is to another question")
         try:

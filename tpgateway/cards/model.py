@@ -65,7 +65,11 @@ class LiveSilence(Enum):
     """It did not answer in time, or not as agreed."""
 
 
-LiveFinding = LiveRights | LiveSilence
+class LiveFinding(NamedTuple):
+    """What an insurer that is asked live came to, and since when it is asked at the address that was asked."""
+
+    rights: LiveRights | LiveSilence
+    source_set_at: datetime
 
 
 class Ask(NamedTuple):

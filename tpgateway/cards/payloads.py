@@ -24,6 +24,7 @@ def _eight_digits(value: str) -> str:
     return value
 
 
+DATAMATRIX_LENGTH = 1000
 _Upper = StringConstraints(to_upper=True)
 
 ConventionTypeField = Annotated[str, _Upper, StringConstraints(pattern=r"^[A-Za-z]{2}$"), Field(examples=["SP"])]
@@ -42,7 +43,7 @@ class CardCheckRequest(Payload):
     the rank where two were born on one day.
     """
 
-    datamatrix: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
+    datamatrix: Annotated[str, StringConstraints(max_length=DATAMATRIX_LENGTH)] | None = Field(
         default=None, description="see schemas/README.md; in place of the card's fields", examples=[None]
     )
     insurer_number: AmcNumberField | None = None

@@ -100,6 +100,8 @@ class Watch:
         agent.waiting += 1
         try:
             async with agent.turn:  # one of those who must wait at a time
+                if agent.delay and agent.waiting > _MOST_WAITING:
+                    raise ChecksTooFast(retry_after_seconds=max(1, round(agent.delay * _MOST_WAITING)))
                 if not self.lets_through(ask):
                     await self._look(agent, ask)
                     if len(agent.seen) > _SEEN:

@@ -1,6 +1,6 @@
 """Keeps requests from waiting for a database that does not answer.
 
-A connection of its own asks five times a second whether the server is there. Where no answer comes, who asks for a connection
+A connection of its own asks ten times a second whether the server is there. Where no answer comes, who asks for a connection
 is refused at once, and who waits for an answer of the database waits no longer. As soon as it answers, all goes on.
 """
 
@@ -13,8 +13,8 @@ import structlog
 
 from tpgateway.database import Connection, Pool
 
-_EVERY = 0.2
-_PATIENCE = 0.7
+_EVERY = 0.1
+_PATIENCE = 0.4
 _ACQUIRE = 0.9
 _log = structlog.get_logger(__name__)
 
@@ -51,6 +51,7 @@ class Guard:
     async def keep_watching(self) -> None:
         """Asks the server again and again, until cancelled."""
         own: Connection | None = None
+        missed = 0
         try:
             while True:
                 try:
@@ -59,12 +60,14 @@ class Guard:
                             self._url, server_settings={"application_name": "tpgateway guard"}
                         )
                         await own.execute("SELECT")
-                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                except Exception as error:  # whatever it is, it must be seen whether the next goes well
                     if own is not None:
                         own.terminate()
                         own = None
-                    self._leave(type(error).__name__)
+                    missed += 1
+                    self._leave(type(error).__name__, is_sure=missed > 1 or not isinstance(error, TimeoutError))
                 else:
+                    missed = 0
                     if self.is_away:
                         _log.warning("database_back")
                     self.is_away = False
@@ -73,9 +76,10 @@ class Guard:
             if own is not None:
                 own.terminate()
 
-    def _leave(self, failure: str) -> None:
+    def _leave(self, failure: str, *, is_sure: bool) -> None:
+        """New requests are refused at the first sign; who waits already is sent away once it is sure."""
         if not self.is_away:
             _log.error("database_away", failure=failure)
         self.is_away = True
-        for connection in list(self._in_use):
-            connection.terminate()  # whoever waits for it hears of it now
+        for connection in list(self._in_use) if is_sure else ():
+            connection.terminate()

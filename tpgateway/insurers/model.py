@@ -78,6 +78,7 @@ class LiveSource:
     insurer_id: InsurerId
     url: str
     secret: str
+    set_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,7 +149,7 @@ async def set_live_source(
     await audit.record(
         connection, actor=actor, action=Action.LIVE_SOURCE_SET, subject_id=insurer_id, insurer_id=insurer_id
     )
-    return LiveSource(insurer_id=insurer_id, url=url, secret=secret)
+    return LiveSource(insurer_id=insurer_id, url=url, secret=secret, set_at=now)
 
 
 async def live_source(connection: Connection, vault: Vault, insurer_id: InsurerId) -> LiveSource | None:
@@ -158,7 +158,7 @@ async def live_source(connection: Connection, vault: Vault, insurer_id: InsurerI
     if found is None:
         return None
     secret = vault.open(found[1], purpose=LIVE_SECRET_PURPOSE).decode()
-    return LiveSource(insurer_id=insurer_id, url=found[0], secret=secret)
+    return LiveSource(insurer_id=insurer_id, url=found[0], secret=secret, set_at=found[2])
 
 
 async def live_since(connection: Connection, insurer_id: InsurerId) -> tuple[str, datetime] | None:

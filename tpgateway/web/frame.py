@@ -36,8 +36,7 @@ _GONE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
-    ConnectionError,
-    TimeoutError,
+    OSError,
 )
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
@@ -88,12 +87,10 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
         else:
             response = await _answer(app, request, problems.from_http(error), request_id)
     except Exception as error:
-        # asyncpg's InterfaceError is a lost connection, but also (then a ValueError) an argument that cannot be sent.
-        is_gone = isinstance(error, _GONE) and not isinstance(error, ValueError)
         if request.transport is None or request.transport.is_closing():
             _log.info("caller_gone", request_id=request_id, failure=type(error).__name__)
             raise
-        ours = problems.DatabaseUnavailable(retry_after_seconds=1) if is_gone else problems.InternalError()
+        ours = problems.DatabaseUnavailable(retry_after_seconds=1) if is_gone(error) else problems.InternalError()
         _log.error(ours.code, request_id=request_id, failure=type(error).__name__, where=where(error))
         response = await _answer(app, request, ours, request_id)
     spent = time.perf_counter() - started
@@ -108,6 +105,12 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
     operation = request.match_info.route.name or "unmatched"
     state.answered.note(Noted(time.time(), request_id, operation, request.method, response.status, spent))
     return response
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether an exception says that the database is away."""
+    # asyncpg's InterfaceError is a lost connection, but also (then a ValueError) an argument that cannot be sent.
+    return isinstance(error, _GONE) and not isinstance(error, ValueError)
 
 
 async def _answer(app: web.Application, request: web.Request, problem: Problem, request_id: str) -> web.Response:

@@ -96,7 +96,8 @@ async def tell_ready(call: Call) -> Answer:
     if call.state.is_draining:
         raise DatabaseUnavailable("the process is stopping", retry_after_seconds=1)
     async with asyncio.timeout(1):
-        await call.state.pool.fetchval("SELECT 1")
+        async with call.state.connection() as connection:
+            await connection.execute("SELECT")
     return Answer(body=HealthView(status="ready"))
 
 

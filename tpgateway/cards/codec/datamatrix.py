@@ -115,9 +115,9 @@ def read_photo(photo: bytes) -> str:
             if opened.width * opened.height > MOST_PIXELS:
                 raise PhotoUnreadable(f"at most {MOST_PIXELS} pixels")
             image = opened.convert("L")
+        codes = zxingcpp.read_barcodes(image, formats=_DATAMATRIX)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise PhotoUnreadable from None
-    codes = zxingcpp.read_barcodes(image, formats=_DATAMATRIX)
     cards = {code.text for code in codes if code.text.upper().startswith(f"{VERSION}/")}
     if len(cards) != 1:
         raise NoCodeInPhoto("several cards" if cards else None)

@@ -13,6 +13,7 @@ import gzip
 import io
 import json
 import os
+import re
 import sys
 import zlib
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ _ENDLESS = 1_000_000  # what is longer than this is no line at all
 _NUMBER_END = "\x01"
 # COPY's delimiter and quote, which no line may hold, and NUL, which no text may.
 _FORBIDDEN = (b"\x00", b"\x01", b"\x02")
+_CONTROL = re.compile(r"[\x00-\x1f]")
+_NOT_PLAIN = re.compile(r"[;\x00-\x1f]")
 _COLUMNS = RIGHTS_HEADER.split(";")
 _ATTRIBUTES = frozenset([*_COLUMNS, "nir"])
 
@@ -119,8 +122,12 @@ class _Measured(io.RawIOBase):
 def _copy(text: "io.BufferedReader[_Measured]", target: BinaryIO) -> None:
     """Blocks as they come, less carriage returns; whether they are UTF-8 is seen by COPY."""
     pending = 0
+    if text.peek(LONGEST_LINE).split(b"\n", 1)[0].count(b";") == len(_COLUMNS):
+        raise Unreadable("lines have a column more than the first line names: a NIR needs the header ;nir")
     while block := text.read(_BLOCK):
         clean = block.replace(b"\r", b"")
+        while b"\n\n" in clean:
+            clean = clean.replace(b"\n\n", b"\n")
         if any(byte in clean for byte in _FORBIDDEN):
             raise WronglyEncoded
         first_end = clean.find(b"\n")
@@ -168,12 +175,14 @@ def _xml_lines(text: "io.BufferedReader[_Measured]") -> Iterator[_Line]:
                     raise Unreadable("a document type is not accepted")
                 if element.tag != f"{{{NAMESPACE}}}rights":
                     raise Unreadable(f"the root must be rights of {NAMESPACE}")
-            elif event == "end" and element.getparent() is root:
-                number += 1
-                yield number, _cells(element)
-                element.clear()
-                while element.getprevious() is not None:
-                    del root[0]
+            elif event == "end" and element is not root:
+                if element.getparent() is not root:
+                    element.getparent().set("surprise", "")  # a reject, whose contents are not kept
+                else:
+                    number += 1
+                    yield number, _cells(element)
+                parent = element.getparent()
+                parent.remove(element)
     except etree.XMLSyntaxError as error:
         raise Unreadable(f"no well-formed XML: line {error.lineno}") from error
 
@@ -198,10 +207,11 @@ def _write(lines: Iterator[_Line], target: BinaryIO, vault: Vault | None) -> Non
 def _sealed(cells: list[str], vault: Vault | None) -> str:
     """The line with hash and sealed NIR in the place of the NIR; with ``!`` and a reject code where that is none."""
     if len(cells) != len(_COLUMNS) + 1:
-        return ";".join(cells[:3])  # no more than what names the person: it is a reject in any case
+        # No more than what names the person, and nothing that could be taken for more: it is a reject in any case.
+        return ";".join(_NOT_PLAIN.sub("?", cell) for cell in cells[:3])
     line = ";".join(cells[:-1])
-    if "\n" in line or any(mark in line for mark in "\x01\x02\r"):
-        line = " ".join(line.split())
+    if _CONTROL.search(line):
+        line = _CONTROL.sub("?", line)
     if len(line) > LONGEST_LINE:
         return line.ljust(LONGEST_LINE + SEALING + 1)[: LONGEST_LINE + SEALING + 1]
     if not (written := cells[-1].strip()):

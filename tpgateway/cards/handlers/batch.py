@@ -5,7 +5,6 @@ So many are on their way at once and no more, whatever the length: the slower th
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,12 +19,12 @@ from tpgateway.cards.payloads import BATCH_LINES, LONGEST_LINE, BatchLine
 from tpgateway.cards.service import CHECKING
 from tpgateway.errors import Problem
 from tpgateway.web import problems
-from tpgateway.web.frame import refuse_encoded
+from tpgateway.web.frame import is_gone, refuse_encoded
 from tpgateway.web.logs import where
 from tpgateway.web.routing import Call
 from tpgateway.web.validation import parse_json
 
-BATCH_LIMIT = 64 * 1024 * 1024
+BATCH_LIMIT = 100 * 1024 * 1024
 _AT_ONCE = 64
 _WRITE_AT = 64 * 1024
 _MOST_WAITING = 32 * 1024 * 1024
@@ -40,21 +39,32 @@ async def check_batch(call: Call) -> web.StreamResponse:
     refuse_encoded(call.request)
     response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "X-Request-Id": call.request_id})
     await response.prepare(call.request)
-    under_way: deque[asyncio.Task[bytes]] = deque()
-    out = _Out(response)
+    under_way: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(_AT_ONCE)
+    sending = asyncio.create_task(_send(under_way, _Out(response)))
     try:
         async for line in _lines(call.request.content):
-            under_way.append(asyncio.create_task(_answer(call, line)))
-            while under_way and (len(under_way) >= _AT_ONCE or under_way[0].done()):
-                await out.put(await under_way.popleft())
-        while under_way:
-            await out.put(await under_way.popleft())
-        await out.finish()
+            task = asyncio.create_task(_answer(call, line))
+            await under_way.put(task)
+            if sending.done():
+                break
+        await under_way.put(None)
+        await sending
     finally:
-        for task in under_way:
-            task.cancel()
+        sending.cancel()
+        while not under_way.empty():
+            if (left := under_way.get_nowait()) is not None:
+                left.cancel()
     await response.write_eof()
     return response
+
+
+async def _send(under_way: "asyncio.Queue[asyncio.Task[bytes] | None]", out: "_Out") -> None:
+    """Sends answers in their order, each as soon as no other is ready to go with it."""
+    while (task := await under_way.get()) is not None:
+        await out.put(await task)
+        if under_way.empty():
+            out.write()
+    await out.finish()
 
 
 class _Out:
@@ -69,17 +79,20 @@ class _Out:
         self._ready += answer
         if len(self._ready) >= _MOST_WAITING and self._writing:
             await self._writing
-        if len(self._ready) >= _WRITE_AT and (self._writing is None or self._writing.done()):
-            self._write()
+        if len(self._ready) >= _WRITE_AT:
+            self.write()
 
     async def finish(self) -> None:
         if self._writing:
             await self._writing
-        self._write()
-        assert self._writing
-        await self._writing
+        self.write()
+        if self._writing:
+            await self._writing
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Begins to write what is ready, unless what was ready before is still being written."""
+        if not self._ready or (self._writing and not self._writing.done()):
+            return
         if self._writing:
             self._writing.result()  # what went wrong with the last goes on to the caller
         block, self._ready = bytes(self._ready), bytearray()
@@ -88,8 +101,12 @@ class _Out:
 
 async def _lines(content: StreamReader) -> AsyncIterator[bytes | Problem]:
     """The lines that are not blank, and in the place of one that cannot be one its problem."""
-    count, pending, is_too_long = 0, b"", False
+    count, size, pending, is_too_long = 0, 0, b"", False
     async for block in content.iter_any():
+        size += len(block)
+        if size > BATCH_LIMIT:
+            yield TooManyLines()
+            return
         *whole, pending = (pending + block).split(b"\n")
         for line in whole:
             if not line.strip() and not is_too_long:
@@ -122,9 +139,7 @@ async def _answer(call: Call, line: bytes | Problem) -> bytes:
         shown = problems.same_or_several(problem)
         written = _document(call, shown)
     except Exception as error:
-        failure = (
-            problems.DatabaseUnavailable() if isinstance(error, TimeoutError | OSError) else problems.InternalError()
-        )
+        failure = problems.DatabaseUnavailable() if is_gone(error) else problems.InternalError()
         _log.error(failure.code, request_id=call.request_id, failure=type(error).__name__, where=where(error))
         written = _document(call, failure)
     if line_id is not None:

@@ -9,9 +9,9 @@ from tpgateway.cards.checker import CHECKER
 from tpgateway.cards.codec import datamatrix
 from tpgateway.cards.codec.answers import write_check
 from tpgateway.cards.codec.proofs import format_proof
-from tpgateway.cards.errors import CareDateOutOfRange
+from tpgateway.cards.errors import CareDateOutOfRange, NoCodeInPhoto
 from tpgateway.cards.model import Ask, CardCheckId, Outcome
-from tpgateway.cards.payloads import CardCheckRequest, PhotoQuery
+from tpgateway.cards.payloads import DATAMATRIX_LENGTH, CardCheckRequest, PhotoQuery
 from tpgateway.cards.rules import answers
 from tpgateway.cards.service import CHECKING
 from tpgateway.errors import Fault, InvalidRequest
@@ -57,6 +57,8 @@ async def check_photo(call: Call, *, query: PhotoQuery) -> web.Response:
     photo = await read_body(call.request, PHOTO_LIMIT)
     async with _PHOTO_PLACES:  # a photo takes a tenth of a second of a processor
         text = await asyncio.to_thread(datamatrix.read_photo, photo)
+    if len(text) > DATAMATRIX_LENGTH:
+        raise NoCodeInPhoto
     return await check_card(call, body=CardCheckRequest(datamatrix=text, **query.model_dump()))
 
 

@@ -5,7 +5,6 @@ import hashlib
 import json
 import sys
 import tempfile
-from contextlib import suppress
 from typing import IO
 
 from aiohttp import web
@@ -29,7 +28,7 @@ from tpgateway.web.problems import MediaTypeNotSupported, NotFound, WrongEncodin
 from tpgateway.web.routing import Answer, Call
 
 _CHUNK = 256 * 1024
-_ALL = 2**31
+_PAGE = 2_000
 _TYPES = ("text/csv", "application/xml", "text/xml", "application/gzip", "application/zstd")
 _ENCODINGS = ("identity", "gzip", "zstd")
 
@@ -64,11 +63,14 @@ async def _prepare(call: Call, spool: IO[bytes], digest: "hashlib._Hash") -> Rea
     try:
         keys = call.state.settings.vault_keys.get_secret_value()
         child.stdin.write(json.dumps([keys, RIGHTS_FILE_LIMIT]).encode() + b"\n")
-        with suppress(ConnectionError):  # where it has seen enough, it says why below
-            async for chunk in call.request.content.iter_chunked(_CHUNK):
-                digest.update(chunk)
-                child.stdin.write(chunk)
+        # What goes wrong with the body ends all; where it is the child that wants no more, it says why below.
+        async for chunk in call.request.content.iter_chunked(_CHUNK):
+            digest.update(chunk)
+            child.stdin.write(chunk)
+            try:
                 await child.stdin.drain()
+            except ConnectionError:
+                break
         child.stdin.close()
         _, said = await child.communicate()
     finally:
@@ -116,22 +118,34 @@ async def show_import(call: Call, *, path: ImportPath) -> Answer:
     return Answer(body=RightsImportView.showing(done))
 
 
-async def list_rejects(call: Call, *, path: ImportPath, query: RejectsQuery) -> Answer:
+async def list_rejects(call: Call, *, path: ImportPath, query: RejectsQuery) -> Answer | web.StreamResponse:
     """The lines that were not loaded: a page of them, or all as a file."""
     insurer, import_id = InsurerId(call.caller.account_id), ImportId(path.id)
     if await service.get_import(call.connection, insurer, import_id) is None:
         raise NotFound
     if query.format == "csv":
-        found = await service.rejects(call.connection, insurer, import_id, after=query.after, limit=_ALL)
-        lines = [f"{each.line};{each.column};{each.code};{REASONS[each.code]}\n" for each in found]
-        return Answer(
-            body="".join(["line;column;code;reason\n", *lines]).encode(),
-            media_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="rejects-{import_id}.csv"'},
-        )
+        return await _send_rejects(call, insurer, import_id, after=query.after)
     found = await service.rejects(call.connection, insurer, import_id, after=query.after, limit=query.limit)
     view = RejectListView(
         rejects=[RejectView.of(reject) for reject in found],
         after=found[-1].line if len(found) == query.limit else None,
     )
     return Answer(body=view)
+
+
+async def _send_rejects(call: Call, insurer: InsurerId, import_id: ImportId, *, after: int) -> web.StreamResponse:
+    """All rejects past a line, a page at a time: there may be millions."""
+    headers = {
+        "Content-Type": "text/csv; charset=utf-8",
+        "Content-Disposition": f'attachment; filename="rejects-{import_id}.csv"',
+        "X-Request-Id": call.request_id,
+    }
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(call.request)
+    await response.write(b"line;column;code;reason\n")
+    while found := await service.rejects(call.connection, insurer, import_id, after=after, limit=_PAGE):
+        lines = [f"{each.line};{each.column};{each.code};{REASONS[each.code]}\n" for each in found]
+        await response.write("".join(lines).encode())
+        after = found[-1].line
+    await response.write_eof()
+    return response

@@ -33,9 +33,12 @@ class Breaker:
         """The party answered: all is as at the start."""
         self.failures, self.rest, self.resting_until, self.is_trying = 0, 0.0, 0.0, False
 
-    def failed(self, now: float) -> None:
-        """The party did not answer."""
-        self.failures, self.is_trying = self.failures + 1, False
+    def failed(self, now: float, *, is_trial: bool = False) -> None:
+        """The party did not answer. Of those that were asked before the rest began, one more failure says nothing new."""
+        if self.rest and not is_trial:
+            return
+        self.failures += 1
+        self.is_trying = False
         if self.failures >= _FAILURES:
             self.rest = min(self.rest * 2, _LONGEST_REST) if self.rest else _FIRST_REST
             self.resting_until = now + self.rest

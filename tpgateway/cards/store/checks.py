@@ -29,7 +29,7 @@ _FOUND = (
 # Looks up and records any number of checks at once. They come as one text, a line each, with tabs between the values: an
 # array a column would cost the driver several times what it costs the server to split the lines again.
 # A check comes back with no row whose insurer is unknown, whose caller is locked, whose idempotency key was used before,
-# whose proof is taken, or whose insurer is asked live and was not, or the other way round.
+# whose proof is taken, or whose insurer is asked live otherwise than it was: not at all, or at another address.
 RECORD_CHECKS = f"""
 INSERT INTO card_checks (
     insurer_id, practitioner_id, agent_id, checked_at, domain, care_date, convention_type, csr,
@@ -59,11 +59,22 @@ JOIN insurers i ON i.number = a[15] AND i.state = 'active'
 LEFT JOIN insurer_live_sources l ON l.insurer_id = i.id
 LEFT JOIN conventions c ON c.specialty = p.specialty AND c.validity @> a[5]::date
 LEFT JOIN LATERAL (
-    SELECT count(*) AS persons, CASE WHEN count(*) = 1 THEN min(t.membership_number) END AS membership_number,
-           CASE WHEN count(*) = 1 THEN min(t.birth_rank) END AS birth_rank
-    FROM insured_nirs t
-    WHERE a[11] IS NOT NULL AND t.insurer_id = i.id AND t.nir_hash = a[11]::bytea AND t.birth_date = a[9]
-      AND coalesce(t.birth_rank = a[10]::smallint, true)
+    -- Those whose rights are open on the day, or else all: a membership number may have been followed by another.
+    SELECT CASE WHEN count(*) FILTER (WHERE is_open) > 0 THEN count(*) FILTER (WHERE is_open) ELSE count(*) END AS persons,
+           CASE WHEN count(*) FILTER (WHERE is_open) = 1 THEN min(membership_number) FILTER (WHERE is_open)
+                WHEN count(*) = 1 THEN min(membership_number) END AS membership_number,
+           CASE WHEN count(*) FILTER (WHERE is_open) = 1 THEN min(birth_rank) FILTER (WHERE is_open)
+                WHEN count(*) = 1 THEN min(birth_rank) END AS birth_rank
+    FROM (
+        SELECT t.membership_number, t.birth_rank, coalesce((
+                   SELECT true FROM insured_rights o
+                   WHERE o.insurer_id = i.id AND o.membership_number = t.membership_number AND o.birth_date = t.birth_date
+                     AND o.birth_rank = t.birth_rank AND a[5]::date BETWEEN o.valid_from AND o.valid_to
+                   LIMIT 1), false) AS is_open
+        FROM insured_nirs t
+        WHERE a[11] IS NOT NULL AND a[16] IS NULL AND t.insurer_id = i.id AND t.nir_hash = a[11]::bytea
+          AND t.birth_date = a[9] AND coalesce(t.birth_rank = a[10]::smallint, true)
+    ) found
 ) n ON true
 LEFT JOIN LATERAL (
     (SELECT t.valid_from, t.valid_to, t.convention_types, t.csr, t.product_code
@@ -77,7 +88,7 @@ LEFT JOIN LATERAL (
 ) r ON true
 LEFT JOIN product_versions v
     ON v.insurer_id = i.id AND v.code = r.product_code AND v.superseded_at IS NULL AND v.validity @> a[5]::date
-WHERE (l.insurer_id IS NULL) = (a[16] IS NULL)
+WHERE l.set_at IS NOT DISTINCT FROM a[22]::timestamptz
   AND NOT EXISTS (SELECT FROM check_locks k
                   WHERE k.owner_id IN (a[1]::uuid, a[2]::uuid) AND k.ends_at > a[3]::timestamptz)
 ON CONFLICT DO NOTHING
@@ -114,10 +125,15 @@ class CheckLane:
     async def record(self, asks: Sequence[Ask]) -> list[CardCheck | None]:
         """Looks up and records all checks in one statement, each with a proof of its own; None for those not recorded."""
         proofs = new_proofs(len(asks))
+        if any(ask.idempotency_key for ask in asks):
+            # In one order everywhere, so that no two processes wait for each other's keys in a ring.
+            order = sorted(range(len(asks)), key=lambda at: (asks[at].practitioner_id, asks[at].idempotency_key or ""))
+        else:
+            order = list(range(len(asks)))
         life = self._proof_life
         expiries = [ask.checked_at + life for ask in asks]
         lines = [_line(*parts) for parts in zip(asks, proofs, expiries, strict=True)]
-        rows = {row[0]: row for row in await self._statement.fetch("\n".join(lines))}
+        rows = {row[0]: row for row in await self._statement.fetch("\n".join([lines[at] for at in order]))}
         return [
             CardCheck(row[1], row[2], proof, expires_at, ask, Found._make(row[3:]))
             if (row := rows.get(proof))
@@ -140,7 +156,7 @@ async def open_lane(url: str, *, role: str | None, proof_life: timedelta) -> Che
 def _line(ask: Ask, proof: str, expires_at: datetime) -> str:
     """The values of a check, in the statement's order; none of them can hold a tab or a line's end."""
     practitioner_id, agent_id, card, domain, care_date, checked_at, key, live = ask
-    person = live if isinstance(live, LiveRights) else card
+    person = live.rights if live and isinstance(live.rights, LiveRights) else card
     return (
         f"{practitioner_id}\t{agent_id or ''}\t{checked_at}\t{domain.value}\t{care_date}"
         f"\t{card.convention_type}\t{card.csr}\t{person.membership_number or ''}\t{card.birth_date}"
@@ -154,10 +170,12 @@ def _bytes(value: bytes) -> str:
 
 
 def _live(live: LiveFinding) -> str:
-    if isinstance(live, LiveSilence):
-        return live.value
-    types = " ".join(live.convention_types)
-    return f"found\t{live.valid_from}\t{live.valid_to}\t{types}\t{live.csr}\t{live.product_code}"
+    rights = live.rights
+    if isinstance(rights, LiveSilence):
+        return f"{rights.value}\t\t\t\t\t\t{live.source_set_at}"
+    types = " ".join(rights.convention_types)
+    period = f"{rights.valid_from}\t{rights.valid_to}"
+    return f"found\t{period}\t{types}\t{rights.csr}\t{rights.product_code}\t{live.source_set_at}"
 
 
 class CheckStore:

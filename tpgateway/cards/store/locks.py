@@ -13,7 +13,7 @@ from tpgateway.practitioners.model import PractitionerId
 _USAGE = """
 WITH since AS (
     SELECT max(ends_at) FILTER (WHERE owner_id = $1 AND ends_at <= $3) AS account_from,
-           max(ends_at) FILTER (WHERE owner_id = $2 AND ends_at <= $3) AS agent_from,
+           max(ends_at) FILTER (WHERE ends_at <= $3) AS agent_from,
            max(ends_at) FILTER (WHERE ends_at > $3) AS locked_until
     FROM check_locks WHERE owner_id IN ($1, $2)
 ), seen AS (
@@ -81,6 +81,13 @@ class LockStore:
         """Ends all locks of an account and its agents; answers how many."""
         done = await self.connection.execute(
             "UPDATE check_locks SET ends_at = $2 WHERE practitioner_id = $1 AND ends_at > $2", practitioner, now
+        )
+        # The account's own counts begin anew as well, and with them those of all its agents.
+        await self.connection.execute(
+            "INSERT INTO check_locks (owner_id, practitioner_id, reason, locked_at, ends_at)"
+            " VALUES ($1, $1, 'people_per_day', $2, $2) ON CONFLICT (owner_id) DO UPDATE SET ends_at = excluded.ends_at",
+            practitioner,
+            now,
         )
         return int(done.split()[-1])
 

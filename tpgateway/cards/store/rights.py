@@ -40,8 +40,10 @@ CASE
     WHEN f[1] !~ '^[A-Za-z0-9]+$' OR octet_length(f[1]) > 16 THEN 'membership_number:wrong_form'
     WHEN octet_length(f[2]) <> 8 OR f[2] ~ '[^0-9]' THEN 'birth_date:wrong_form'
     WHEN f[3] NOT IN ('1', '2', '3', '4', '5', '6', '7', '8', '9') THEN 'birth_rank:wrong_form'
-    WHEN NOT pg_input_is_valid(f[4], 'date') OR f[4]::date::text <> f[4] THEN 'valid_from:no_date'
-    WHEN NOT pg_input_is_valid(f[5], 'date') OR f[5]::date::text <> f[5] THEN 'valid_to:no_date'
+    WHEN octet_length(f[4]) <> 10 OR NOT pg_input_is_valid(f[4], 'date') OR f[4]::date::text <> f[4]
+        THEN 'valid_from:no_date'
+    WHEN octet_length(f[5]) <> 10 OR NOT pg_input_is_valid(f[5], 'date') OR f[5]::date::text <> f[5]
+        THEN 'valid_to:no_date'
     WHEN f[5] < f[4] THEN 'valid_to:before_valid_from'
     WHEN f[6] !~ '^[A-Z][A-Z]( [A-Z][A-Z])*$' OR octet_length(f[6]) > 29 THEN 'convention_types:wrong_form'
     WHEN f[7] ~ '[^A-Za-z0-9]' OR octet_length(f[7]) > 8 THEN 'csr:wrong_form'

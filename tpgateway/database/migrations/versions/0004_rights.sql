@@ -8,6 +8,11 @@ ALTER TABLE insured_rights
     DROP CONSTRAINT insured_rights_insurer_id_fkey,
     DROP CONSTRAINT insured_rights_birth_date_check,
     ADD CONSTRAINT insured_rights_birth_date_check CHECK (octet_length(birth_date) = 8);
+-- What Python and people call dates: PostgreSQL knows infinity, and years of five digits.
+UPDATE insured_rights SET valid_to = '9999-12-31' WHERE valid_to > '9999-12-31';
+DELETE FROM insured_rights WHERE valid_from < '0001-01-01' OR valid_from > '9999-12-31';
+ALTER TABLE insured_rights
+    ADD CONSTRAINT insured_rights_have_dates CHECK (valid_from >= '0001-01-01' AND valid_to <= '9999-12-31');
 
 -- A person's NIR, sealed, and its keyed hash to be found by. Those born on one day may share an insured parent's NIR.
 CREATE TABLE insured_nirs (
@@ -59,6 +64,9 @@ CREATE TABLE insurer_live_sources (
     secret     bytea NOT NULL,
     set_at     timestamptz NOT NULL
 );
+
+-- Named here too, since default privileges are those of whoever set them.
+GRANT SELECT, INSERT, UPDATE, DELETE ON insured_nirs, check_locks, insurer_live_sources TO tpgateway_service;
 
 -- After a large import the planner must not wait for its picture of these.
 GRANT MAINTAIN ON insured_rights, insured_nirs TO tpgateway_service;
