@@ -7,11 +7,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from backports import zstd
 from lxml import etree
 
 from tests import builders
 from tests.driver import Gateway
+from tpgateway.cards.codec.rights_files import zstd
 from tpgateway.web.state import STATE
 
 ROWS = "SELECT count(*) FROM insured_rights"
@@ -103,6 +103,24 @@ async def test_line_endings_marks_and_blank_lines_do_not_matter(gateway: Gateway
     lines = [builders.RIGHTS_HEADER, builders.a_right("1"), "", builders.a_right("2"), "", ""]
     done = await insurer.load_bytes((mark + ending.join(lines)).encode())
     assert (done.body["loaded"], done.body["rejected"]) == (2, 0)
+
+
+async def test_blank_lines_count_as_lines(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    done = await insurer.load("", "", builders.a_right("1"), "", builders.a_right("2", birth_rank="0"))
+    [reject] = (await insurer.call("GET", f"{done.headers['Location']}/rejects")).body["rejects"]
+    assert reject["line"] == 6
+    filled = await insurer.load_bytes(f"{builders.RIGHTS_HEADER}\n".encode() + b"\n" * 2_100_000)
+    assert (filled.status, filled.code) == (422, "rights_file_unreadable")
+
+
+async def test_a_nir_under_a_header_that_does_not_name_it_is_refused_before_it_is_written(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    refused = await insurer.load(f"{builders.a_right()};{NIR}")
+    assert (refused.status, refused.code) == (422, "rights_file_unreadable")
+    assert ";nir" in refused.body["detail"]
+    loaded = await insurer.load(f"{builders.a_right('1')};x", builders.a_right("2"))
+    assert (loaded.body["loaded"], loaded.body["rejected"]) == (1, 1)
 
 
 async def test_a_full_file_closes_the_rights_of_whoever_is_missing(gateway: Gateway) -> None:
@@ -285,13 +303,15 @@ async def test_an_xml_file_loads_as_a_csv_one_does(gateway: Gateway) -> None:
         an_xml_right(nir=NIR),
         an_xml_right(birth_rank="2", nir=TWIN_NIR),
         *(an_xml_right(**each) for each in bad),
+        an_xml_right(membership_number="8").replace("/>", "><a><b/></a><a/></right>"),
+        an_xml_right(membership_number="9"),
     ]
     content = XML.format(rights="\n".join(rights))
     schema = etree.XMLSchema(etree.parse(Path(__file__).parents[2] / "schemas" / "rights.xsd"))
     assert schema.validate(etree.fromstring(XML.format(rights="\n".join(rights[:2])).encode()))
     assert not schema.validate(etree.fromstring(content.encode()))
     done = await insurer.load_bytes(content.encode(), headers={"Content-Type": "application/xml"})
-    assert (done.status, done.body["lines"], done.body["loaded"]) == (201, 9, 2)
+    assert (done.status, done.body["lines"], done.body["loaded"]) == (201, 11, 3)
     rejects = (await insurer.call("GET", f"{done.headers['Location']}/rejects")).body["rejects"]
     assert [(each["line"], each["column"], each["code"]) for each in rejects] == [
         (3, "birth_rank", "wrong_form"),
@@ -301,6 +321,7 @@ async def test_an_xml_file_loads_as_a_csv_one_does(gateway: Gateway) -> None:
         (7, "", "wrong_column_count"),
         (8, "", "wrong_column_count"),
         (9, "", "wrong_column_count"),
+        (10, "", "wrong_column_count"),
     ]
     listed = await insurer.call("GET", f"{done.headers['Location']}/rejects?format=csv")
     assert listed.headers["Content-Disposition"].startswith("attachment")

@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
-from backports import zstd
 from lxml import etree
 from stdnum.exceptions import InvalidChecksum, ValidationError
 
@@ -29,19 +28,25 @@ from tpgateway.cards.model import RIGHTS_HEADER
 from tpgateway.identifiers import nir
 from tpgateway.vault import Vault
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 LONGEST_LINE = 1000
 """Bytes of a line; a longer one is a reject. Sealing makes a line longer by less than ``SEALING``."""
 SEALING = 500
-
 NAMESPACE = "urn:tpgateway:rights:1"
 
 _BLOCK = 1024 * 1024
+_MOST_BLANK = 1_000_000  # they are kept while lines are counted, and would fill a disk at no cost to who sends them
 _ENDLESS = 1_000_000  # what is longer than this is no line at all
 _NUMBER_END = "\x01"
 # COPY's delimiter and quote, which no line may hold, and NUL, which no text may.
 _FORBIDDEN = (b"\x00", b"\x01", b"\x02")
 _CONTROL = re.compile(r"[\x00-\x1f]")
 _NOT_PLAIN = re.compile(r"[;\x00-\x1f]")
+_LIKE_A_NIR = re.compile(rb"[0-9AB ]{13,25}")
 _COLUMNS = RIGHTS_HEADER.split(";")
 _ATTRIBUTES = frozenset([*_COLUMNS, "nir"])
 
@@ -121,13 +126,15 @@ class _Measured(io.RawIOBase):
 
 def _copy(text: "io.BufferedReader[_Measured]", target: BinaryIO) -> None:
     """Blocks as they come, less carriage returns; whether they are UTF-8 is seen by COPY."""
-    pending = 0
-    if text.peek(LONGEST_LINE).split(b"\n", 1)[0].count(b";") == len(_COLUMNS):
-        raise Unreadable("lines have a column more than the first line names: a NIR needs the header ;nir")
+    pending = blank = 0
+    cells = text.peek(LONGEST_LINE).split(b"\n", 1)[0].strip().split(b";")
+    if len(cells) > len(_COLUMNS) and _LIKE_A_NIR.fullmatch(cells[len(_COLUMNS)]):
+        raise Unreadable("the first person has a NIR, which the header does not name: add ;nir to the first line")
     while block := text.read(_BLOCK):
         clean = block.replace(b"\r", b"")
-        while b"\n\n" in clean:
-            clean = clean.replace(b"\n\n", b"\n")
+        blank += clean.count(b"\n\n")
+        if blank > _MOST_BLANK:
+            raise Unreadable(f"more than {_MOST_BLANK} lines are blank")
         if any(byte in clean for byte in _FORBIDDEN):
             raise WronglyEncoded
         first_end = clean.find(b"\n")
@@ -166,7 +173,7 @@ def _xml_lines(text: "io.BufferedReader[_Measured]") -> Iterator[_Line]:
         remove_comments=True,
         remove_pis=True,
     )
-    root, number = None, 0
+    root, number, has_children = None, 0, False
     try:
         for event, element in parser:
             if root is None:
@@ -176,20 +183,21 @@ def _xml_lines(text: "io.BufferedReader[_Measured]") -> Iterator[_Line]:
                 if element.tag != f"{{{NAMESPACE}}}rights":
                     raise Unreadable(f"the root must be rights of {NAMESPACE}")
             elif event == "end" and element is not root:
-                if element.getparent() is not root:
-                    element.getparent().set("surprise", "")  # a reject, whose contents are not kept
-                else:
+                if element.getparent() is root:
                     number += 1
-                    yield number, _cells(element)
-                parent = element.getparent()
-                parent.remove(element)
+                    yield number, _cells(element, has_children=has_children)
+                has_children = element.getparent() is not root
+                element.clear()
+                while element.getprevious() is not None:  # the parser may still need the element itself
+                    del element.getparent()[0]
     except etree.XMLSyntaxError as error:
         raise Unreadable(f"no well-formed XML: line {error.lineno}") from error
 
 
-def _cells(element: "etree._Element") -> list[str]:
+def _cells(element: "etree._Element", *, has_children: bool) -> list[str]:
     attributes = dict(element.attrib)
-    if element.tag != f"{{{NAMESPACE}}}right" or not attributes.keys() <= _ATTRIBUTES or len(element) or element.text:
+    is_right = element.tag == f"{{{NAMESPACE}}}right" and attributes.keys() <= _ATTRIBUTES
+    if not is_right or has_children or element.text:
         return [str(attributes.get(name, "")) for name in _COLUMNS[:3]]  # a reject, but of somebody
     return [str(attributes.get(name, "")) for name in (*_COLUMNS, "nir")]
 
