@@ -117,7 +117,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         await app[CHECKER].open()
         http = client.open_session(allows_private=settings.webhook_private_targets, limit=0)
         app[LIVE].open(http)
-        works = (state.limiter.keep_sharing(pool), state.answered.keep_writing(), state.guard.keep_watching())
+        works = (state.limiter.keep_sharing(pool), state.request_log.keep_writing(), state.guard.keep_watching())
         beside = [asyncio.create_task(work) for work in works]
         yield
         for task in beside:

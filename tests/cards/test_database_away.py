@@ -80,6 +80,21 @@ async def test_a_frozen_database_is_told_within_a_second_and_back_within_two(
     await until(lambda: answers(pharmacist), 4)
 
 
+async def test_a_lane_that_was_ended_while_idle_is_made_again_before_anybody_asks(
+    gateway: Gateway, pharmacist: Practitioner
+) -> None:
+    lane = "SELECT max(pid) FROM pg_stat_activity WHERE application_name = 'tpgateway checks' AND pid <> $1"
+    first = await gateway.fetchval(lane, 0)
+    await gateway.fetchval("SELECT pg_terminate_backend($1)", first)
+
+    async def is_there_again() -> bool:
+        return await gateway.fetchval(lane, first) is not None
+
+    await until(is_there_again, 5)
+    await asyncio.sleep(0.2)  # to get ready
+    assert await answers(pharmacist)
+
+
 async def test_a_killed_database_is_told_at_once_and_back_within_two_seconds_of_its_return(
     server: EmbeddedServer, gateway: Gateway, pharmacist: Practitioner
 ) -> None:
@@ -100,5 +115,5 @@ async def test_a_killed_database_is_told_at_once_and_back_within_two_seconds_of_
             seen.add((await pharmacist.check(builders.a_card(), "PHAR")).status)
             await asyncio.sleep(0.05)
     await until(has_a_new_guard, 20)
-    assert await answers(pharmacist)
+    await until(lambda: answers(pharmacist), 2)
     assert seen <= {200, 503}

@@ -6,14 +6,21 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
+import aiohttp
 import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
 
 from tests import builders
-from tests.driver import Gateway, Insurer, Practitioner
+from tests.driver import Gateway, Insurer, Practitioner, until
+from tpgateway.cards.client import LiveInsurers
+from tpgateway.cards.model import Ask, Card, LiveRights
 from tpgateway.cards.rules.breaker import Breaker
+from tpgateway.guarantees.model import Domain
+from tpgateway.insurers.model import InsurerId, LiveSource
+from tpgateway.practitioners.model import PractitionerId
 from tpgateway.settings import Settings
 
 Answering = Callable[["LiveServer", web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
@@ -23,7 +30,7 @@ class LiveServer:
     """An insurer's own server, as well-behaved as ``answering`` makes it."""
 
     def __init__(self) -> None:
-        self.secret = ""
+        self.secret = self.url = ""
         self.asked: list[dict[str, Any]] = []
         self.answering: Answering = answer_well
 
@@ -160,7 +167,7 @@ async def live(insurer: Insurer) -> AsyncIterator[LiveServer]:
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/checks"
     made = await insurer.call("PUT", "/v1/insurer/live-source", {"url": url})
     assert made.status == 200, made.body
-    server.secret = made.body["secret"]
+    server.secret, server.url = made.body["secret"], url
     yield server
     await runner.cleanup()
 
@@ -245,6 +252,48 @@ async def test_a_batch_waits_for_a_live_insurer_and_a_new_address_is_asked_at_on
     assert shown
 
 
+async def test_a_batch_at_a_slow_insurer_is_answered_whole_and_leaves_room_for_the_counter(
+    pharmacist: Practitioner, live: LiveServer
+) -> None:
+    async def slowly(server: LiveServer, request: web.Request, question: dict[str, Any]) -> web.StreamResponse:
+        await asyncio.sleep(0.15)
+        return await answer_well(server, request, question)
+
+    live.answering = slowly
+    line = json.dumps({**builders.a_card(), "domain": "PHAR"}).encode() + b"\n"
+    batch = asyncio.create_task(
+        pharmacist.call(
+            "POST", "/v1/card-checks/batch", data=line * 40, headers={"Content-Type": "application/x-ndjson"}
+        )
+    )
+    await until(lambda: has_asked(live, 5))
+    assert (await pharmacist.check(builders.a_card(), "PHAR")).body["outcome"] == "covered"
+    assert not batch.done()
+    assert (await batch).body.count(b'"outcome":"covered"') == 40
+
+
+async def has_asked(live: LiveServer, count: int) -> bool:
+    return len(live.asked) >= count
+
+
+async def test_callers_who_hang_up_say_nothing_of_the_insurer(live: LiveServer) -> None:
+    live.answering = never
+    now = datetime.now(UTC)
+    card = Card("0099990011", "SP", "", "88", "19800229", 1, None)
+    question = Ask(PractitionerId(uuid4()), uuid4(), card, Domain.PHAR, now.date(), now, None)
+    source = LiveSource(insurer_id=InsurerId(uuid4()), url=live.url, secret=live.secret, set_at=now)
+    insurers = LiveInsurers(patience=10)
+    async with aiohttp.ClientSession() as http:
+        insurers.open(http)
+        for count in range(1, 8):
+            asking = asyncio.create_task(insurers.ask(source, question, nir=None))
+            await until(lambda: has_asked(live, count))  # noqa: B023  # awaited before the next turn
+            asking.cancel()
+            await asyncio.wait([asking])
+        live.answering = answer_well
+        assert isinstance((await insurers.ask(source, question, nir=None)).rights, LiveRights)
+
+
 async def test_an_insurer_goes_from_hosted_to_live_and_back(
     pharmacist: Practitioner, insurer: Insurer, live: LiveServer
 ) -> None:
@@ -271,6 +320,8 @@ def test_a_breaker_opens_after_five_failures_rests_and_lets_one_try() -> None:
     assert not breaker.may_try(10)
     breaker.failed(10, is_trial=True)
     assert not breaker.may_try(29)
+    assert breaker.may_try(30)
+    breaker.forget(is_trial=True)
     assert breaker.may_try(30)
     breaker.succeeded()
     assert all(breaker.may_try(30) for _ in range(9))

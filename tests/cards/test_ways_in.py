@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from tests import builders
-from tests.driver import Gateway, Insurer, Practitioner, Reply, run_command
+from tests.driver import Gateway, Insurer, Practitioner, Reply, run_command, until
 from tpgateway.cards.codec import datamatrix
 from tpgateway.cards.codec.datamatrix import PrintedCard
 
@@ -328,6 +328,25 @@ async def test_a_caller_who_reads_only_at_the_end_gets_all_answers(pharmacist: P
     answer = await asyncio.wait_for(reader.read(-1), 20)
     writer.close()
     assert answer.count(b'"covered"') >= 3_000
+
+
+async def test_a_caller_who_hangs_up_on_a_batch_leaves_nothing_behind(pharmacist: Practitioner) -> None:
+    host, port = pharmacist.gateway.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    body = (a_line(1) + "\n").encode() * 400
+    head = (
+        f"POST /v1/card-checks/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {pharmacist.token}\r\n"
+        f"Content-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    writer.write(head.encode() + body)
+    await reader.readuntil(b'"covered"')
+    writer.transport.abort()
+
+    async def is_over() -> bool:
+        under_way = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]
+        return not under_way & {"RequestHandler._handle_request", "_answer", "_send"}
+
+    await until(is_over)
 
 
 async def test_a_caller_who_goes_away_in_a_batch_leaves_the_service_well(pharmacist: Practitioner) -> None:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import aiohttp
+import asyncpg
+import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +90,14 @@ async def test_processes_share_what_is_costly_at_once_and_the_rest_within_a_seco
         assert not one.take("account 1").is_exceeded
         await one.share(connection)
         assert one.look("account 1").remaining == 1
+        assert not one.take("account 1").is_exceeded
+        await connection.execute("ALTER TABLE rate_windows RENAME TO elsewhere")
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await one.share(connection)
+        await connection.execute("ALTER TABLE elsewhere RENAME TO rate_windows")
+        await one.share(connection)
+        await other.take_shared(connection, "account 1", 0)
+        assert other.look("account 1").remaining == 0  # what could not be told was told later
         clock.now = WINDOW_SECONDS
         assert one.take("account 1").remaining == 9
     await pool.close()

@@ -55,7 +55,7 @@ async def test_a_whole_visit_leaves_nothing_of_its_people_in_the_log(gateway: Ga
     await insurer.load(builders.a_right("SECRET99", birth_date="19451399"))
     await practitioner.check(builders.a_card(membership_number="SECRET99", birth_date="19451399"), "PHAR")
     await gateway.call("GET", "/activation/verysecrettoken", headers={"Accept": "text/html"})
-    gateway.app[STATE].answered.write()
+    gateway.app[STATE].request_log.write()
     text = to.getvalue().decode()
     assert '"operation":"cards.check_card"' in text
     for secret in ("SECRET99", "19451399", "verysecrettoken", *map(str, practitioner.form.values())):

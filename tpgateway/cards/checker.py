@@ -127,10 +127,14 @@ class Checker:
 
     async def _serve(self, lane: CheckLane) -> None:
         """Records what is gathered, again and again, until the connection is lost."""
+        lane.call_when_lost(self._arrived.set)
         while True:
             await self._arrived.wait()
             await asyncio.sleep(0)  # whoever else is about to arrive in this turn of the loop comes along
-            gathered = self._gather()
+            if lane.is_lost:  # while it had nothing to do
+                return
+            if not (gathered := self._gather()):
+                continue
             try:
                 async with asyncio.timeout(self._patience):
                     checks = await lane.record([ask for ask, _ in gathered])

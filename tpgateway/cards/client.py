@@ -9,6 +9,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
@@ -28,6 +29,8 @@ from tpgateway.insurers.model import InsurerId, LiveSource
 _ANSWER_BYTES = 64 * 1024
 _AT_ONCE = 50
 _OF_ONE_ACCOUNT = 10
+_OF_ONE_BATCH = 5
+_NEARLY_ALL = 0.9
 _log = structlog.get_logger(__name__)
 
 
@@ -67,14 +70,19 @@ class _Line:
 
     breaker: Breaker = field(default_factory=Breaker)
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
-    accounts: "_Accounts" = field(default_factory=lambda: _Accounts())  # noqa: PLW0108  # defined below
+    accounts: "_Accounts" = field(default_factory=lambda: _Accounts(_OF_ONE_ACCOUNT))
+    batches: "_Accounts" = field(default_factory=lambda: _Accounts(_OF_ONE_BATCH))
 
 
 class _Accounts(WeakValueDictionary[UUID, asyncio.Semaphore]):
     """Each account's own places, for as long as somebody holds or waits for one."""
 
+    def __init__(self, places: int) -> None:
+        super().__init__()
+        self._places = places
+
     def __getitem__(self, account: UUID) -> asyncio.Semaphore:
-        return self.setdefault(account, asyncio.Semaphore(_OF_ONE_ACCOUNT))
+        return self.setdefault(account, asyncio.Semaphore(self._places))
 
 
 class LiveInsurers:
@@ -89,30 +97,47 @@ class LiveInsurers:
         """Gives the session that questions go through."""
         self._http = http
 
-    async def ask(self, source: LiveSource, ask: Ask, *, nir: str | None) -> LiveFinding:
-        """What the insurer says; never raises for what it does. One that is slow or broken is soon not asked at all."""
-        return LiveFinding(await self._ask(source, ask, nir), source.set_at)
+    async def ask(self, source: LiveSource, ask: Ask, *, nir: str | None, is_one_of_many: bool = False) -> LiveFinding:
+        """What the insurer says; never raises for what it does. One that is slow or broken is soon not asked at all.
 
-    async def _ask(self, source: LiveSource, ask: Ask, nir: str | None) -> LiveRights | LiveSilence:
+        Who asks for one person has an answer once the patience is over, whatever holds it up. ``is_one_of_many``: a line of
+        a batch waits for its turn as long as it takes, and leaves half of the account's places to the counter.
+        """
         line = self._lines[source.insurer_id]
-        try:
-            # Who waits for a place waits no longer than for an answer, and with others of his own account behind them.
-            async with asyncio.timeout(self._patience), line.accounts[ask.practitioner_id], line.places:
-                if not line.breaker.may_try(self._clock()):
-                    return LiveSilence.SILENT
-                return await self._try(line, source, ask, nir)
-        except TimeoutError:
-            return LiveSilence.SILENT
+        async with AsyncExitStack() as held:
+            if is_one_of_many:
+                await held.enter_async_context(line.batches[ask.practitioner_id])
+            return LiveFinding(await self._ask(line, source, ask, nir), source.set_at)
 
-    async def _try(self, line: _Line, source: LiveSource, ask: Ask, nir: str | None) -> LiveRights | LiveSilence:
+    async def _ask(self, line: _Line, source: LiveSource, ask: Ask, nir: str | None) -> LiveRights | LiveSilence:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await held.enter_async_context(line.accounts[ask.practitioner_id])  # first behind one's own
+                    await held.enter_async_context(line.places)
+            except TimeoutError:
+                return LiveSilence.SILENT
+            if not line.breaker.may_try(self._clock()):
+                return LiveSilence.SILENT
+            return await self._try(line, source, ask, nir, deadline - loop.time())
+
+    async def _try(
+        self, line: _Line, source: LiveSource, ask: Ask, nir: str | None, seconds: float
+    ) -> LiveRights | LiveSilence:
         is_trial = line.breaker.is_trying
         try:
-            found = await self._post(source, ask, nir)
-        except (aiohttp.ClientError, OSError, ValueError, WebhookVerificationError, asyncio.CancelledError) as error:
-            # Cancelled: the time is over, or the caller went away; either way no answer came.
-            line.breaker.failed(self._clock(), is_trial=is_trial)
-            if isinstance(error, asyncio.CancelledError):
-                raise
+            async with asyncio.timeout(seconds):
+                found = await self._post(source, ask, nir)
+        except asyncio.CancelledError:  # the caller went away, which says nothing of the insurer
+            line.breaker.forget(is_trial=is_trial)
+            raise
+        except (aiohttp.ClientError, OSError, ValueError, WebhookVerificationError) as error:
+            if isinstance(error, TimeoutError) and seconds < self._patience * _NEARLY_ALL:
+                line.breaker.forget(is_trial=is_trial)  # most of its time had passed before it was asked
+            else:
+                line.breaker.failed(self._clock(), is_trial=is_trial)
             _log.warning("insurer_silent", insurer_id=str(source.insurer_id), failure=type(error).__name__)
             return LiveSilence.SILENT
         line.breaker.succeeded()

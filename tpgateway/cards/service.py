@@ -53,7 +53,7 @@ class Checking:
     checker: Checker
     watch: Watch
     live: LiveInsurers
-    _live_sources: dict[str, LiveSource] = field(default_factory=dict)
+    _live_sources: dict[str, LiveSource] = field(init=False, default_factory=dict)
 
     def live_source(self, insurer_number: str) -> LiveSource | None:
         """What is remembered of an insurer that answers itself; ``refresh`` where the database says otherwise."""
@@ -72,28 +72,36 @@ CHECKING: web.AppKey[Checking] = web.AppKey("checking", Checking)
 
 
 async def check_card(
-    checking: Checking, ask: Ask, *, care_date: date | None, nir: str | None = None
+    checking: Checking, ask: Ask, *, care_date: date | None, nir: str | None = None, is_one_of_many: bool = False
 ) -> tuple[Answered, bool]:
     """Checks a card and records it, and tells whether it was made before under the same key.
 
     ``care_date`` is what the caller named, None where it left the day to us: a key is not misused by coming on another day.
+    ``is_one_of_many``: a line of a batch.
     Raises ``InsurerUnknown``, ``IdempotencyKeyReused``, ``ChecksLocked``, ``ChecksTooFast`` and ``DatabaseUnavailable``.
     """
-    if not checking.watch.lets_through(ask):
-        await checking.watch.admit(ask)
-    for _ in range(_TRIES):
-        if ask.idempotency_key is not None and (before := await _made_before(checking, ask, care_date)) is not None:
-            return await _answered(checking, before), True
-        asked = ask
-        if (source := checking.live_source(ask.card.insurer_number)) is not None:
-            asked = ask._replace(live=await checking.live.ask(source, ask, nir=nir))
-        if (answered := await checking.checker.check(asked)) is not None:
-            if answered.verdict is None:
-                answered = await _answered(checking, answered.check)
-            assert answered.verdict
-            checking.watch.note(ask, answered.verdict)
-            return answered, False
-        await _find_out_why(checking, ask)
+    agent = checking.watch.lets_through(ask) or await checking.watch.admit(ask)
+    verdict: Verdict | None = None
+    try:
+        for _ in range(_TRIES):
+            if ask.idempotency_key is not None and (before := await _made_before(checking, ask, care_date)) is not None:
+                return await _answered(checking, before), True
+            asked = ask
+            if (source := checking.live_source(ask.card.insurer_number)) is not None:
+                agent.end(None)  # a slow insurer must not hold up the same practice's checks of others
+                try:
+                    finding = await checking.live.ask(source, ask, nir=nir, is_one_of_many=is_one_of_many)
+                finally:
+                    agent.begin()
+                asked = ask._replace(live=finding)
+            if (answered := await checking.checker.check(asked)) is not None:
+                if answered.verdict is None:
+                    answered = await _answered(checking, answered.check)
+                verdict = answered.verdict
+                return answered, False
+            await _find_out_why(checking, ask)
+    finally:
+        agent.end(verdict)
     raise RuntimeError("no check was recorded")
 
 

@@ -1,7 +1,9 @@
 """Watches over how much each account checks: slows it down as a quota nears its end, locks it when one is used up.
 
 What was checked stands in the checks' own records, where all processes see it. It is counted anew after so many people whom
-this process had not seen, the more often the less is left; in between, a check costs a look into memory.
+this process had not seen, the more often the less is left; in between, a check costs a look into memory. Any check may
+turn out a miss: of an agent no more are under way at once than may miss until the next count, so that guessing many at once
+leads no further than one by one.
 """
 
 import asyncio
@@ -13,7 +15,6 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from aiohttp import web
 
 from tpgateway import audit
 from tpgateway.audit import SYSTEM, Action
@@ -45,23 +46,42 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _Agent:
+class Agent:
     """What this process knows of who checks."""
 
     left: int = 0
     """People not seen yet until usage is counted again."""
     seen: set[int] = field(default_factory=set)
     misses_left: int = 0
-    """Checks of unknown people until usage is counted again."""
+    """Checks of unknown people until usage is counted again, less those under way, which may all be such."""
+    under_way: int = 0
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
     good_until: datetime | None = None
     delay: float = 0.0
     locked_until: datetime | None = None
     waiting: int = 0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    def begin(self) -> None:
+        """A check is on its way to be recorded."""
+        self.under_way += 1
+        self.misses_left -= 1
+
+    def end(self, verdict: Verdict | None) -> None:
+        """It came to this, or to no record at all."""
+        self.under_way -= 1
+        if verdict is None or not quotas.is_miss(verdict):
+            self.misses_left += 1
+        self.freed.set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what is under way must show first what it comes to."""
+        return self.under_way > 0 >= self.misses_left and not self.delay and not self.locked_until
+
 
 class Watch:
-    """One a process. ``admit`` comes before a check, ``note`` after it."""
+    """One a process. A check is made between an agent's ``begin``, which being admitted implies, and its ``end``."""
 
     def __init__(
         self,
@@ -71,29 +91,32 @@ class Watch:
         metrics: Metrics,
     ) -> None:
         self._connect, self._settings, self._post, self._metrics = connect, settings, post, metrics
-        self._agents: dict[UUID, _Agent] = {}
+        self._agents: dict[UUID, Agent] = {}
         self._beside: set[asyncio.Task[None]] = set()
 
-    def lets_through(self, ask: Ask) -> bool:
-        """Whether a check may be made at once; where it may not, ``admit`` is awaited."""
+    def lets_through(self, ask: Ask) -> Agent | None:
+        """The agent whose check may be made at once; where it may not, ``admit`` is awaited."""
         agent = self._agents.get(ask.agent_id or ask.practitioner_id)
         if agent is None or agent.misses_left <= 0 or agent.delay or agent.locked_until or agent.good_until is None:
-            return False
+            return None
         card = ask.card
         person = hash((card.insurer_number, card.membership_number, card.birth_date, card.birth_rank, card.nir_hash))
         if person not in agent.seen:
             if agent.left <= 0:
-                return False
+                return None
             agent.left -= 1
+            if len(agent.seen) >= _SEEN:
+                agent.seen.clear()
             agent.seen.add(person)
         if ask.checked_at >= agent.good_until:
             agent.good_until = ask.checked_at + _COUNT_AGAIN
             self._beside.add(task := asyncio.create_task(self._count_beside(agent, ask)))
             task.add_done_callback(self._beside.discard)
-        return True
+        agent.begin()
+        return agent
 
-    async def admit(self, ask: Ask) -> None:
-        """Waits as long as the account must; raises ``ChecksLocked`` and ``ChecksTooFast``."""
+    async def admit(self, ask: Ask) -> Agent:
+        """The agent, once it has waited as long as it must; raises ``ChecksLocked`` and ``ChecksTooFast``."""
         agent = self._agent(ask)
         if agent.delay and agent.waiting >= _MOST_WAITING:
             raise ChecksTooFast(retry_after_seconds=max(1, round(agent.delay * _MOST_WAITING)))
@@ -102,14 +125,19 @@ class Watch:
             async with agent.turn:  # one of those who must wait at a time
                 if agent.delay and agent.waiting > _MOST_WAITING:
                     raise ChecksTooFast(retry_after_seconds=max(1, round(agent.delay * _MOST_WAITING)))
-                if not self.lets_through(ask):
+                while self.lets_through(ask) is None:
+                    if agent.is_full:
+                        agent.freed.clear()
+                        await agent.freed.wait()
+                        continue
                     await self._look(agent, ask)
-                    if len(agent.seen) > _SEEN:
-                        agent.seen.clear()
                     if agent.delay:
                         await asyncio.sleep(agent.delay)
+                        agent.begin()
+                        break
         finally:
             agent.waiting -= 1
+        return agent
 
     async def refuse_locked(self, connection: Connection, ask: Ask) -> None:
         """Raises ``ChecksLocked`` where the account or the agent is locked, be it by another process."""
@@ -118,24 +146,19 @@ class Watch:
             self._agent(ask).left = 0
             raise _locked(until, ask.checked_at)
 
-    def note(self, ask: Ask, verdict: Verdict) -> None:
-        """Counts a miss: several of them bring the next count forward."""
-        if quotas.is_miss(verdict) and (agent := self._agents.get(ask.agent_id or ask.practitioner_id)) is not None:
-            agent.misses_left -= 1
-
-    async def _count_beside(self, agent: _Agent, ask: Ask) -> None:
+    async def _count_beside(self, agent: Agent, ask: Ask) -> None:
         with suppress(Problem, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             await self._look(agent, ask)
 
-    def _agent(self, ask: Ask) -> _Agent:
+    def _agent(self, ask: Ask) -> Agent:
         key = ask.agent_id or ask.practitioner_id
         if (agent := self._agents.get(key)) is None:
             if len(self._agents) >= _KEPT:
                 self._agents.clear()  # they are counted anew as they come
-            agent = self._agents[key] = _Agent()
+            agent = self._agents[key] = Agent()
         return agent
 
-    async def _look(self, agent: _Agent, ask: Ask) -> None:
+    async def _look(self, agent: Agent, ask: Ask) -> None:
         """Counts usage anew; raises ``ChecksLocked``."""
         now = ask.checked_at
         if agent.locked_until and now < agent.locked_until and agent.good_until and now < agent.good_until:
@@ -158,7 +181,8 @@ class Watch:
                         quotas.until_next_count(counted.account, account),
                         quotas.until_next_count(counted.agent, agents),
                     ]
-                    agent.left, agent.misses_left = (min(each) for each in zip(*ahead, strict=True))
+                    agent.left, misses = (min(each) for each in zip(*ahead, strict=True))
+                    agent.misses_left = misses - agent.under_way
         agent.good_until = now + (_LOOK_AGAIN if agent.locked_until else _COUNT_AGAIN)
         if agent.locked_until:
             raise _locked(agent.locked_until, now)
@@ -197,6 +221,3 @@ async def unlock(connection: Connection, practitioner: PractitionerId, *, now: d
     if ended:
         await audit.record(connection, actor=actor, action=Action.CHECKS_UNLOCKED, subject_id=practitioner)
     return ended
-
-
-WATCH: web.AppKey[Watch] = web.AppKey("watch", Watch)

@@ -18,11 +18,11 @@ from pydantic import BaseModel
 from tpgateway.errors import Problem
 from tpgateway.settings import Settings
 from tpgateway.web import problems, sessions
-from tpgateway.web.answered import Answer as Noted
 from tpgateway.web.callers import Access, Caller, Role
 from tpgateway.web.idempotency import KeptAnswer, Replay, parse_key
 from tpgateway.web.limits import Allowance
 from tpgateway.web.logs import where
+from tpgateway.web.request_log import Entry
 from tpgateway.web.routing import Answer, Call, Route
 from tpgateway.web.state import STATE, State
 from tpgateway.web.validation import parse_json, parse_parameters
@@ -103,7 +103,7 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
         if (allowance := request.get(ALLOWANCE)) is not None:
             headers.update(allowance.headers)
     operation = request.match_info.route.name or "unmatched"
-    state.answered.note(Noted(time.time(), request_id, operation, request.method, response.status, spent))
+    state.request_log.note(Entry(time.time(), request_id, operation, request.method, response.status, spent))
     return response
 
 

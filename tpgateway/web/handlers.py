@@ -102,5 +102,5 @@ async def tell_ready(call: Call) -> Answer:
 
 
 async def expose_metrics(call: Call) -> Answer:
-    call.state.answered.write()
+    call.state.request_log.write()
     return Answer(body=call.state.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -86,7 +86,11 @@ class Limiter:
             return allowance
         window = self._windows[key]
         untold, window.untold = window.untold, 0
-        (total,) = await _add(connection, [key], [untold], _moment(window.started))
+        try:
+            (total,) = await _add(connection, [key], [untold], _moment(window.started))
+        except BaseException:
+            window.untold += untold
+            raise
         window.used = max(window.used, total + window.untold)
         return self._tell(window, is_exceeded=window.used > self._quota)
 
@@ -99,7 +103,12 @@ class Limiter:
         parts = [window.untold for window in told.values()]
         for window in told.values():
             window.untold = 0
-        totals = await _add(connection, list(told), parts, _moment(started))
+        try:
+            totals = await _add(connection, list(told), parts, _moment(started))
+        except BaseException:
+            for window, part in zip(told.values(), parts, strict=True):
+                window.untold += part  # it is told the next time
+            raise
         for window, total in zip(told.values(), totals, strict=True):
             window.used = max(window.used, total + window.untold)
 

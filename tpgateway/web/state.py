@@ -10,9 +10,9 @@ from tpgateway.database.guard import Guard
 from tpgateway.database.notices import Notices
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
-from tpgateway.web.answered import Answered
 from tpgateway.web.limits import Limiter, Turns
 from tpgateway.web.metrics import Metrics
+from tpgateway.web.request_log import RequestLog
 from tpgateway.web.tokens import Tokens
 
 
@@ -28,7 +28,7 @@ class State:
     limiter: Limiter
     notices: Notices
     metrics: Metrics = field(default_factory=Metrics)
-    answered: Answered = field(init=False)
+    request_log: RequestLog = field(init=False)
     turns: Turns = field(default_factory=lambda: Turns(_LONG_WORK))
     """Waited for by what holds a connection for long, so that it never takes all of them."""
     is_draining: bool = False
@@ -37,7 +37,7 @@ class State:
 
     def __post_init__(self) -> None:
         self.parsing = {"settings": self.settings}
-        self.answered = Answered(self.metrics)
+        self.request_log = RequestLog(self.metrics)
 
     def connection(self, *, is_long: bool = False) -> AbstractAsyncContextManager[Connection]:
         """A connection of the pool, for ``async with``; raises ``OSError`` rather than wait for long."""

@@ -51,20 +51,27 @@ async def check_batch(call: Call) -> web.StreamResponse:
         await sending
     finally:
         sending.cancel()
-        while not under_way.empty():
-            if (left := under_way.get_nowait()) is not None:
-                left.cancel()
+        _drop(under_way)
     await response.write_eof()
     return response
 
 
 async def _send(under_way: "asyncio.Queue[asyncio.Task[bytes] | None]", out: "_Out") -> None:
     """Sends answers in their order, each as soon as no other is ready to go with it."""
-    while (task := await under_way.get()) is not None:
-        await out.put(await task)
-        if under_way.empty():
-            out.write()
-    await out.finish()
+    try:
+        while (task := await under_way.get()) is not None:
+            await out.put(await task)
+            if under_way.empty():
+                out.write()
+        await out.finish()
+    finally:
+        _drop(under_way)  # whoever waits to put one more in sees that nobody takes it
+
+
+def _drop(under_way: "asyncio.Queue[asyncio.Task[bytes] | None]") -> None:
+    while not under_way.empty():
+        if (left := under_way.get_nowait()) is not None:
+            left.cancel()
 
 
 class _Out:
@@ -133,7 +140,10 @@ async def _answer(call: Call, line: bytes | Problem) -> bytes:
         body = parse_json(BatchLine, line, call.state.parsing)
         line_id = body.id
         ask = make_ask(replace(call, now=datetime.now(UTC)), body)
-        answered, _ = await service.check_card(call.request.app[CHECKING], ask, care_date=body.care_date, nir=body.nir)
+        checking = call.request.app[CHECKING]
+        answered, _ = await service.check_card(
+            checking, ask, care_date=body.care_date, nir=body.nir, is_one_of_many=True
+        )
         written = answered.body
     except Problem as problem:
         shown = problems.same_or_several(problem)

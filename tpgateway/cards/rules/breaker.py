@@ -33,6 +33,11 @@ class Breaker:
         """The party answered: all is as at the start."""
         self.failures, self.rest, self.resting_until, self.is_trying = 0, 0.0, 0.0, False
 
+    def forget(self, *, is_trial: bool) -> None:
+        """What was asked came to nothing that says how the party does: after a rest, the next may be the trial."""
+        if is_trial:
+            self.is_trying = False
+
     def failed(self, now: float, *, is_trial: bool = False) -> None:
         """The party did not answer. Of those that were asked before the rest began, one more failure says nothing new."""
         if self.rest and not is_trial:

@@ -25,7 +25,8 @@ Usage = Mapping[Measure, int]
 Quotas = Mapping[Measure, int]
 _SLOW_FROM = 0.8
 _LONGEST_DELAY = 8.0
-_STEPS = 16
+_PEOPLE_STEPS = 16
+_MISSES_STEPS = 8
 
 DEFAULT = "default"
 QUOTAS: Mapping[str, Quotas] = {
@@ -72,9 +73,10 @@ def delay(usage: Usage, quotas: Quotas) -> float:
 def until_next_count(usage: Usage, quotas: Quotas) -> tuple[int, int]:
     """How many checks, and how many of them misses, may pass until usage is counted again.
 
-    It is a part of what is left, for other processes check as well.
+    It is a part of what is left, for other processes check as well. Of misses it is a larger one: no more checks than
+    these are under way at once.
     """
     left = {measure: quotas[measure] - usage[measure] for measure in Measure}
     people = min(left[Measure.PEOPLE_PER_HOUR], left[Measure.PEOPLE_PER_DAY])
     misses = min(left[Measure.MISSES_PER_HOUR], left[Measure.MISSES_PER_DAY])
-    return max(1, people // _STEPS), max(1, misses // _STEPS)
+    return max(1, people // _PEOPLE_STEPS), max(1, misses // _MISSES_STEPS)

@@ -1,6 +1,6 @@
 """SQL of card checks: the one statement of the hot path, and the readings of what it wrote."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -140,6 +140,15 @@ class CheckLane:
             else None
             for ask, proof, expires_at in zip(asks, proofs, expiries, strict=True)
         ]
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server or the network ended the connection."""
+        return self._connection.is_closed()
+
+    def call_when_lost(self, callback: Callable[[], None]) -> None:
+        """Has ``callback`` called as soon as the connection ends."""
+        self._connection.add_termination_listener(lambda _: callback())
 
     def terminate(self) -> None:
         """Drops the connection, whatever it was at."""

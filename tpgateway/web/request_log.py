@@ -16,7 +16,7 @@ _SECONDS = 0.01
 _MOST = 2_000
 
 
-class Answer(NamedTuple):
+class Entry(NamedTuple):
     """A request and what it came to; times in seconds, ``at`` since 1970."""
 
     at: float
@@ -27,26 +27,26 @@ class Answer(NamedTuple):
     seconds: float
 
 
-class Answered:
+class RequestLog:
     """Of one process. ``note`` is all that a request waits for."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._noted: list[Answer] = []
+        self._noted: list[Entry] = []
 
-    def note(self, answer: Answer) -> None:
-        """Remembers an answer until the next writing."""
-        self._noted.append(answer)
+    def note(self, entry: Entry) -> None:
+        """Remembers a request until the next writing."""
+        self._noted.append(entry)
         if len(self._noted) >= _MOST:
             self.write()
 
     def write(self) -> None:
         """Writes what was noted."""
         noted, self._noted = self._noted, []
-        logs.write_many("request", [_entry(answer) for answer in noted])
-        for answer in noted:
-            self._metrics.spent(answer.operation, answer.seconds)
-        for (operation, status), count in Counter((answer.operation, answer.status) for answer in noted).items():
+        logs.write_many("request", [_line(entry) for entry in noted])
+        for entry in noted:
+            self._metrics.spent(entry.operation, entry.seconds)
+        for (operation, status), count in Counter((entry.operation, entry.status) for entry in noted).items():
             self._metrics.requests.labels(operation, str(status)).inc(count)
 
     async def keep_writing(self) -> None:
@@ -59,12 +59,12 @@ class Answered:
             self.write()
 
 
-def _entry(answer: Answer) -> dict[str, object]:
+def _line(entry: Entry) -> dict[str, object]:
     return {
-        "timestamp": datetime.fromtimestamp(answer.at, UTC).isoformat(),
-        "request_id": answer.request_id,
-        "operation": answer.operation,
-        "method": answer.method,
-        "status": answer.status,
-        "milliseconds": round(answer.seconds * 1000, 1),
+        "timestamp": datetime.fromtimestamp(entry.at, UTC).isoformat(),
+        "request_id": entry.request_id,
+        "operation": entry.operation,
+        "method": entry.method,
+        "status": entry.status,
+        "milliseconds": round(entry.seconds * 1000, 1),
     }
