@@ -9,8 +9,18 @@ from typing import Annotated, TypeVar
 import asyncpg
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from stdnum.exceptions import ValidationError as IdentifierError
 
 from tpgateway import settings as configuration
@@ -96,13 +106,32 @@ def with_post(act: Callable[[Connection, Post], Awaitable[T]]) -> T:
         return on_database(settings, run)
 
 
-def reading() -> Progress:
-    """The bar of a file being read, with speed and what remains."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=err,
-    )
+class _OfFile(ProgressColumn):
+    """A column that is shown only while a file is read, whose size is known."""
+
+    def __init__(self, column: ProgressColumn) -> None:
+        super().__init__()
+        self._column = column
+
+    def render(self, task: Task) -> RenderableType:
+        return "" if task.total is None or task.finished else self._column.render(task)
+
+
+class Steps(Progress):
+    """A line for each step: a file being read, with speed and what remains, then work of which only the time is known."""
+
+    def __init__(self) -> None:
+        columns = (_OfFile(DownloadColumn()), _OfFile(TransferSpeedColumn()), _OfFile(TimeRemainingColumn()))
+        super().__init__(TextColumn("{task.description:9}"), BarColumn(), TimeElapsedColumn(), *columns, console=err)
+
+    def begin(self, step: str) -> None:
+        """Ends the step before and begins one whose length is not known."""
+        self.end()
+        self.add_task(step, total=None)
+
+    def end(self) -> None:
+        """Ends whatever is under way."""
+        for task in self.tasks:
+            if not task.finished:
+                total = task.total or 1
+                self.update(task.id, total=total, completed=total)

@@ -15,7 +15,7 @@ from tpgateway.cards import service as cards
 from tpgateway.cards.codec import rights_files
 from tpgateway.cards.errors import RightsFileUnreadable
 from tpgateway.cards.model import RIGHTS_FILE_LIMIT, ImportMode
-from tpgateway.cli.frame import amc, explained, on_database, out, reading, today
+from tpgateway.cli.frame import Steps, amc, explained, on_database, out, today
 from tpgateway.database import Connection
 from tpgateway.directory import codec as directory_files
 from tpgateway.directory import service as directory
@@ -50,7 +50,7 @@ def import_rights(
 
     async def act(connection: Connection) -> Any:
         found = await insurers.find(connection, number)
-        with reading() as progress, tempfile.TemporaryFile() as spool:
+        with Steps() as progress, tempfile.TemporaryFile() as spool:
             task = progress.add_task("Reading", total=os.path.getsize(file))
             with progress.open(file, "rb", task_id=task) as source:
                 ready = await asyncio.to_thread(_prepare, source, spool, settings)
@@ -66,8 +66,9 @@ def import_rights(
                     started_at=started,
                     today=today(),
                     actor=OPERATOR,
-                    tell=lambda step: progress.update(task, description=step, total=None),
+                    tell=progress.begin,
                 )
+            progress.end()
         return done, await cards.rejects(connection, found.id, done.id, after=0, limit=20)
 
     with explained():
@@ -97,7 +98,7 @@ def import_directory(
     """
 
     async def act(connection: Connection) -> Any:
-        with file.open("rb") as lines, reading() as progress:
+        with file.open("rb") as lines, Steps() as progress:
             source, records = directory_files.read(lines)
             task = progress.add_task("Reading", total=os.path.getsize(file))
 
@@ -112,9 +113,10 @@ def import_directory(
                     now=datetime.now(UTC),
                     may_shrink=confirm_shrinking,
                     on_progress=tell,
-                    on_merge=lambda: progress.update(task, description="Merging"),
+                    on_merge=lambda: progress.begin("Merging"),
                 )
                 await practitioners.place_missing(connection)
+            progress.end()
         return done
 
     with explained():
