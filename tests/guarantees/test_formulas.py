@@ -8,6 +8,7 @@ from tpgateway.guarantees.model import Formula, FormulaKind, Per
 from tpgateway.money import Cents
 
 FLAT, PERCENTAGE = FormulaKind.FLAT, FormulaKind.PERCENTAGE
+SHARE, DAILY = FormulaKind.SHARE, FormulaKind.DAILY_SHARE
 COPAYMENT, REMAINDER = FormulaKind.COPAYMENT, FormulaKind.REMAINDER
 
 
@@ -39,6 +40,8 @@ def a_formula(
         (a_formula(FLAT, amount=20_000), 24_000, 5, 3, 20_000),
         (a_formula(FLAT, amount=20_000), 15_000, 5, 3, 14_997),
         (a_formula(FLAT, amount=0), 15_000, 5, 3, 0),
+        (a_formula(SHARE, rate=5_000), 10_001, 5, 1, 5_000),
+        (a_formula(DAILY, amount=4_000), 15_000, 0, 0, 4_000),
     ],
 )
 def test_each_kind_pays_what_its_rule_says(formula: Formula, price: int, base: int, amo: int, paid: int) -> None:

@@ -82,3 +82,56 @@ async def test_a_code_that_cannot_be_is_not_found(gateway: Gateway) -> None:
     insurer = await gateway.admit()
     for code in ("low-case", "X%0a", "%20X"):
         assert (await insurer.put_product(code)).code == "not_found"
+
+
+def a_hospital_line(benefit: str, kind: str = "remainder", **more: Any) -> dict[str, Any]:
+    formula = {"kind": kind, "per": "day", **more.pop("formula", {})}
+    return builders.a_benefit(benefit, domain="HOSP", formula=formula, **more)
+
+
+def flat(benefit: str, cents: int, **more: Any) -> dict[str, Any]:
+    return builders.a_benefit(benefit, formula={"kind": "flat", "amount_cents": cents, "per": "act"}, **more)
+
+
+@pytest.mark.parametrize(
+    ("lines", "rule"),
+    [
+        ([a_hospital_line("daily_fee", days_covered=60)], "responsible_daily_fee"),
+        ([a_hospital_line("daily_fee", waiting_days=1)], "responsible_daily_fee"),
+        ([a_hospital_line("daily_fee", formula={"ceiling_cents": 2_000})], "responsible_daily_fee"),
+        ([a_hospital_line("daily_fee", "flat", formula={"amount_cents": 2_000})], "responsible_daily_fee"),
+        ([a_hospital_line("copayment", "percentage", formula={"rate_basis_points": 9_000})], "responsible_copayment"),
+        ([a_hospital_line("emergency_fee", formula={"ceiling_cents": 1})], "responsible_copayment"),
+        (
+            [a_hospital_line("excess_fees_not_optam", "percentage", formula={"rate_basis_points": 20_001})],
+            "responsible_excess_fees",
+        ),
+        ([flat("lens_simple_a", 3_000)], "responsible_class_a"),
+        ([flat("frame_b", 10_001)], "responsible_frame"),
+        ([builders.a_benefit("frame_b", formula={"kind": "remainder", "per": "act"}, renewal_months=12)],
+         "responsible_renewal"),
+        ([flat("lens_simple_b", 21_001)], "responsible_equipment_ceiling"),
+        ([flat("lens_simple_b", 2_000)], "responsible_equipment_floor"),
+    ],
+)  # fmt: skip
+async def test_a_responsible_product_keeps_its_rules_or_is_refused_with_the_rule_named(
+    gateway: Gateway, lines: list[dict[str, Any]], rule: str
+) -> None:
+    insurer = await gateway.admit()
+    reply = await insurer.put_product(benefits=lines)
+    assert (reply.status, reply.faults) == (422, {"/benefits/0": rule})
+    assert await gateway.fetchval("SELECT count(*) FROM product_versions") == 0
+    assert (await insurer.put_product(benefits=lines, is_responsible=False)).status == 200
+
+
+async def test_what_a_responsible_product_may_say(gateway: Gateway) -> None:
+    lines = [
+        a_hospital_line("daily_fee"),
+        a_hospital_line("copayment", "copayment"),
+        a_hospital_line("single_room", "daily_share", formula={"amount_cents": 5_000}, days_covered=30, waiting_days=2),
+        a_hospital_line("excess_fees_not_optam", "percentage", formula={"rate_basis_points": 20_000}),
+        flat("lens_simple_b", 21_000),
+        flat("frame_b", 10_000),
+        builders.a_benefit("frame_a", formula={"kind": "remainder", "per": "equipment"}),
+    ]
+    assert (await (await gateway.admit()).put_product(benefits=lines)).status == 200

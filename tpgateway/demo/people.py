@@ -130,7 +130,7 @@ _OPTICS = [
     _line("OPTI", "lens_simple_b", kind="flat", amount_cents=9_000, per="act", approval="required"),
     _line("OPTI", "lens_complex_b", kind="flat", amount_cents=20_000, per="act", approval="required"),
     _line("OPTI", "lens_very_complex_b", kind="flat", amount_cents=26_000, per="act", approval="required"),
-    _line("OPTI", "frame_b", kind="flat", amount_cents=15_000, per="equipment", approval="required"),
+    _line("OPTI", "frame_b", kind="flat", amount_cents=10_000, per="equipment", approval="required"),
 ]
 
 

@@ -1,7 +1,14 @@
 """Handlers of products."""
 
 from tpgateway.guarantees import service
-from tpgateway.guarantees.payloads import ProductPath, ProductRequest, ProductView
+from tpgateway.guarantees.payloads import (
+    ProductPath,
+    ProductRequest,
+    ProductView,
+    TariffListView,
+    TariffsQuery,
+    TariffView,
+)
 from tpgateway.insurers.model import InsurerId
 from tpgateway.web.routing import Answer, Call
 
@@ -15,3 +22,9 @@ async def record_product(call: Call, *, path: ProductPath, body: ProductRequest)
         call.connection, InsurerId(call.caller.account_id), body.terms(path.code), actor=call.actor
     )
     return Answer(body=ProductView.of(version))
+
+
+async def list_tariffs(call: Call, *, query: TariffsQuery) -> Answer:
+    """National amounts and periods that approvals are decided by: values in cents, months or days, with their source."""
+    found = await service.list_tariffs(call.connection, query.on)
+    return Answer(body=TariffListView(tariffs=[TariffView.showing(tariff) for tariff in found]))

@@ -1,7 +1,8 @@
 """Products, benefit lines and their formulas."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import NewType
 from uuid import UUID
@@ -37,6 +38,8 @@ class FormulaKind(StrEnum):
     COPAYMENT = "copayment"
     REMAINDER = "remainder"
     FLAT = "flat"
+    SHARE = "share"
+    DAILY_SHARE = "daily_share"
 
 
 class Per(StrEnum):
@@ -58,7 +61,10 @@ class Approval(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Formula:
-    """``rate_basis_points`` (10000 is 100 %) goes with percentage, ``amount_cents`` with flat, the ceiling with any."""
+    """``rate_basis_points`` (10000 is 100 %) goes with percentage and share, ``amount_cents`` with flat and daily share.
+
+    What is granted per act or day is granted for each of them, and so is the ceiling, which goes with any kind.
+    """
 
     kind: FormulaKind
     per: Per
@@ -66,16 +72,20 @@ class Formula:
     amount_cents: Cents | None = None
     ceiling_cents: Cents | None = None
 
-    def insurer_share(self, *, price: Cents, base: Cents, amo: Cents) -> Cents:
+    def insurer_share(self, *, price: Cents, base: Cents, amo: Cents, units: int = 1) -> Cents:
         """What the insurer pays of one line, before any rule of its domain; never negative, never more than price - AMO.
 
-        ``price`` is charged, ``base`` is the base de remboursement, ``amo`` what the compulsory insurance pays.
+        ``price`` is charged, ``base`` is the base de remboursement, ``amo`` what the compulsory insurance pays, each for
+        all ``units`` (acts, days) together.
 
         - percentage: a part of the base, the AMO's own share counted in it, as contracts say ("150 % BR, Sécu comprise");
         - copayment: what the AMO leaves of the base (ticket modérateur);
         - remainder: all that the AMO leaves of the price (frais réels);
-        - flat: a fixed sum.
+        - flat: a fixed sum;
+        - share: a part of what the AMO leaves of the price;
+        - daily share: a fixed sum for each day.
         """
+        times = units if self.per in {Per.ACT, Per.DAY} else 1
         match self.kind:
             case FormulaKind.PERCENTAGE:
                 assert self.rate_basis_points is not None
@@ -86,20 +96,33 @@ class Formula:
                 paid = price - amo
             case FormulaKind.FLAT:
                 assert self.amount_cents is not None
-                paid = self.amount_cents
+                paid = self.amount_cents * times
+            case FormulaKind.SHARE:
+                assert self.rate_basis_points is not None
+                paid = share(Cents(price - amo), self.rate_basis_points)
+            case FormulaKind.DAILY_SHARE:
+                assert self.amount_cents is not None
+                paid = self.amount_cents * units
         if self.ceiling_cents is not None:
-            paid = min(paid, self.ceiling_cents)
+            paid = min(paid, self.ceiling_cents * times)
         return Cents(max(ZERO, min(paid, price - amo)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenefitLine:
-    """What a product pays for one benefit of a domain."""
+    """What a product pays for one benefit of a domain.
+
+    Of a stay, the first ``waiting_days`` are not paid, and of a calendar year no more than ``days_covered``. A benefit is
+    paid again ``renewal_months`` after it was used, where the product says so itself.
+    """
 
     domain: Domain
     benefit: str
     formula: Formula
     approval: Approval
+    waiting_days: int = 0
+    days_covered: int | None = None
+    renewal_months: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +135,62 @@ class ProductTerms:
     valid_from: date
     valid_to: date | None
     benefits: tuple[BenefitLine, ...]
+
+
+class Unit(StrEnum):
+    """What a tariff's value counts."""
+
+    CENTS = "cents"
+    MONTHS = "months"
+    DAYS = "days"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff:
+    """A national amount or period, in force from a day until the next of its code; ``source`` says who set it."""
+
+    code: str
+    valid_from: date
+    value: int
+    unit: Unit
+    source: str
+
+
+class Tariffs:
+    """All tariffs, asked for by code and day."""
+
+    def __init__(self, tariffs: Iterable[Tariff]) -> None:
+        self._by_code: dict[str, list[Tariff]] = {}
+        for tariff in sorted(tariffs, key=lambda each: each.valid_from, reverse=True):
+            self._by_code.setdefault(tariff.code, []).append(tariff)
+
+    def at(self, code: str, on: date) -> int | None:
+        """The value in force on a day; None where none is."""
+        for tariff in self._by_code.get(code, ()):
+            if tariff.valid_from <= on:
+                return tariff.value
+        return None
+
+    def cents(self, code: str, on: date) -> Cents | None:
+        """The amount in force on a day; None where none is."""
+        value = self.at(code, on)
+        return None if value is None else Cents(value)
+
+    def sum(self, code: str, first: date, days: int) -> Cents | None:
+        """The amounts of so many days together, each by its own date; None where one of them has none."""
+        amounts = [self.cents(code, first + timedelta(days=number)) for number in range(days)]
+        return None if None in amounts else Cents(sum(amount or 0 for amount in amounts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What somebody used of a benefit: days or pieces, and what the insurer paid. A use lies within one calendar year."""
+
+    item: str
+    benefit: str
+    on: date
+    units: int
+    granted: Cents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

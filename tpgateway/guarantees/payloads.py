@@ -16,6 +16,7 @@ from tpgateway.guarantees.model import (
     Per,
     ProductTerms,
     ProductVersion,
+    Unit,
 )
 from tpgateway.web.fields import Line
 from tpgateway.web.validation import Parameters, Payload, View, fault_error
@@ -25,7 +26,7 @@ Amount = Annotated[int, Field(ge=0, le=MAX_CENTS)]
 
 
 class FlatRequest(Payload):
-    kind: Literal["flat"]
+    kind: Literal["flat", "daily_share"]
     amount_cents: Amount
     per: Per
     ceiling_cents: Amount | None = None
@@ -38,13 +39,20 @@ class PercentageRequest(Payload):
     ceiling_cents: Amount | None = None
 
 
+class ShareRequest(Payload):
+    kind: Literal["share"]
+    rate_basis_points: int = Field(ge=1, le=10_000, description="10000 is all that the AMO leaves of the price")
+    per: Per
+    ceiling_cents: Amount | None = None
+
+
 class OpenRequest(Payload):
     kind: Literal["copayment", "remainder"]
     per: Per
     ceiling_cents: Amount | None = None
 
 
-FormulaRequest = Annotated[FlatRequest | PercentageRequest | OpenRequest, Field(discriminator="kind")]
+FormulaRequest = Annotated[FlatRequest | PercentageRequest | ShareRequest | OpenRequest, Field(discriminator="kind")]
 
 
 class BenefitRequest(Payload):
@@ -52,6 +60,9 @@ class BenefitRequest(Payload):
     benefit: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{2,40}$")] = Field(examples=["lens_complex_b"])
     formula: FormulaRequest
     approval: Approval
+    waiting_days: int = Field(default=0, ge=0, le=365, description="of a stay, the first days that are not paid")
+    days_covered: int | None = Field(default=None, ge=1, le=366, description="at most so many days in a calendar year")
+    renewal_months: int | None = Field(default=None, ge=1, le=120, description="in place of the national period")
 
     def line(self) -> BenefitLine:
         given = self.formula.model_dump(exclude_none=True)
@@ -60,6 +71,9 @@ class BenefitRequest(Payload):
             benefit=self.benefit,
             formula=Formula(**{**given, "kind": FormulaKind(self.formula.kind)}),
             approval=self.approval,
+            waiting_days=self.waiting_days,
+            days_covered=self.days_covered,
+            renewal_months=self.renewal_months,
         )
 
 
@@ -112,6 +126,25 @@ class BenefitView(View):
     benefit: str
     formula: FormulaView
     approval: Approval
+    waiting_days: int = 0
+    days_covered: int | None = None
+    renewal_months: int | None = None
+
+
+class TariffsQuery(Parameters):
+    on: date | None = Field(default=None, description="the day they are in force; all that ever were if left out")
+
+
+class TariffView(View):
+    code: str
+    valid_from: date
+    value: int
+    unit: Unit
+    source: str
+
+
+class TariffListView(View):
+    tariffs: list[TariffView]
 
 
 class ProductView(View):

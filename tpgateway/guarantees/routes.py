@@ -1,7 +1,7 @@
 """Operations of products."""
 
 from tpgateway.guarantees import errors, handlers
-from tpgateway.guarantees.payloads import ProductPath, ProductRequest, ProductView
+from tpgateway.guarantees.payloads import ProductPath, ProductRequest, ProductView, TariffListView, TariffsQuery
 from tpgateway.web.callers import INSURER
 from tpgateway.web.routing import Route
 
@@ -17,6 +17,25 @@ ROUTES = [
         body=ProductRequest,
         body_limit=512 * 1024,
         answers={200: ProductView},
-        problems=[errors.ProductValidityOverlaps],
+        problems=[
+            errors.ProductValidityOverlaps,
+            errors.ResponsibleDailyFee,
+            errors.ResponsibleCopayment,
+            errors.ResponsibleExcessFees,
+            errors.ResponsibleClassA,
+            errors.ResponsibleFrame,
+            errors.ResponsibleRenewal,
+            errors.ResponsibleEquipmentCeiling,
+            errors.ResponsibleEquipmentFloor,
+        ],
+    ),
+    Route(
+        method="GET",
+        path="/v1/tariffs",
+        handler=handlers.list_tariffs,
+        summary="National amounts and periods, by day",
+        tag="Guarantees",
+        query=TariffsQuery,
+        answers={200: TariffListView},
     ),
 ]

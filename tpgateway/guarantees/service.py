@@ -1,25 +1,34 @@
 """Use cases of products."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 from tpgateway import audit
 from tpgateway.audit import Action, Actor
 from tpgateway.database import Connection
-from tpgateway.guarantees.errors import ProductValidityOverlaps
-from tpgateway.guarantees.model import BenefitLine, ProductTerms, ProductVersion, ProductVersionId
-from tpgateway.guarantees.store import ProductStore
+from tpgateway.errors import Fault, InvalidRequest
+from tpgateway.guarantees.errors import ProductValidityOverlaps, TariffUnknown
+from tpgateway.guarantees.model import BenefitLine, ProductTerms, ProductVersion, ProductVersionId, Tariff, Tariffs
+from tpgateway.guarantees.rules.responsible import breaches
+from tpgateway.guarantees.store import ProductStore, TariffStore
 from tpgateway.insurers.model import InsurerId
 
 
 async def record_product(
     connection: Connection, insurer: InsurerId, terms: ProductTerms, *, actor: Actor
 ) -> ProductVersion:
-    """A new version of a product; raises ``ProductValidityOverlaps``.
+    """A new version of a product.
+
+    Raises ``ProductValidityOverlaps``, and ``InvalidRequest`` with the rules of responsible contracts that it breaks.
 
     It takes the place of one that begins the same day, and ends one that began before. What was decided on an older
     version keeps pointing at it.
     """
+    if broken := breaches(terms, await tariffs(connection)):
+        raise InvalidRequest(
+            faults=[Fault(pointer=f"/benefits/{line}", problem=rule, detail=detail) for line, rule, detail in broken]
+        )
     store = ProductStore(connection)
     await store.lock_code(insurer, terms.code)
     await store.supersede(insurer, terms.code, terms.valid_from)
@@ -40,6 +49,42 @@ async def products_in_force(connection: Connection, on: date) -> Mapping[Insurer
     for insurer, terms in await ProductStore(connection).in_force(on):
         found.setdefault(insurer, []).append(terms)
     return found
+
+
+async def tariffs(connection: Connection) -> Tariffs:
+    """All national amounts and periods."""
+    return Tariffs(await TariffStore(connection).all())
+
+
+async def list_tariffs(connection: Connection, on: date | None = None) -> Sequence[Tariff]:
+    """Those in force on a day, or all that ever were, by code and day."""
+    found = await TariffStore(connection).all()
+    if on is None:
+        return found
+    return list({tariff.code: tariff for tariff in found if tariff.valid_from <= on}.values())
+
+
+async def set_tariff(
+    connection: Connection, code: str, *, valid_from: date, value: int, source: str, actor: Actor
+) -> None:
+    """From a day on a national amount or period is another; raises ``TariffUnknown``. Services see it in seconds."""
+    if not await TariffStore(connection).set(code, valid_from, value, source):
+        raise TariffUnknown
+    await audit.record(connection, actor=actor, action=Action.TARIFF_SET)
+
+
+class TariffCache:
+    """The tariffs as they were read a few seconds ago at most."""
+
+    def __init__(self, seconds: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds, self._clock = seconds, clock
+        self._kept: tuple[float, Tariffs] | None = None
+
+    async def get(self, connection: Connection) -> Tariffs:
+        """All tariffs."""
+        if self._kept is None or self._clock() >= self._kept[0]:
+            self._kept = (self._clock() + self._seconds, await tariffs(connection))
+        return self._kept[1]
 
 
 class BenefitCache:

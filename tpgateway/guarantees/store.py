@@ -19,6 +19,8 @@ from tpgateway.guarantees.model import (
     ProductTerms,
     ProductVersion,
     ProductVersionId,
+    Tariff,
+    Unit,
 )
 from tpgateway.insurers.model import InsurerId
 from tpgateway.money import Cents
@@ -26,7 +28,7 @@ from tpgateway.money import Cents
 _SELECT = """
 SELECT v.insurer_id, v.id, v.code, v.name, v.is_responsible, lower(v.validity) AS valid_from,
        upper(v.validity) - 1 AS valid_to, l.domain, l.benefit, l.kind, l.rate_basis_points, l.amount_cents,
-       l.ceiling_cents, l.per, l.approval
+       l.ceiling_cents, l.per, l.approval, l.waiting_days, l.days_covered, l.renewal_months
 FROM product_versions v JOIN benefit_lines l ON l.insurer_id = v.insurer_id AND l.product_version_id = v.id
 """
 
@@ -85,9 +87,10 @@ class ProductStore:
         await self.connection.execute(
             """
             INSERT INTO benefit_lines (insurer_id, product_version_id, domain, benefit, kind, rate_basis_points,
-                                       amount_cents, ceiling_cents, per, approval)
+                                       amount_cents, ceiling_cents, per, approval, waiting_days, days_covered,
+                                       renewal_months)
             SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::bigint[],
-                                         $9::text[], $10::text[])
+                                         $9::text[], $10::text[], $11::smallint[], $12::smallint[], $13::smallint[])
             """,
             insurer,
             version,
@@ -99,6 +102,9 @@ class ProductStore:
             [line.formula.ceiling_cents for line in lines],
             [line.formula.per for line in lines],
             [line.approval for line in lines],
+            [line.waiting_days for line in lines],
+            [line.days_covered for line in lines],
+            [line.renewal_months for line in lines],
         )
 
     async def version(self, insurer: InsurerId, version: ProductVersionId) -> ProductVersion | None:
@@ -117,6 +123,43 @@ class ProductStore:
         )
         groups = groupby(rows, key=lambda row: (row["insurer_id"], row["id"]))
         return [(InsurerId(insurer), _version(list(lines)).terms) for (insurer, _), lines in groups]
+
+
+class TariffStore:
+    """One method, one statement. Tariffs are nobody's data."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def all(self) -> list[Tariff]:
+        """Every tariff that ever was, by code and day."""
+        rows = await self.connection.fetch(
+            "SELECT code, valid_from, value, unit, source FROM tariffs ORDER BY code, valid_from"
+        )
+        return [
+            Tariff(
+                code=row["code"],
+                valid_from=row["valid_from"],
+                value=row["value"],
+                unit=Unit(row["unit"]),
+                source=row["source"],
+            )
+            for row in rows
+        ]
+
+    async def set(self, code: str, valid_from: date, value: int, source: str) -> bool:
+        """The value from a day on, in place of one that was set for that very day; False where the code is unknown."""
+        done = await self.connection.fetchval(
+            "INSERT INTO tariffs (code, valid_from, value, unit, source)"
+            " SELECT $1, $2, $3, unit, $4 FROM tariffs WHERE code = $1 LIMIT 1"
+            " ON CONFLICT (code, valid_from) DO UPDATE"
+            " SET value = excluded.value, source = excluded.source, recorded_at = now() RETURNING true",
+            code,
+            valid_from,
+            value,
+            source,
+        )
+        return bool(done)
 
 
 def _version(rows: Sequence[asyncpg.Record]) -> ProductVersion:
@@ -146,6 +189,9 @@ def _line(row: asyncpg.Record) -> BenefitLine:
             ceiling_cents=_cents(row["ceiling_cents"]),
         ),
         approval=Approval(row["approval"]),
+        waiting_days=row["waiting_days"],
+        days_covered=row["days_covered"],
+        renewal_months=row["renewal_months"],
     )
 
 

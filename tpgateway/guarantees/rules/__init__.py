@@ -1,0 +1,1 @@
+"""What a benefit line pays, and what a responsible contract must keep: pure functions."""
