@@ -64,7 +64,7 @@ def a_product(**changes: Any) -> dict[str, Any]:
         "benefits": [
             a_benefit("lens_simple_b"),
             a_benefit("lens_complex_b"),
-            a_benefit("frame_b"),
+            a_benefit("frame_b", formula={"kind": "flat", "amount_cents": 10_000, "per": "equipment"}),
             a_benefit("medicine_65", domain="PHAR", formula={"kind": "copayment", "per": "act"}, approval="none"),
         ],
         **changes,
@@ -148,3 +148,27 @@ def convention_files(folder: Path, *, insurers: str = '"all"', text: str = "# Co
 def a_login(**changes: Any) -> dict[str, Any]:
     """Somebody who has no account."""
     return {"scheme": "finess", "value": "2B0000020", "password": "Officine-2026-ok", **changes}
+
+
+def an_item(item: str = "single_room", **changes: Any) -> dict[str, Any]:
+    """An item of a stay."""
+    return {"item": item, "quantity": 1, "price_cents": 8_000, "base_cents": 8_000, "amo_cents": 0, **changes}
+
+
+def a_stay(days: int = 5, first: date | None = None, **changes: Any) -> dict[str, Any]:
+    """A full stay of so many days from today on, its daily fees and a single room."""
+    first = first or today()
+    fee = 2_300 * days
+    return {
+        "finess": "750000549",
+        "admission": "planned",
+        "entry_date": first.isoformat(),
+        "exit_date": (first + timedelta(days=days - 1)).isoformat(),
+        "dmt": "223",
+        "mode_of_treatment": "03",
+        "items": [
+            an_item("daily_fee", quantity=days, price_cents=fee, base_cents=0),
+            an_item("single_room", quantity=days, price_cents=8_000 * days, base_cents=0),
+        ],
+        **changes,
+    }

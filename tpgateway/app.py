@@ -26,13 +26,15 @@ from tpgateway.cards.service import CHECKING, Checking
 from tpgateway.cards.verdicts import Verdicts
 from tpgateway.cards.watch import Watch
 from tpgateway.claims.routes import ROUTES as CLAIMS
+from tpgateway.claims.service import TOOLS as CLAIMS_TOOLS
+from tpgateway.claims.service import Tools as ClaimsTools
 from tpgateway.conventions.routes import ROUTES as CONVENTIONS
 from tpgateway.database.guard import Guard
 from tpgateway.database.notices import Notices
 from tpgateway.database.pool import open_pool, verify
 from tpgateway.dre.routes import ROUTES as DRE
 from tpgateway.guarantees.routes import ROUTES as GUARANTEES
-from tpgateway.guarantees.service import BenefitCache
+from tpgateway.guarantees.service import BenefitCache, TariffCache
 from tpgateway.insurers import client
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.routes import ROUTES as INSURERS
@@ -98,6 +100,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         proof_life=timedelta(days=settings.proof_days),
         patience=settings.check_patience_milliseconds / 1000,
     )
+    app[CLAIMS_TOOLS] = ClaimsTools(app[CHECKER].verdicts, TariffCache())
     app[LIVE] = LiveInsurers(patience=settings.live_patience_milliseconds / 1000)
     app[CHECKING] = Checking(
         connect=state.connection,

@@ -10,6 +10,24 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 CATALOGUE: dict[str, type["Problem"]] = {}
+REASONS: dict[str, "Reason"] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something was decided as it was: an answer, with what the practice reads and what it can do next."""
+
+    code: str
+    message_fr: str
+    next_step_fr: str | None
+
+
+def reason(code: str, message_fr: str, next_step_fr: str | None = None) -> Reason:
+    """A reason of the catalogue; raises ``TypeError`` where the code has a meaning already."""
+    if code in REASONS:
+        raise TypeError(f"the code {code} has two meanings")
+    REASONS[code] = made = Reason(code, message_fr, next_step_fr)
+    return made
 
 
 class Problem(Exception):

@@ -13,6 +13,7 @@ from pgqueuer.models import Schedule
 
 from tpgateway import links, mail
 from tpgateway.audit import chain
+from tpgateway.claims import jobs as claims_jobs
 from tpgateway.database.pool import open_pool
 from tpgateway.insurers import client
 from tpgateway.insurers import jobs as insurer_jobs
@@ -101,6 +102,11 @@ def build_queue(tools: Tools) -> PgQueuer:
     @queue.schedule("sweep", "*/10 * * * *")
     async def sweep(_: Schedule) -> None:
         await sweep_once(tools)
+
+    @queue.schedule("run_clocks", "* * * * *")
+    async def run_clocks(_: Schedule) -> None:
+        if rows := await claims_jobs.run_clocks(tools):
+            _log.info("clocks_ran", rows=rows)
 
     @queue.schedule("link_audit", "* * * * *")
     async def link_audit(_: Schedule) -> None:

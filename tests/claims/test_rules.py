@@ -1,142 +1,324 @@
-"""Pricing and life of approvals, without I/O."""
+"""Decisions, consumption and life of approvals, without I/O. Worked cases stand in tests/data/approval_cases.json."""
 
+import json
+from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tpgateway.claims.errors import StateForbids
-from tpgateway.claims.model import AskedLine, Correction, Item, Kind, PriceClass, Request, State
-from tpgateway.claims.rules import life, optical
-from tpgateway.guarantees.model import Approval, BenefitLine, Domain, Formula, FormulaKind, Per
+from tpgateway.claims.model import (
+    Admission,
+    AskedLine,
+    Correction,
+    Item,
+    Kind,
+    OpticalRequest,
+    PriceClass,
+    RenewalReason,
+    State,
+    Stay,
+)
+from tpgateway.claims.rules import life
+from tpgateway.claims.rules.consumption import uses_of
+from tpgateway.claims.rules.corrections import correction_of
+from tpgateway.claims.rules.decisions import decide
+from tpgateway.claims.rules.optical import Case
+from tpgateway.claims.rules.people import age
+from tpgateway.database import migrations
+from tpgateway.errors import REASONS
+from tpgateway.guarantees.model import (
+    Approval,
+    BenefitLine,
+    Domain,
+    Formula,
+    FormulaKind,
+    Per,
+    Tariff,
+    Tariffs,
+    Unit,
+    Use,
+)
+from tpgateway.insurers.model import ApprovalRules, AttachmentRule, ReviewRule
 from tpgateway.money import Cents
 
 DAY = date(2026, 11, 21)
+CASES = json.loads((Path(__file__).parent.parent / "data" / "approval_cases.json").read_text())
 SIMPLE, COMPLEX, VERY = Correction.SIMPLE, Correction.COMPLEX, Correction.VERY_COMPLEX
+NO_RULES = ApprovalRules()
 
 
-def asked(
-    item: Item,
-    correction: Correction | None = None,
-    price: int = 20_000,
-    *,
-    kind: PriceClass = PriceClass.B,
-    amo: int = 3,
-) -> AskedLine:
-    return AskedLine(
-        item=item,
-        correction=correction,
-        price_class=kind,
-        lpp="2210546",
-        price=Cents(price),
-        base=Cents(max(5, amo)),
-        amo=Cents(amo),
+def _national() -> Tariffs:
+    """The amounts that a new database is given."""
+    text = (Path(migrations.__file__).parent / "versions" / "0005_approvals.sql").read_text()
+    block = text[text.index("VALUES") : text.index(";", text.index("VALUES"))]
+    found = []
+    for line in block.splitlines()[1:]:
+        code, day, value, unit, _ = [part.strip(" ('),") for part in line.strip().rstrip(",;").split(", ", 4)]
+        found.append(
+            Tariff(code=code, valid_from=date.fromisoformat(day), value=int(value), unit=Unit(unit), source="seed")
+        )
+    return Tariffs(found)
+
+
+TARIFFS = _national()
+
+
+def benefit(name: str, kind: str, formula: dict[str, Any], more: dict[str, Any] | None = None) -> BenefitLine:
+    terms = {"per": "act", **formula}
+    return BenefitLine(
+        domain=Domain.OPTI if name.startswith(("lens", "frame", "supplement")) else Domain.HOSP,
+        benefit=name,
+        formula=Formula(kind=FormulaKind(kind), **{**terms, "per": Per(terms["per"])}),
+        approval=Approval.REQUIRED,
+        **(more or {}),
     )
 
 
-def pays(benefit: str, amount: int) -> BenefitLine:
-    formula = Formula(kind=FormulaKind.FLAT, per=Per.ACT, amount_cents=Cents(amount))
-    return BenefitLine(domain=Domain.OPTI, benefit=benefit, formula=formula, approval=Approval.REQUIRED)
+def a_case(contract: str, *, birth: str = "19800229", on: date = DAY, uses: Sequence[Any] = ()) -> Case:
+    terms = CASES["contracts"][contract]
+    return Case(
+        benefits={name: benefit(name, *rest) for name, *rest in terms["lines"]},
+        is_responsible=terms["is_responsible"],
+        birth_date=birth,
+        care_date=on,
+        tariffs=TARIFFS,
+        uses=[
+            Use(item=item, benefit=name, on=date.fromisoformat(day), units=units, granted=Cents(granted))
+            for item, name, day, units, granted in uses
+        ],
+    )
 
 
-GENEROUS = tuple(
-    pays(name, 90_000) for name in ("lens_simple_b", "lens_complex_b", "lens_very_complex_b", "frame_b", "frame_a")
-)
+def glasses(lines: Sequence[Any], *, prescribed: date = DAY, reason: str | None = None) -> OpticalRequest:
+    return OpticalRequest(
+        prescription_date=prescribed,
+        prescriber_rpps="10999999906",
+        renewal_reason=RenewalReason(reason) if reason else None,
+        lines=tuple(
+            AskedLine(
+                item=Item(item),
+                correction=Correction(correction) if correction else None,
+                price_class=PriceClass(kind),
+                lpp="2210546",
+                price=Cents(price),
+                base=Cents(base),
+                amo=Cents(amo),
+            )
+            for item, correction, kind, price, base, amo in lines
+        ),
+    )
 
 
-def request(*lines: AskedLine) -> Request:
-    return Request(prescription_date=DAY, prescriber_rpps="10999999906", lines=lines)
+def a_stay(lines: Sequence[Any], first: date, last: date, **changes: Any) -> Stay:
+    return Stay(
+        finess="750000549",
+        treasury_office=None,
+        treasury_body=None,
+        admission=Admission(changes.get("admission", "planned")),
+        entry_date=first,
+        exit_date=last,
+        dmt="223",
+        mode=changes.get("mode", "03"),
+        is_psychiatry=changes.get("psychiatry", False),
+        lines=tuple(
+            AskedLine(
+                item=Item(item),
+                units=units,
+                price=Cents(price),
+                base=Cents(base),
+                amo=Cents(amo),
+                is_optam=rest[0] if rest else True,
+            )
+            for item, units, price, base, amo, *rest in lines
+        ),
+    )
+
+
+def check(request: OpticalRequest | Stay, case: Case, told: dict[str, Any]) -> None:
+    decision = decide(request, case, NO_RULES)
+    assert [[line.granted, line.code] for line in decision.lines] == told["expect"]
+    assert decision.kind == told["outcome"]
+    for line in decision.lines:
+        assert line.granted + line.asked.amo + line.patient == line.asked.price
+        assert line.code in REASONS
+
+
+@pytest.mark.parametrize("told", CASES["optical"], ids=lambda told: told["name"])
+def test_glasses_as_worked_by_hand(told: dict[str, Any]) -> None:
+    case = a_case(told["contract"], birth=told.get("birth", "19800229"), uses=told.get("uses", ()))
+    prescribed = date.fromisoformat(told.get("prescribed", "2026-11-01"))
+    check(glasses(told["lines"], prescribed=prescribed, reason=told.get("reason")), case, told)
+
+
+@pytest.mark.parametrize("told", CASES["stays"], ids=lambda told: told["name"])
+def test_stays_as_worked_by_hand(told: dict[str, Any]) -> None:
+    entry, leave = date.fromisoformat(told["entry"]), date.fromisoformat(told["exit"])
+    case = a_case(told["contract"], on=entry, uses=told.get("uses", ()))
+    check(a_stay(told["lines"], entry, leave, **{name: told[name] for name in told if name != "lines"}), case, told)
+
+
+def test_each_worked_case_says_where_its_rule_comes_from() -> None:
+    told = CASES["optical"] + CASES["stays"]
+    assert len(told) >= 60
+    assert len({each["name"] for each in told}) == len(told)
+    assert all(each["source"] for each in told)
 
 
 @pytest.mark.parametrize(
-    ("right", "left", "ceiling"),
+    ("sphere", "cylinder", "addition", "correction"),
     [
-        (SIMPLE, SIMPLE, 42_000),
-        (SIMPLE, COMPLEX, 56_000),
-        (COMPLEX, SIMPLE, 56_000),
-        (COMPLEX, COMPLEX, 70_000),
-        (SIMPLE, VERY, 61_000),
-        (COMPLEX, VERY, 75_000),
-        (VERY, VERY, 80_000),
+        ("-6", "0", "0", SIMPLE),
+        ("6", "4", "0", SIMPLE),
+        ("-6.25", "0", "0", COMPLEX),
+        ("0", "4.25", "0", COMPLEX),
+        ("0", "-4.25", "0", COMPLEX),
+        ("0", "0", "2", COMPLEX),
+        ("-4", "0", "1", COMPLEX),
+        ("4.25", "0", "1", VERY),
+        ("8", "0.5", "1", COMPLEX),
+        ("-8.25", "0.5", "1", VERY),
     ],
 )
-def test_a_responsible_contract_stops_at_the_ceiling_of_the_pair(
-    right: Correction, left: Correction, ceiling: int
+def test_the_class_of_a_lens(sphere: str, cylinder: str, addition: str, correction: Correction) -> None:
+    values = {"sphere": Decimal(sphere), "cylinder": Decimal(cylinder), "addition": Decimal(addition)}
+    assert correction_of(**values) is correction
+
+
+def test_ages_of_people_whose_birth_date_is_none() -> None:
+    assert age("20101121", DAY) == 16
+    assert age("20101122", DAY) == 15
+    assert age("19451300", date(2026, 12, 31)) == 80
+    assert age("19450000", date(2026, 1, 1)) == 81
+
+
+REVIEW = ReviewRule(domain="OPTI", from_cents=40_000)
+PRESCRIPTION = AttachmentRule(domain="OPTI", benefit="frame_b", document="prescription")
+LENS, FRAME = ["right_lens", "complex", "b", 24_000, 5, 3], ["frame", None, "b", 8_000, 5, 3]
+LEFT = ["left_lens", *LENS[1:]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "rules", "kind", "documents"),
+    [
+        ([LENS], ApprovalRules(reviews=(REVIEW,)), Kind.APPROVED, ()),
+        ([LENS, LEFT], ApprovalRules(reviews=(REVIEW,)), Kind.REVIEW_STARTED, ()),
+        ([LENS, LEFT], ApprovalRules(reviews=(ReviewRule(domain="HOSP"),)), Kind.APPROVED, ()),
+        ([LENS], ApprovalRules(attachments=(PRESCRIPTION,)), Kind.APPROVED, ()),
+        ([LENS, FRAME], ApprovalRules(attachments=(PRESCRIPTION,)), Kind.INFORMATION_REQUESTED, ("prescription",)),
+        (
+            [["right_lens", "very_complex", "a", 99_999, 5, 3]],
+            ApprovalRules(reviews=(ReviewRule(domain="OPTI", from_cents=0),)),
+            Kind.REVIEW_STARTED,
+            (),
+        ),
+    ],
+)
+def test_an_insurer_looks_at_what_its_rules_say(
+    lines: Any, rules: ApprovalRules, kind: Kind, documents: tuple[str, ...]
 ) -> None:
-    """Pairs a to f, AMO included: domain facts of the contrat responsable."""
-    lines = (
-        asked(Item.RIGHT_LENS, right, 50_000),
-        asked(Item.LEFT_LENS, left, 50_000),
-        asked(Item.FRAME, None, 30_000),
-    )
-    decision = optical.decide(request(*lines), benefits=GENEROUS, is_responsible=True, care_date=DAY)
-    assert sum(line.granted + line.amo for line in decision.lines) == ceiling
-    assert sum(line.granted for line in decision.lines[:2]) == ceiling - 9  # three AMO shares; the frame comes last
-    free = optical.decide(request(*lines), benefits=GENEROUS, is_responsible=False, care_date=DAY)
-    assert [line.granted for line in free.lines] == [49_997, 49_997, 29_997]
+    decision = decide(glasses(lines), a_case("confort"), rules)
+    assert (decision.kind, decision.asks_for) == (kind, documents)
 
 
-def test_the_frame_counts_for_at_most_a_hundred_euros() -> None:
-    lines = (asked(Item.RIGHT_LENS, VERY, 10_000), asked(Item.FRAME, None, 30_000))
-    decision = optical.decide(request(*lines), benefits=GENEROUS, is_responsible=True, care_date=DAY)
-    frame = decision.lines[1]
-    assert (frame.granted + frame.amo, frame.code) == (10_000, "frame_ceiling")
+def test_what_nothing_is_granted_of_needs_nobody_to_look() -> None:
+    rules = ApprovalRules(reviews=(ReviewRule(domain="OPTI"),), attachments=(PRESCRIPTION,))
+    assert decide(glasses([LENS]), a_case("strict"), rules).kind is Kind.REFUSED
 
 
-def test_class_a_is_paid_in_full_by_a_responsible_contract_and_by_its_lines_otherwise() -> None:
-    frame = asked(Item.FRAME, None, 3_000, kind=PriceClass.A, amo=540)
-    lens = asked(Item.RIGHT_LENS, SIMPLE, 9_500, kind=PriceClass.A, amo=1_710)
-    full = optical.decide(request(lens, frame), benefits=(), is_responsible=True, care_date=DAY)
-    assert [(line.granted, line.code) for line in full.lines] == [
-        (7_790, "class_a_in_full"),
-        (2_460, "class_a_in_full"),
-    ]
-    assert full.kind is Kind.APPROVED
-    other = optical.decide(request(lens, frame), benefits=GENEROUS, is_responsible=False, care_date=DAY)
-    assert [line.code for line in other.lines] == ["benefit_not_in_contract", "formula_applied"]
-    assert other.kind is Kind.PARTIALLY_APPROVED
-
-
-def test_a_frame_above_thirty_euros_is_no_class_a() -> None:
-    frame = asked(Item.FRAME, None, 3_001, kind=PriceClass.A)
-    decision = optical.decide(request(frame), benefits=GENEROUS, is_responsible=True, care_date=DAY)
-    assert (decision.lines[0].granted, decision.lines[0].code) == (0, "price_above_class_a")
-
-
-def test_what_no_line_pays_is_refused() -> None:
-    lens = asked(Item.RIGHT_LENS, SIMPLE)
-    decision = optical.decide(request(lens), benefits=(), is_responsible=True, care_date=DAY)
-    assert (decision.kind, decision.code, decision.valid_until) == (Kind.REFUSED, "nothing_granted", None)
+def test_a_stay_over_the_new_year_uses_days_of_both() -> None:
+    stay = a_stay([["single_room", 32, 256_000, 0, 0]], date(2026, 12, 20), date(2027, 1, 20))
+    case = a_case("confort", on=stay.entry_date)
+    decision = decide(stay, case, NO_RULES)
+    uses = [use for _, use in uses_of(stay, decision.lines, stay.entry_date)]
+    assert [(use.on, use.units) for use in uses] == [(date(2026, 12, 20), 12), (date(2027, 1, 1), 20)]
+    assert sum(use.granted for use in uses) == decision.lines[0].granted
 
 
 amounts = st.integers(0, 100_000)
+CONTRACTS = st.sampled_from(list(CASES["contracts"]))
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> Request:
+def optical_lines(draw: st.DrawFn) -> list[list[Any]]:
     lines = []
-    for item in draw(st.lists(st.sampled_from(Item), min_size=1, max_size=3, unique=True)):
+    for item in draw(st.lists(st.sampled_from(["right_lens", "left_lens", "frame"]), min_size=1, unique=True)):
         price = draw(amounts)
-        correction = None if item is Item.FRAME else draw(st.sampled_from(Correction))
-        kind = draw(st.sampled_from(PriceClass))
-        lines.append(asked(item, correction, price, kind=kind, amo=draw(st.integers(0, price))))
-    return request(*lines)
+        base = draw(st.integers(0, price))
+        correction = None if item == "frame" else draw(st.sampled_from(["simple", "complex", "very_complex"]))
+        lines.append([item, correction, draw(st.sampled_from("ab")), price, base, draw(st.integers(0, base))])
+    if any(line[0] != "frame" for line in lines) and draw(st.booleans()):
+        lines.append(["supplement", None, draw(st.sampled_from("ab")), draw(amounts), 0, 0])
+    return lines
 
 
-@given(requests(), st.lists(st.tuples(st.sampled_from(GENEROUS), amounts), max_size=5), st.booleans())
-def test_amounts_always_add_up_and_nothing_is_paid_twice(
-    wanted: Request, contract: list[tuple[BenefitLine, int]], is_responsible: bool
+@given(optical_lines(), CONTRACTS, st.sampled_from([None, *RenewalReason]), st.booleans())
+def test_glasses_are_never_granted_more_than_is_left_or_the_law_allows(
+    lines: list[list[Any]], contract: str, reason: str | None, was_served: bool
 ) -> None:
-    benefits = [pays(line.benefit, amount) for line, amount in contract]
-    decision = optical.decide(wanted, benefits=benefits, is_responsible=is_responsible, care_date=DAY)
-    assert [line.item for line in decision.lines] == [line.item for line in wanted.lines]
+    uses = [["right_lens", "lens_simple_b", "2026-01-01", 1, 100]] if was_served else []
+    case, request = a_case(contract, uses=uses), glasses(lines, reason=reason)
+    decision = decide(request, case, NO_RULES)
+    assert tuple(line.asked for line in decision.lines) == request.lines
     for line in decision.lines:
-        assert 0 <= line.granted <= line.price - line.amo
-        assert line.granted + line.amo + line.patient == line.price
-        assert line.code in optical.MESSAGES
-    assert decision.code in optical.MESSAGES
-    assert (decision.valid_until is None) == (decision.kind is Kind.REFUSED)
+        assert 0 <= line.granted <= line.asked.price - line.asked.amo
+        assert line.granted + line.asked.amo + line.patient == line.asked.price
+        assert line.code in REASONS
+    of_b = [line for line in decision.lines if line.asked.price_class is PriceClass.B and line.granted]
+    if case.is_responsible:
+        assert sum(line.granted for line in of_b) <= 80_000
+        assert all(line.granted + line.asked.amo <= 10_000 for line in of_b if line.asked.item is Item.FRAME)
+
+
+@st.composite
+def stay_lines(draw: st.DrawFn) -> list[list[Any]]:
+    items = draw(st.lists(st.sampled_from([item.value for item in list(Item)[4:]]), min_size=1, unique=True))
+    lines = []
+    for item in items:
+        price = draw(amounts)
+        lines.append(
+            [item, draw(st.integers(1, 20)), price, draw(amounts), draw(st.integers(0, price)), draw(st.booleans())]
+        )
+    return lines
+
+
+@given(
+    stay_lines(),
+    CONTRACTS,
+    st.dates(date(2025, 12, 1), date(2026, 12, 31)),
+    st.sampled_from(["03", "04", "07"]),
+    st.sampled_from(["planned", "urgent"]),
+    st.integers(0, 40),
+)
+def test_stays_are_never_granted_more_than_is_left_and_use_what_they_are_granted(
+    lines: list[list[Any]], contract: str, entry: date, mode: str, admission: str, used: int
+) -> None:
+    uses = [["single_room", "single_room", "2026-01-01", used, used * 100]] if used else []
+    stay = a_stay(lines, entry, date.fromordinal(entry.toordinal() + 19), mode=mode, admission=admission)
+    case = a_case(contract, on=entry, uses=uses)
+    decision = decide(stay, case, NO_RULES)
+    for line in decision.lines:
+        assert 0 <= line.granted <= line.asked.price - line.asked.amo
+        assert 0 <= line.units <= line.asked.units
+        assert line.code in REASONS
+    found = uses_of(stay, decision.lines, entry)
+    for number, line in enumerate(decision.lines, start=1):
+        assert sum(use.granted for at, use in found if at == number) == line.granted
+    # What is decided next finds it used: no more days in a year than the contract covers.
+    later = a_case(contract, on=entry, uses=())
+    again = decide(stay, Case(**{**_fields(later), "uses": [*case.uses, *(use for _, use in found)]}), NO_RULES)
+    rooms = [line.units for one in (decision, again) for line in one.lines if line.asked.item is Item.SINGLE_ROOM]
+    if contract == "confort" and entry.year == 2026 and stay.exit_date.year == 2026:
+        assert sum(rooms) <= max(0, 30 - used)
+
+
+def _fields(case: Case) -> dict[str, Any]:
+    return {name: getattr(case, name) for name in case.__slots__}
 
 
 @given(st.sampled_from([None, *State]), st.sampled_from(Kind))
@@ -151,3 +333,5 @@ def test_what_the_table_does_not_hold_cannot_happen(state: State | None, kind: K
 def test_every_state_can_be_reached_and_has_a_row() -> None:
     assert set(life.TRANSITIONS) == {None, *State}
     assert {state for row in life.TRANSITIONS.values() for state in row.values()} == set(State)
+    assert {kind for row in life.TRANSITIONS.values() for kind in row} == set(Kind)
+    assert all(life.WAITS_FOR.get(state) is None for state, row in life.TRANSITIONS.items() if state and not row)

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import IO
+from uuid import UUID
 
 import asyncpg
 from aiohttp import web
@@ -146,6 +147,15 @@ async def read_check(
         connection, actor=actor, action=Action.CARD_CHECK_READ, subject_id=check_id, insurer_id=insurer_id
     )
     return check
+
+
+async def proven(
+    connection: Connection, verdicts: Verdicts, insurer_id: InsurerId, check_id: UUID
+) -> tuple[CardCheck, Verdict]:
+    """The check that something was built on, and what it came to."""
+    check = await CheckStore(connection).get(insurer_id, CardCheckId(check_id))
+    assert check is not None
+    return check, await verdicts.of(connection, check)
 
 
 async def find_proof(

@@ -26,8 +26,17 @@ class ProofOfOtherDomain(Problem):
     status = 422
     title = "The proof is of a check for another domain"
     message_fr = "La vérification faite concernait un autre domaine de soins."
-    next_step_fr = "Vérifiez la carte pour l'optique."
-    hint = "Check the card with domain OPTI before an optical request."
+    next_step_fr = "Vérifiez la carte pour le domaine de la demande : optique ou hospitalisation."
+    hint = "Check the card with domain OPTI before an optical request, with HOSP before a stay."
+
+
+class ProofOfOtherDay(Problem):
+    code = "proof_of_other_day"
+    status = 422
+    title = "The proof is of a check for another day than that of entry"
+    message_fr = "La vérification faite concernait un autre jour que celui de l'entrée."
+    next_step_fr = "Vérifiez la carte à la date d'entrée, puis utilisez le numéro obtenu."
+    hint = "care_date of the card check must be the stay's entry_date."
 
 
 class PrescriptionInFuture(Problem):
@@ -52,9 +61,63 @@ class ItemMissing(Problem):
     code = "equipment_empty"
     status = 422
     title = "The request asks for nothing"
-    message_fr = "La demande ne comporte ni verre ni monture."
+    message_fr = "La demande ne comporte aucun élément."
     next_step_fr = "Ajoutez au moins un élément."
-    hint = "One of right_lens, left_lens, frame."
+    hint = "One of right_lens, left_lens, frame; or a stay with its items."
+
+
+class RequestOfTwoKinds(Problem):
+    code = "request_of_two_kinds"
+    status = 422
+    title = "The request is for glasses and for a stay at once"
+    message_fr = "La demande porte à la fois sur de l'optique et sur un séjour."
+    next_step_fr = "Faites deux demandes."
+    hint = "Send either stay, or prescription_date with lenses and frame."
+
+
+class CorrectionUnclear(Problem):
+    code = "correction_unclear"
+    status = 422
+    title = "A lens needs the class of its correction, or the values that give it, and not both"
+    message_fr = "Indiquez la classe de correction du verre, ou ses valeurs, mais pas les deux."
+    next_step_fr = "Choisissez une classe, ou saisissez sphère, cylindre et addition."
+    hint = "correction, or sphere with cylinder and addition (0 where there is none), in dioptres."
+
+
+class SupplementAlone(Problem):
+    code = "supplement_alone"
+    status = 422
+    title = "Supplements go with a lens"
+    message_fr = "Un supplément se demande avec un verre."
+    next_step_fr = "Ajoutez le verre, ou retirez le supplément."
+    hint = "supplements needs right_lens or left_lens."
+
+
+class StayReversed(Problem):
+    code = "stay_reversed"
+    status = 422
+    title = "The stay ends before it begins, or lasts over a year"
+    message_fr = "La date de sortie précède l'entrée, ou le séjour dépasse un an."
+    next_step_fr = "Corrigez l'une des deux dates."
+    hint = "exit_date is the planned day of exit; a longer stay is asked for by extension."
+
+
+class UnitsImpossible(Problem):
+    code = "units_impossible"
+    status = 422
+    title = "More days are asked for than the stay has"
+    message_fr = "Le nombre de jours demandé dépasse la durée du séjour."
+    next_step_fr = "Corrigez la quantité ou les dates du séjour."
+    hint = "quantity of an item by the day is at most the days of presence, those of entry and exit included."
+
+
+class ItemRepeated(Problem):
+    code = "item_repeated"
+    status = 422
+    title = "An item stands twice in the stay"
+    message_fr = "Un élément figure deux fois dans le séjour."
+    next_step_fr = "Ne gardez qu'une ligne par élément."
+    hint = "Each item once, with its quantity; excess fees once for each kind of practitioner."
 
 
 class StateForbids(Problem):
@@ -63,4 +126,94 @@ class StateForbids(Problem):
     title = "The approval's present state does not allow this"
     message_fr = "L'état de cette prise en charge ne permet pas cette action."
     next_step_fr = "Actualisez la demande pour voir son état."
-    hint = "detail names the present state; a decided request can be cancelled once, unless it was refused."
+    hint = "detail names the present state; docs/approvals.md shows what each state allows."
+
+
+class VersionStale(Problem):
+    code = "version_stale"
+    status = 409
+    title = "The approval has changed since it was read"
+    message_fr = "Cette prise en charge a changé depuis que vous l'avez lue."
+    next_step_fr = "Actualisez la demande, vérifiez, puis recommencez."
+    hint = "version must be that of the approval as it stands; detail names its state and version."
+
+
+class KindOfOther(Problem):
+    code = "request_of_other_kind"
+    status = 422
+    title = "The change is of another kind than the approval"
+    message_fr = "La modification ne correspond pas au type de cette demande."
+    next_step_fr = "Modifiez une demande d'optique par de l'optique, un séjour par un séjour."
+    hint = "An optical approval takes prescription_date with lenses and frame, a stay takes stay."
+
+
+class StayNotLonger(Problem):
+    code = "stay_not_longer"
+    status = 422
+    title = "An extension must end later and begin the same day"
+    message_fr = "Une prolongation garde la date d'entrée et repousse la sortie."
+    next_step_fr = "Corrigez les dates de la prolongation."
+    hint = "The extension states the whole stay anew, with a later exit_date."
+
+
+class DecisionNeedsLines(Problem):
+    code = "decision_needs_lines"
+    status = 422
+    title = "This decision must say what is granted on each line"
+    message_fr = "Cette décision doit préciser le montant accordé à chaque ligne."
+    next_step_fr = "Indiquez un montant pour chaque ligne."
+    hint = "lines[] with line and granted_cents, for a partial decision and for granting an appeal."
+
+
+class LineUnknown(Problem):
+    code = "line_unknown"
+    status = 422
+    title = "The approval has no such line, or it is named twice"
+    message_fr = "Cette ligne n'existe pas dans la demande, ou figure deux fois."
+    next_step_fr = "Actualisez la demande, puis recommencez."
+    hint = "line is the number that the approval's lines carry."
+
+
+class GrantTooLarge(Problem):
+    code = "grant_too_large"
+    status = 422
+    title = "More is granted than the AMO leaves of the price"
+    message_fr = "Le montant accordé dépasse ce qui reste à payer sur la ligne."
+    next_step_fr = "Diminuez le montant accordé."
+    hint = "granted_cents is at most price_cents - amo_cents of the line."
+
+
+class AttachmentMissing(Problem):
+    code = "attachment_missing"
+    status = 422
+    title = "A document that was asked for is not there yet"
+    message_fr = "Une pièce demandée n'est pas encore jointe."
+    next_step_fr = "Joignez la pièce demandée, puis envoyez votre réponse."
+    hint = "POST …/attachments?kind= prescription or quote first; detail names what is missing."
+
+
+class AttachmentNotAsked(Problem):
+    code = "attachment_not_asked"
+    status = 409
+    title = "No document is asked for"
+    message_fr = "Aucune pièce n'est demandée pour cette prise en charge."
+    next_step_fr = "Ne transmettez que les pièces demandées."
+    hint = "Documents are taken while the approval waits for information or under appeal."
+
+
+class AttachmentUnreadable(Problem):
+    code = "attachment_unreadable"
+    status = 422
+    title = "The document is no PDF, PNG or JPEG"
+    message_fr = "Le document doit être un PDF, un PNG ou un JPEG."
+    next_step_fr = "Enregistrez le document dans l'un de ces formats."
+    hint = "What counts is the content, whatever its name and Content-Type."
+
+
+class AttachmentsTooMany(Problem):
+    code = "attachments_too_many"
+    status = 409
+    title = "The approval holds as many documents as it can"
+    message_fr = "Cette demande contient déjà le nombre maximal de pièces."
+    next_step_fr = "Regroupez vos pièces en un seul document."
+    hint = "10 documents an approval."

@@ -1,85 +1,180 @@
 """Handlers of prior approvals."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
 
-from tpgateway.cards.checker import CHECKER
-from tpgateway.cards.verdicts import Verdicts
 from tpgateway.claims import service
-from tpgateway.claims.model import ApprovalId, PriorApproval, State
+from tpgateway.claims.model import Kind, PriorApproval
 from tpgateway.claims.payloads import (
+    AmendmentRequest,
+    AppealRequest,
     ApprovalEventListView,
     ApprovalEventView,
     ApprovalsQuery,
+    DecisionRequest,
+    ExtensionRequest,
+    InformationRequest,
     PriorApprovalListView,
     PriorApprovalRequest,
     PriorApprovalView,
+    QuestionRequest,
     SimulationView,
+    UseRequest,
 )
-from tpgateway.claims.rules import life
-from tpgateway.errors import Fault, FieldInvalid, InvalidRequest
+from tpgateway.claims.service import TOOLS, Act, ApprovalUnknown, Grant, Owned, Tools
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import InsurerId, Reference
 from tpgateway.insurers.payloads import ReferencePath
+from tpgateway.money import Cents
 from tpgateway.practitioners.model import PractitionerId
+from tpgateway.web.callers import Access
 from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import Answer, Call
 
 
 async def submit(call: Call, *, body: PriorApprovalRequest) -> Answer:
-    """Decides by rule, in this call, and tells the insurer. A refusal is an answer too."""
-    approval = await service.submit(
-        call.connection, _verdicts(call), _submission(call, body), now=call.now, actor=call.actor
-    )
+    """Decides by rule, in this call, and tells the insurer. A refusal is an answer too.
+
+    Where the insurer wants to look first, the answer names who acts next and by when.
+    """
+    approval = await service.submit(call.connection, _tools(call), _submission(call, body), _act(call))
     view = PriorApprovalView.of(approval)
     return Answer(status=201, body=view, headers={"Location": f"/v1/prior-approvals/{view.id}"})
 
 
 async def simulate(call: Call, *, body: PriorApprovalRequest) -> Answer:
     """The same decision, kept nowhere and told to nobody."""
-    decision = await service.simulate(
-        call.connection, _verdicts(call), _submission(call, body), now=call.now, actor=call.actor
-    )
-    state = life.after(State.SUBMITTED, decision.kind)
-    return Answer(body=SimulationView.of_decision(decision, state))
+    decision, _ = await service.simulate(call.connection, _tools(call), _submission(call, body), _act(call))
+    return Answer(body=SimulationView.of_decision(decision))
 
 
 async def list_approvals(call: Call, *, query: ApprovalsQuery) -> Answer:
-    found = await service.list_of_practitioner(
-        call.connection, _me(call), state=query.state, after=_after(query), limit=query.limit, actor=call.actor
-    )
+    found = await service.list_of_practitioner(call.connection, _me(call), query.search(), actor=call.actor)
     return _page(found, query.limit)
 
 
 async def show_approval(call: Call, *, path: ReferencePath) -> Answer:
-    return Answer(body=PriorApprovalView.of(await _mine(call, path.reference)))
+    return Answer(body=PriorApprovalView.of(await read_own(call, path.reference)))
 
 
 async def list_approval_events(call: Call, *, path: ReferencePath) -> Answer:
-    events = await service.events(call.connection, await _mine(call, path.reference))
+    events = await service.events(call.connection, await read_own(call, path.reference))
     return Answer(body=ApprovalEventListView(events=[ApprovalEventView.of(event) for event in events]))
 
 
 async def cancel(call: Call, *, path: ReferencePath) -> Answer:
-    """Cancels a decided request and tells the insurer."""
-    try:
-        cancelled = await service.cancel(call.connection, path.reference, _me(call), now=call.now, actor=call.actor)
-    except InsurerUnknown:
-        cancelled = None
-    if cancelled is None:
-        raise NotFound
-    return Answer(body=PriorApprovalView.of(cancelled))
+    """Cancels a request that is not billed yet: what it used of the benefits is given back, and the insurer told."""
+    return await _changed(service.cancel(call.connection, owned(call, path.reference), _act(call)))
+
+
+async def amend(call: Call, *, path: ReferencePath, body: AmendmentRequest) -> Answer:
+    """Decides the changed request anew: same person, same day of care, a new revision of the lines."""
+    return await _changed(
+        service.amend(
+            call.connection, _tools(call), owned(call, path.reference), body.request(), _act(call, body.version)
+        )
+    )
+
+
+async def extend(call: Call, *, path: ReferencePath, body: ExtensionRequest) -> Answer:
+    """Decides the longer stay: the fees of each day by its date, the days covered as the year leaves them."""
+    return await _changed(
+        service.amend(
+            call.connection,
+            _tools(call),
+            owned(call, path.reference),
+            body.stay.request(),
+            _act(call, body.version),
+            kind=Kind.EXTENDED,
+        )
+    )
+
+
+async def appeal(call: Call, *, path: ReferencePath, body: AppealRequest) -> Answer:
+    """Asks the insurer to look again at a refusal or a cut."""
+    return await _changed(
+        service.appeal(call.connection, owned(call, path.reference), body.arguments, _act(call, body.version))
+    )
+
+
+async def inform(call: Call, *, path: ReferencePath, body: InformationRequest) -> Answer:
+    """Answers what the insurer asked; documents that it wants are attached before."""
+    return await _changed(
+        service.inform(call.connection, owned(call, path.reference), body.answer, _act(call, body.version))
+    )
+
+
+async def use(call: Call, *, path: ReferencePath, body: UseRequest) -> Answer:
+    """Says that the approval was billed: nothing can be changed any more."""
+    return await _changed(
+        service.use(call.connection, owned(call, path.reference), body.billed_on, _act(call, body.version))
+    )
 
 
 async def list_insurer_approvals(call: Call, *, query: ApprovalsQuery) -> Answer:
     found = await service.list_of_insurer(
-        call.connection,
-        InsurerId(call.caller.account_id),
-        state=query.state,
-        after=_after(query),
-        limit=query.limit,
-        actor=call.actor,
+        call.connection, InsurerId(call.caller.account_id), query.search(), actor=call.actor
     )
     return _page(found, query.limit)
+
+
+async def show_insurer_approval(call: Call, *, path: ReferencePath) -> Answer:
+    return Answer(body=PriorApprovalView.of(await read_own(call, path.reference)))
+
+
+async def list_insurer_approval_events(call: Call, *, path: ReferencePath) -> Answer:
+    return await list_approval_events(call, path=path)
+
+
+async def decide(call: Call, *, path: ReferencePath, body: DecisionRequest) -> Answer:
+    """Decides what waits for the insurer, line by line where it wants."""
+    grants = [Grant(line=each.line, granted=Cents(each.granted_cents)) for each in body.lines]
+    return await _changed(
+        service.decide_by_insurer(
+            call.connection,
+            owned(call, path.reference),
+            Kind(body.decision),
+            grants,
+            body.comment,
+            _act(call, body.version),
+        )
+    )
+
+
+async def ask(call: Call, *, path: ReferencePath, body: QuestionRequest) -> Answer:
+    """Asks the practitioner before deciding; the clock then runs on the practitioner's side."""
+    return await _changed(
+        service.ask(
+            call.connection, owned(call, path.reference), body.question, body.documents, _act(call, body.version)
+        )
+    )
+
+
+def owned(call: Call, reference: Reference) -> Owned:
+    """The approval that the caller names as its own."""
+    if call.caller.access is Access.INSURER_CLIENT:
+        return Owned.by_insurer(reference, InsurerId(call.caller.account_id))
+    return Owned.by_practitioner(reference, _me(call))
+
+
+@asynccontextmanager
+async def or_not_found() -> AsyncIterator[None]:
+    """Raises ``NotFound`` where the caller has no such approval, whatever the reason."""
+    try:
+        yield
+    except (ApprovalUnknown, InsurerUnknown):
+        raise NotFound from None
+
+
+async def read_own(call: Call, reference: Reference) -> PriorApproval:
+    """The caller's own approval; raises ``NotFound``."""
+    async with or_not_found():
+        return await service.read(call.connection, owned(call, reference), _act(call))
+
+
+async def _changed(change: Awaitable[PriorApproval]) -> Answer:
+    async with or_not_found():
+        return Answer(body=PriorApprovalView.of(await change))
 
 
 def _submission(call: Call, body: PriorApprovalRequest) -> service.Submission:
@@ -91,25 +186,6 @@ def _submission(call: Call, body: PriorApprovalRequest) -> service.Submission:
     )
 
 
-async def _mine(call: Call, reference: Reference) -> PriorApproval:
-    try:
-        approval = await service.read(call.connection, reference, _me(call), actor=call.actor)
-    except InsurerUnknown:
-        approval = None
-    if approval is None:
-        raise NotFound
-    return approval
-
-
-def _after(query: ApprovalsQuery) -> ApprovalId | None:
-    if query.after is None:
-        return None
-    try:
-        return ApprovalId(Reference.parse(query.after).id)
-    except ValueError:
-        raise InvalidRequest(faults=[Fault(pointer="/query/after", problem=FieldInvalid)]) from None
-
-
 def _page(found: Sequence[PriorApproval], limit: int) -> Answer:
     views = [PriorApprovalView.of(approval) for approval in found]
     return Answer(
@@ -117,8 +193,12 @@ def _page(found: Sequence[PriorApproval], limit: int) -> Answer:
     )
 
 
-def _verdicts(call: Call) -> Verdicts:
-    return call.request.app[CHECKER].verdicts
+def _tools(call: Call) -> Tools:
+    return call.request.app[TOOLS]
+
+
+def _act(call: Call, version: int | None = None) -> Act:
+    return Act(call.now, call.actor, version)
 
 
 def _me(call: Call) -> PractitionerId:

@@ -1,109 +1,183 @@
 """Operations of prior approvals."""
 
+from functools import partial
+
 from tpgateway.cards.errors import ProofMistyped
 from tpgateway.claims import errors, handlers
 from tpgateway.claims.payloads import (
+    AmendmentRequest,
+    AppealRequest,
     ApprovalEventListView,
     ApprovalsQuery,
+    DecisionRequest,
+    ExtensionRequest,
+    InformationRequest,
     PriorApprovalListView,
     PriorApprovalRequest,
     PriorApprovalView,
+    QuestionRequest,
     SimulationView,
+    UseRequest,
 )
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.payloads import ReferencePath
 from tpgateway.web.callers import INSURER, PRACTITIONER, Scope
 from tpgateway.web.routing import Route
 
+_SHAPE_PROBLEMS = [
+    errors.AmountsImpossible,
+    errors.ItemMissing,
+    errors.RequestOfTwoKinds,
+    errors.CorrectionUnclear,
+    errors.SupplementAlone,
+    errors.StayReversed,
+    errors.UnitsImpossible,
+    errors.ItemRepeated,
+    errors.PrescriptionInFuture,
+    errors.ProofOfOtherDay,
+]
 _SUBMISSION_PROBLEMS = [
     InsurerUnknown,
     ProofMistyped,
     errors.ProofUnknown,
     errors.ProofExpired,
     errors.ProofOfOtherDomain,
-    errors.PrescriptionInFuture,
+    *_SHAPE_PROBLEMS,
 ]
+_CHANGE_PROBLEMS = [errors.StateForbids, errors.VersionStale]
+
+_OWN = partial(Route, tag="Prior approvals", access=PRACTITIONER, scope=Scope.APPROVALS)
+_INSURERS = partial(Route, tag="Prior approvals", access=INSURER)
+_CHANGE = partial(_OWN, method="POST", path_shape=ReferencePath, answers={200: PriorApprovalView})
 
 ROUTES = [
-    Route(
+    _OWN(
         method="POST",
         path="/v1/prior-approvals",
         handler=handlers.submit,
         summary="Ask for an approval: decided in this call",
-        tag="Prior approvals",
-        access=PRACTITIONER,
-        scope=Scope.APPROVALS,
         body=PriorApprovalRequest,
         answers={201: PriorApprovalView},
         answer_headers={"Location": "where it can be read again"},
         problems=_SUBMISSION_PROBLEMS,
     ),
-    Route(
+    _OWN(
         method="POST",
         path="/v1/prior-approvals/simulation",
         handler=handlers.simulate,
         summary="See what would be decided",
-        tag="Prior approvals",
-        access=PRACTITIONER,
-        scope=Scope.APPROVALS,
         body=PriorApprovalRequest,
         answers={200: SimulationView},
         problems=_SUBMISSION_PROBLEMS,
         is_replayable=False,
     ),
-    Route(
+    _OWN(
         method="GET",
         path="/v1/prior-approvals",
         handler=handlers.list_approvals,
         summary="The practitioner's own approvals, newest first",
-        tag="Prior approvals",
-        access=PRACTITIONER,
-        scope=Scope.APPROVALS,
         query=ApprovalsQuery,
         answers={200: PriorApprovalListView},
     ),
-    Route(
+    _OWN(
         method="GET",
         path="/v1/prior-approvals/{id}",
         handler=handlers.show_approval,
         summary="One approval, line by line",
-        tag="Prior approvals",
-        access=PRACTITIONER,
-        scope=Scope.APPROVALS,
         path_shape=ReferencePath,
         answers={200: PriorApprovalView},
     ),
-    Route(
+    _OWN(
         method="GET",
         path="/v1/prior-approvals/{id}/events",
         handler=handlers.list_approval_events,
         summary="All that happened to an approval",
-        tag="Prior approvals",
-        access=PRACTITIONER,
-        scope=Scope.APPROVALS,
         path_shape=ReferencePath,
         answers={200: ApprovalEventListView},
     ),
-    Route(
-        method="POST",
+    _CHANGE(
+        path="/v1/prior-approvals/{id}/amendments",
+        handler=handlers.amend,
+        summary="Change what is asked for",
+        body=AmendmentRequest,
+        problems=[*_CHANGE_PROBLEMS, *_SHAPE_PROBLEMS, errors.KindOfOther],
+    ),
+    _CHANGE(
+        path="/v1/prior-approvals/{id}/extension",
+        handler=handlers.extend,
+        summary="Prolong a stay",
+        body=ExtensionRequest,
+        problems=[*_CHANGE_PROBLEMS, *_SHAPE_PROBLEMS, errors.KindOfOther, errors.StayNotLonger],
+    ),
+    _CHANGE(
+        path="/v1/prior-approvals/{id}/appeal",
+        handler=handlers.appeal,
+        summary="Contest a refusal or a cut",
+        body=AppealRequest,
+        problems=_CHANGE_PROBLEMS,
+    ),
+    _CHANGE(
+        path="/v1/prior-approvals/{id}/information",
+        handler=handlers.inform,
+        summary="Answer the insurer's question",
+        body=InformationRequest,
+        problems=[*_CHANGE_PROBLEMS, errors.AttachmentMissing],
+    ),
+    _CHANGE(
+        path="/v1/prior-approvals/{id}/use",
+        handler=handlers.use,
+        summary="Say that an approval was billed",
+        body=UseRequest,
+        problems=_CHANGE_PROBLEMS,
+    ),
+    _CHANGE(
         path="/v1/prior-approvals/{id}/cancellation",
         handler=handlers.cancel,
         summary="Cancel an approval",
-        tag="Prior approvals",
-        access=PRACTITIONER,
-        scope=Scope.APPROVALS,
-        path_shape=ReferencePath,
-        answers={200: PriorApprovalView},
         problems=[errors.StateForbids],
     ),
-    Route(
+    _INSURERS(
         method="GET",
         path="/v1/insurer/prior-approvals",
         handler=handlers.list_insurer_approvals,
         summary="The insurer's own approvals, newest first",
-        tag="Prior approvals",
-        access=INSURER,
         query=ApprovalsQuery,
         answers={200: PriorApprovalListView},
+    ),
+    _INSURERS(
+        method="GET",
+        path="/v1/insurer/prior-approvals/{id}",
+        handler=handlers.show_insurer_approval,
+        summary="One of the insurer's approvals, line by line",
+        path_shape=ReferencePath,
+        answers={200: PriorApprovalView},
+    ),
+    _INSURERS(
+        method="GET",
+        path="/v1/insurer/prior-approvals/{id}/events",
+        handler=handlers.list_insurer_approval_events,
+        summary="All that happened to one of the insurer's approvals",
+        path_shape=ReferencePath,
+        answers={200: ApprovalEventListView},
+    ),
+    _INSURERS(
+        method="POST",
+        path="/v1/insurer/prior-approvals/{id}/decision",
+        handler=handlers.decide,
+        summary="Decide an approval that waits for the insurer",
+        path_shape=ReferencePath,
+        body=DecisionRequest,
+        answers={200: PriorApprovalView},
+        problems=[*_CHANGE_PROBLEMS, errors.DecisionNeedsLines, errors.LineUnknown, errors.GrantTooLarge],
+    ),
+    _INSURERS(
+        method="POST",
+        path="/v1/insurer/prior-approvals/{id}/information-request",
+        handler=handlers.ask,
+        summary="Ask the practitioner before deciding",
+        path_shape=ReferencePath,
+        body=QuestionRequest,
+        answers={200: PriorApprovalView},
+        problems=_CHANGE_PROBLEMS,
     ),
 ]

@@ -1,23 +1,58 @@
 """Use cases of prior approvals."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
 
 from tpgateway import audit
-from tpgateway.audit import Action, Actor
+from tpgateway.audit import SYSTEM, Action, Actor
 from tpgateway.cards import service as cards
-from tpgateway.cards.model import CardCheck
+from tpgateway.cards.model import CardCheck, Person, Verdict
 from tpgateway.cards.verdicts import Verdicts
-from tpgateway.claims.errors import PrescriptionInFuture, ProofExpired, ProofOfOtherDomain, ProofUnknown
-from tpgateway.claims.model import ApprovalEvent, ApprovalId, Decision, Kind, PriorApproval, Request, State
-from tpgateway.claims.rules import life, optical
+from tpgateway.claims import errors
+from tpgateway.claims.model import (
+    ApprovalEvent,
+    ApprovalId,
+    Attachment,
+    DecidedLine,
+    Decision,
+    Kind,
+    OpticalRequest,
+    Party,
+    PriorApproval,
+    Request,
+    Search,
+    State,
+    Stay,
+)
+from tpgateway.claims.rules import decisions, life, reasons
+from tpgateway.claims.rules.consumption import uses_of
+from tpgateway.claims.rules.optical import Case
 from tpgateway.claims.store import ApprovalStore
 from tpgateway.database import Connection
-from tpgateway.guarantees.model import Domain
+from tpgateway.errors import Reason
+from tpgateway.guarantees.model import Domain, Use
+from tpgateway.guarantees.service import TariffCache
 from tpgateway.insurers import service as insurers
-from tpgateway.insurers.model import EventKind, InsurerId, Reference
+from tpgateway.insurers.model import ApprovalRules, EventKind, Insurer, InsurerId, Reference, TacitOutcome
+from tpgateway.money import ZERO, Cents
 from tpgateway.practitioners.model import PractitionerId
+from tpgateway.web.routing import PARIS
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What decisions are made with beside the caller's connection; one a process."""
+
+    verdicts: Verdicts
+    tariffs: TariffCache
+
+
+TOOLS: web.AppKey[Tools] = web.AppKey("claims_tools", Tools)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,110 +65,322 @@ class Submission:
     request: Request
 
 
-async def decide(
-    connection: Connection, verdicts: Verdicts, submission: Submission, *, now: datetime
-) -> tuple[CardCheck, Decision]:
-    """The decision that a submission gets at this moment, kept nowhere.
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who acts, when, and on which version of the approval; None where it is left open."""
 
-    Raises ``InsurerUnknown``, ``ProofUnknown``, ``ProofExpired``, ``ProofOfOtherDomain``, ``PrescriptionInFuture``.
-    """
-    insurer = await insurers.find(connection, submission.insurer_number)
-    proven = await cards.find_proof(connection, verdicts, insurer.id, submission.proof)
-    if proven is None or proven[0].ask.practitioner_id != submission.practitioner_id:
-        raise ProofUnknown
-    check, verdict = proven
-    ask = check.ask
-    if now >= check.proof_expires_at:
-        raise ProofExpired
-    if ask.domain is not Domain.OPTI:
-        raise ProofOfOtherDomain
-    if submission.request.prescription_date > ask.care_date:
-        raise PrescriptionInFuture
-    assert check.found.product_version_id is not None
-    product = await verdicts.benefits.version(connection, insurer.id, check.found.product_version_id)
-    decision = optical.decide(
-        submission.request,
-        benefits=verdict.benefits,
-        is_responsible=product.is_responsible,
-        care_date=ask.care_date,
-    )
-    return check, decision
+    now: datetime
+    actor: Actor
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What an insurer grants on a line."""
+
+    line: int
+    granted: Cents
 
 
 async def simulate(
-    connection: Connection, verdicts: Verdicts, submission: Submission, *, now: datetime, actor: Actor
-) -> Decision:
-    """The decision that a submission would get; of it nothing is kept but that it was asked. Raises as ``decide`` does."""
-    check, decision = await decide(connection, verdicts, submission, now=now)
+    connection: Connection, tools: Tools, submission: Submission, act: Act
+) -> tuple[Decision, ApprovalRules]:
+    """The decision that a submission would get; of it nothing is kept but that it was asked. Raises as ``submit`` does."""
+    insurer, check, verdict = await _proven(connection, tools, submission, act.now)
+    uses = await ApprovalStore(connection).uses(insurer.id, check.person)
+    decision = await _decide(connection, tools, submission.request, insurer, check, verdict, uses)
     await audit.record(
-        connection,
-        actor=actor,
-        action=Action.APPROVAL_SIMULATED,
-        subject_id=check.id,
-        insurer_id=check.insurer_id,
+        connection, actor=act.actor, action=Action.APPROVAL_SIMULATED, subject_id=check.id, insurer_id=insurer.id
     )
-    return decision
+    return decision, insurer.approval_rules
 
 
-async def submit(
-    connection: Connection, verdicts: Verdicts, submission: Submission, *, now: datetime, actor: Actor
-) -> PriorApproval:
-    """Decides a request, keeps it, and tells the insurer, in the caller's transaction; raises as ``decide`` does."""
-    check, decision = await decide(connection, verdicts, submission, now=now)
-    submitted = life.after(None, Kind.SUBMITTED)
-    decided = life.after(submitted, decision.kind)
-    store = ApprovalStore(connection)
-    insurer_id = check.insurer_id
-    approval_id = await store.add(check, submission.request, decision, state=decided, now=now)
-    await store.add_lines(insurer_id, approval_id, decision.lines)
-    events = [
-        (_event(1, Kind.SUBMITTED, submitted, "practitioner", "submitted", now), actor),
-        (_event(2, decision.kind, decided, "system", decision.code, now), Actor(kind="system")),
-    ]
-    for event, who in events:
-        await store.append_event(insurer_id, approval_id, event, actor=who)
-    await audit.record(
-        connection, actor=actor, action=Action.APPROVAL_SUBMITTED, subject_id=approval_id, insurer_id=insurer_id
+async def submit(connection: Connection, tools: Tools, submission: Submission, act: Act) -> PriorApproval:
+    """Decides a request, keeps it, and tells the insurer, in the caller's transaction.
+
+    Two requests for one person are decided one after the other, so that what one uses up the other finds used. Raises
+    ``InsurerUnknown``, ``ProofUnknown``, ``ProofExpired``, ``ProofOfOtherDomain``, ``ProofOfOtherDay``,
+    ``PrescriptionInFuture``.
+    """
+    insurer, check, verdict = await _proven(connection, tools, submission, act.now)
+    store, person, now = ApprovalStore(connection), check.person, act.now
+    await store.lock_person(insurer.id, person)
+    uses = await store.uses(insurer.id, person)
+    decision = await _decide(connection, tools, submission.request, insurer, check, verdict, uses)
+    new = PriorApproval(
+        insurer_id=insurer.id,
+        insurer_number=insurer.number,
+        id=ApprovalId(check.id),  # until it has its own
+        practitioner_id=submission.practitioner_id,
+        card_check_id=check.id,
+        domain=check.ask.domain,
+        state=life.after(None, Kind.SUBMITTED),
+        version=1,
+        revision=1,
+        care_date=check.ask.care_date,
+        request=submission.request,
+        membership_number=person.membership_number,
+        birth_date=person.birth_date,
+        birth_rank=person.birth_rank,
+        submitted_at=now,
+        valid_until=None,
+        billable_until=None,
+        waits_for=None,
+        due_at=None,
+        code=Kind.SUBMITTED.value,
+        comment=None,
+        documents=(),
+        lines=(),
     )
-    approval = await store.get(insurer_id, approval_id)
-    assert approval is not None
-    await _tell_insurer(connection, approval, EventKind.APPROVAL_DECIDED, now=now)
+    approval, decided = _decided(new, submission.request, decision, insurer.approval_rules, now)
+    approval = replace(approval, id=await store.add(approval))
+    await store.add_lines(approval)
+    submitted = _event(new, Kind.SUBMITTED, "practitioner", now)
+    await store.append_events(insurer.id, approval.id, [(submitted, act.actor), (decided, SYSTEM)])
+    if life.holds(approval.state) and (held := uses_of(approval.request, approval.lines, approval.care_date)):
+        await store.add_uses(approval, held)
+    await audit.record(
+        connection, actor=act.actor, action=Action.APPROVAL_SUBMITTED, subject_id=approval.id, insurer_id=insurer.id
+    )
+    await _tell_insurer(connection, approval, decided.kind, now=now)
     return approval
 
 
-async def cancel(
-    connection: Connection, reference: Reference, practitioner: PractitionerId, *, now: datetime, actor: Actor
-) -> PriorApproval | None:
-    """Cancels a practitioner's own approval; None where there is none. Raises ``StateForbids``."""
-    insurer = await insurers.find(connection, reference.insurer_number)
+async def amend(
+    connection: Connection, tools: Tools, approval_of: "Owned", request: Request, act: Act, *, kind: Kind = Kind.AMENDED
+) -> PriorApproval:
+    """The request is another, or the stay longer (``EXTENDED``): decided anew, as a new revision of the lines.
+
+    Raises ``StateForbids``, ``VersionStale``, ``KindOfOther``, ``StayNotLonger``, ``ProofOfOtherDay``,
+    ``PrescriptionInFuture``.
+    """
     store = ApprovalStore(connection)
-    approval = await store.lock(insurer.id, ApprovalId(reference.id))
-    if approval is None or approval.practitioner_id != practitioner:
-        return None
-    state = life.after(approval.state, Kind.CANCELLED)
-    version = approval.version + 1
-    event = _event(version, Kind.CANCELLED, state, "practitioner", "cancelled_by_practitioner", now)
-    await store.append_event(insurer.id, approval.id, event, actor=actor)
-    await store.project(insurer.id, approval.id, state=state, version=version)
-    await audit.record(
-        connection, actor=actor, action=Action.APPROVAL_CANCELLED, subject_id=approval.id, insurer_id=insurer.id
+    approval = await _locked(connection, approval_of, act)
+    if type(request) is not type(approval.request):
+        raise errors.KindOfOther
+    if kind is Kind.EXTENDED:
+        before, now_asked = approval.request, request
+        if not (isinstance(before, Stay) and isinstance(now_asked, Stay)):
+            raise errors.KindOfOther
+        if now_asked.exit_date <= before.exit_date or now_asked.entry_date != before.entry_date:
+            raise errors.StayNotLonger
+    state = life.after(approval.state, kind)
+    insurer = await insurers.get(connection, approval.insurer_id)
+    check, verdict = await cards.proven(connection, tools.verdicts, insurer.id, approval.card_check_id)
+    _refuse_other_day(request, check)
+    uses = await store.uses(insurer.id, check.person, but=approval.id)
+    decision = await _decide(connection, tools, request, insurer, check, verdict, uses)
+    changed = replace(
+        approval, state=state, version=approval.version + 1, revision=approval.revision + 1, code=kind.value
     )
-    cancelled = await store.get(insurer.id, approval.id)
-    assert cancelled is not None
-    await _tell_insurer(connection, cancelled, EventKind.APPROVAL_CANCELLED, now=now)
-    return cancelled
+    first = _event(changed, kind, "practitioner", act.now, {"revision": changed.revision})
+    approval, decided = _decided(changed, request, decision, insurer.approval_rules, act.now)
+    await _save(connection, approval, [(first, act.actor), (decided, SYSTEM)], lines=True)
+    action = Action.APPROVAL_EXTENDED if kind is Kind.EXTENDED else Action.APPROVAL_AMENDED
+    await audit.record(connection, actor=act.actor, action=action, subject_id=approval.id, insurer_id=insurer.id)
+    await _tell_insurer(connection, approval, kind, now=act.now)
+    return approval
 
 
-async def read(
-    connection: Connection, reference: Reference, practitioner: PractitionerId, *, actor: Actor
+async def appeal(connection: Connection, approval_of: "Owned", arguments: str, act: Act) -> PriorApproval:
+    """The insurer is asked to look again at a refusal or a cut; raises ``StateForbids`` and ``VersionStale``."""
+    approval = await _locked(connection, approval_of, act)
+    rules = (await insurers.get(connection, approval.insurer_id)).approval_rules
+    return await _step(
+        connection,
+        approval,
+        Kind.APPEALED,
+        reasons.APPEAL_MADE,
+        act,
+        Action.APPROVAL_APPEALED,
+        by="practitioner",
+        rules=rules,
+        details={"arguments": arguments},
+        comment=arguments,
+    )
+
+
+async def inform(connection: Connection, approval_of: "Owned", answer: str, act: Act) -> PriorApproval:
+    """The practitioner answers what was asked, documents having been attached before.
+
+    Raises ``StateForbids``, ``VersionStale`` and ``AttachmentMissing``.
+    """
+    approval = await _locked(connection, approval_of, act)
+    life.after(approval.state, Kind.INFORMATION_GIVEN)
+    given = {each.kind for each in await attachments(connection, approval)} if approval.documents else set()
+    if missing := sorted(set(approval.documents) - given):
+        raise errors.AttachmentMissing(f"missing: {', '.join(missing)}")
+    rules = (await insurers.get(connection, approval.insurer_id)).approval_rules
+    return await _step(
+        connection,
+        approval,
+        Kind.INFORMATION_GIVEN,
+        reasons.INFORMATION_GIVEN,
+        act,
+        Action.APPROVAL_INFORMED,
+        by="practitioner",
+        rules=rules,
+        details={"answer": answer},
+        comment=answer,
+    )
+
+
+async def cancel(connection: Connection, approval_of: "Owned", act: Act) -> PriorApproval:
+    """The practitioner no longer wants it: what it used of the benefits is given back. Raises ``StateForbids``."""
+    approval = await _locked(connection, approval_of, act)
+    return await _step(
+        connection, approval, Kind.CANCELLED, reasons.CANCELLED, act, Action.APPROVAL_CANCELLED, by="practitioner"
+    )
+
+
+async def use(connection: Connection, approval_of: "Owned", billed_on: date, act: Act) -> PriorApproval:
+    """It was billed: nothing can be changed any more. Raises ``StateForbids`` and ``VersionStale``."""
+    approval = await _locked(connection, approval_of, act)
+    return await _step(
+        connection,
+        approval,
+        Kind.USED,
+        reasons.USED,
+        act,
+        Action.APPROVAL_USED,
+        by="practitioner",
+        details={"billed_on": billed_on.isoformat()},
+    )
+
+
+async def ask(
+    connection: Connection, approval_of: "Owned", question: str, documents: Sequence[str], act: Act
+) -> PriorApproval:
+    """The insurer wants to know more; raises ``StateForbids`` and ``VersionStale``."""
+    approval = await _locked(connection, approval_of, act)
+    rules = (await insurers.get(connection, approval.insurer_id)).approval_rules
+    return await _step(
+        connection,
+        approval,
+        Kind.INFORMATION_REQUESTED,
+        reasons.INFORMATION_ASKED,
+        act,
+        Action.APPROVAL_QUESTIONED,
+        by="insurer",
+        rules=rules,
+        details={"question": question, "documents": list(documents)},
+        comment=question,
+        documents=documents,
+    )
+
+
+async def decide_by_insurer(
+    connection: Connection, approval_of: "Owned", kind: Kind, grants: Sequence[Grant], comment: str | None, act: Act
+) -> PriorApproval:
+    """The insurer approves, approves in part or refuses what waits for it.
+
+    Refusing an appeal leaves what was granted before. Raises ``StateForbids``, ``VersionStale``, ``DecisionNeedsLines``,
+    ``LineUnknown`` and ``GrantTooLarge``.
+    """
+    approval = await _locked(connection, approval_of, act)
+    life.after(approval.state, kind)
+    is_appeal = approval.state is State.APPEALED
+    lines, reason = approval.lines, reasons.INSURER_APPROVED
+    if kind is Kind.REFUSED and is_appeal:
+        reason = reasons.APPEAL_REJECTED
+        kind = Kind.PARTIALLY_APPROVED if any(line.granted for line in lines) else Kind.REFUSED
+    elif kind is Kind.REFUSED:
+        reason = reasons.INSURER_REFUSED
+        lines = tuple(replace(line, granted=ZERO, units=0, code=reasons.CUT_BY_INSURER.code) for line in lines)
+    else:
+        if not grants and (kind is Kind.PARTIALLY_APPROVED or is_appeal):
+            raise errors.DecisionNeedsLines
+        lines = _granted(lines, grants)
+        if not any(line.granted for line in lines):
+            raise errors.DecisionNeedsLines("nothing is granted: refuse instead")
+        if Kind.PARTIALLY_APPROVED in {kind, decisions.outcome(lines)[0]}:
+            kind, reason = Kind.PARTIALLY_APPROVED, reasons.INSURER_CUT
+    return await _step(
+        connection,
+        approval,
+        kind,
+        reason,
+        act,
+        Action.APPROVAL_DECIDED,
+        by="insurer",
+        details={"comment": comment} if comment else {},
+        comment=comment,
+        lines=lines,
+    )
+
+
+async def run_clock(
+    connection: Connection, insurer_id: InsurerId, approval_id: ApprovalId, *, now: datetime
 ) -> PriorApproval | None:
-    """A practitioner's own approval; None where there is none. The reading is audited."""
-    insurer = await insurers.find(connection, reference.insurer_number)
-    approval = await ApprovalStore(connection).get(insurer.id, ApprovalId(reference.id))
-    if approval is None or approval.practitioner_id != practitioner:
+    """What follows from nobody having acted in time; None where somebody has meanwhile."""
+    approval = await _lock(connection, insurer_id, approval_id)
+    if approval is None or approval.due_at is None or approval.due_at > now:
         return None
+    act = Act(now, SYSTEM)
+    if approval.waits_for is Party.INSURER:
+        rules = (await insurers.get(connection, insurer_id)).approval_rules
+        is_granted = rules.tacit_outcome is TacitOutcome.APPROVE and any(line.granted for line in approval.lines)
+        if approval.state is State.APPEALED:
+            # Silence on an appeal leaves the decision as it was: there is no other that it could stand for.
+            is_cut = any(line.granted for line in approval.lines)
+            kind, reason = (Kind.PARTIALLY_APPROVED if is_cut else Kind.REFUSED), reasons.APPEAL_REJECTED
+            lines = approval.lines
+        elif is_granted:
+            kind, _ = decisions.outcome(approval.lines)
+            reason, lines = reasons.TACIT_APPROVAL, approval.lines
+        else:
+            kind, reason = Kind.REFUSED, reasons.TACIT_REFUSAL
+            lines = tuple(replace(line, granted=ZERO, units=0, code=reason.code) for line in approval.lines)
+        return await _step(
+            connection, approval, kind, reason, act, Action.APPROVAL_CLOCK_RAN_OUT, by="system", lines=lines
+        )
+    reason = reasons.NOT_ANSWERED if approval.waits_for is Party.PRACTITIONER else reasons.EXPIRED
+    return await _step(connection, approval, Kind.EXPIRED, reason, act, Action.APPROVAL_CLOCK_RAN_OUT, by="system")
+
+
+async def due(connection: Connection, *, now: datetime, limit: int) -> Sequence[tuple[InsurerId, ApprovalId]]:
+    """Approvals whose clock ran out."""
+    return await ApprovalStore(connection).due(now, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """An approval as a party names it: a practitioner or an insurer, who must own it."""
+
+    insurer_number: str
+    id: UUID
+    practitioner_id: PractitionerId | None = None
+    insurer_id: InsurerId | None = None
+
+    @classmethod
+    def by_practitioner(cls, reference: Reference, practitioner: PractitionerId) -> "Owned":
+        return cls(reference.insurer_number, reference.id, practitioner_id=practitioner)
+
+    @classmethod
+    def by_insurer(cls, reference: Reference, insurer: InsurerId) -> "Owned":
+        return cls(reference.insurer_number, reference.id, insurer_id=insurer)
+
+    def owns(self, approval: PriorApproval | None) -> bool:
+        """Whether there is one and it is the party's own."""
+        if approval is None or approval.insurer_number != self.insurer_number:
+            return False
+        if self.practitioner_id is not None:
+            return approval.practitioner_id == self.practitioner_id
+        return approval.insurer_id == self.insurer_id
+
+
+class ApprovalUnknown(LookupError):
+    """The party has no such approval."""
+
+
+async def read(connection: Connection, approval_of: Owned, act: Act) -> PriorApproval:
+    """A party's own approval; raises ``ApprovalUnknown``. The reading is audited."""
+    insurer = await insurers.find(connection, approval_of.insurer_number)
+    approval = await ApprovalStore(connection).get(insurer.id, ApprovalId(approval_of.id))
+    if approval is None or not approval_of.owns(approval):
+        raise ApprovalUnknown
     await audit.record(
-        connection, actor=actor, action=Action.APPROVAL_READ, subject_id=approval.id, insurer_id=insurer.id
+        connection, actor=act.actor, action=Action.APPROVAL_READ, subject_id=approval.id, insurer_id=insurer.id
     )
     return approval
 
@@ -143,65 +390,258 @@ async def events(connection: Connection, approval: PriorApproval) -> Sequence[Ap
     return await ApprovalStore(connection).events(approval.insurer_id, approval.id)
 
 
+async def attachments(connection: Connection, approval: PriorApproval) -> Sequence[Attachment]:
+    """What is known of the documents of an approval."""
+    return await ApprovalStore(connection).attachments(approval.insurer_id, approval.id)
+
+
 async def list_of_practitioner(
-    connection: Connection,
-    practitioner: PractitionerId,
-    *,
-    state: State | None,
-    after: ApprovalId | None,
-    limit: int,
-    actor: Actor,
+    connection: Connection, practitioner: PractitionerId, search: Search, *, actor: Actor
 ) -> Sequence[PriorApproval]:
     """A practitioner's own approvals, newest first. The reading is audited."""
     await audit.record(connection, actor=actor, action=Action.APPROVALS_LISTED, subject_id=practitioner)
-    return await ApprovalStore(connection).of_practitioner(practitioner, state, after, limit)
+    return await ApprovalStore(connection).of_practitioner(practitioner, search)
 
 
 async def list_of_insurer(
-    connection: Connection,
-    insurer: InsurerId,
-    *,
-    state: State | None,
-    after: ApprovalId | None,
-    limit: int,
-    actor: Actor,
+    connection: Connection, insurer: InsurerId, search: Search, *, actor: Actor
 ) -> Sequence[PriorApproval]:
     """An insurer's own approvals, newest first. The reading is audited."""
     await audit.record(connection, actor=actor, action=Action.APPROVALS_LISTED, insurer_id=insurer)
-    return await ApprovalStore(connection).of_insurer(insurer, state, after, limit)
+    return await ApprovalStore(connection).of_insurer(insurer, search)
 
 
-def _event(version: int, kind: Kind, state: State, actor_kind: str, reason_code: str, now: datetime) -> ApprovalEvent:
+async def _proven(
+    connection: Connection, tools: Tools, submission: Submission, now: datetime
+) -> tuple[Insurer, CardCheck, Verdict]:
+    insurer = await insurers.find(connection, submission.insurer_number)
+    proven = await cards.find_proof(connection, tools.verdicts, insurer.id, submission.proof)
+    if proven is None or proven[0].ask.practitioner_id != submission.practitioner_id:
+        raise errors.ProofUnknown
+    check, verdict = proven
+    if now >= check.proof_expires_at:
+        raise errors.ProofExpired
+    if check.ask.domain is not (Domain.HOSP if isinstance(submission.request, Stay) else Domain.OPTI):
+        raise errors.ProofOfOtherDomain
+    _refuse_other_day(submission.request, check)
+    return insurer, check, verdict
+
+
+def _refuse_other_day(request: Request, check: CardCheck) -> None:
+    if isinstance(request, OpticalRequest):
+        if request.prescription_date > check.ask.care_date:
+            raise errors.PrescriptionInFuture
+    elif request.entry_date != check.ask.care_date:
+        raise errors.ProofOfOtherDay
+
+
+async def _decide(
+    connection: Connection,
+    tools: Tools,
+    request: Request,
+    insurer: Insurer,
+    check: CardCheck,
+    verdict: Verdict,
+    uses: Sequence[Use],
+) -> Decision:
+    assert check.found.product_version_id is not None
+    product = await tools.verdicts.benefits.version(connection, insurer.id, check.found.product_version_id)
+    case = Case(
+        benefits={line.benefit: line for line in verdict.benefits},
+        is_responsible=product.is_responsible,
+        birth_date=check.person.birth_date,
+        care_date=check.ask.care_date,
+        tariffs=await tools.tariffs.get(connection),
+        uses=uses,
+    )
+    return decisions.decide(request, case, insurer.approval_rules)
+
+
+def _decided(
+    approval: PriorApproval, request: Request, decision: Decision, rules: ApprovalRules, now: datetime
+) -> tuple[PriorApproval, ApprovalEvent]:
+    """The approval after the rules' decision of a request, with the event."""
+    state = life.after(approval.state, decision.kind)
+    after = replace(
+        approval,
+        state=state,
+        version=approval.version + 1,
+        request=request,
+        lines=decision.lines,
+        valid_until=decision.valid_until,
+        billable_until=decision.billable_until,
+        code=decision.code,
+        comment=None,
+        documents=decision.asks_for,
+    )
+    after = replace(after, waits_for=life.WAITS_FOR.get(state), due_at=_due_at(after, rules, now))
+    details = {"documents": list(decision.asks_for)} if decision.asks_for else {}
+    return after, _event(after, decision.kind, "system", now, details)
+
+
+def _due_at(approval: PriorApproval, rules: ApprovalRules, now: datetime) -> datetime | None:
+    """By when somebody must act, or when a decided approval ends: with the day, in France."""
+    match life.WAITS_FOR.get(approval.state):
+        case Party.INSURER:
+            return now + timedelta(days=rules.tacit_days)
+        case Party.PRACTITIONER:
+            return now + timedelta(days=rules.answer_days)
+    if approval.state in {State.APPROVED, State.PARTIALLY_APPROVED} and approval.billable_until is not None:
+        return datetime.combine(approval.billable_until + timedelta(days=1), time(), PARIS).astimezone(UTC)
+    return None
+
+
+def _event(
+    approval: PriorApproval, kind: Kind, by: str, now: datetime, details: Mapping[str, Any] | None = None
+) -> ApprovalEvent:
     return ApprovalEvent(
-        version=version, kind=kind, state=state, actor_kind=actor_kind, reason_code=reason_code, occurred_at=now
+        version=approval.version,
+        kind=kind,
+        state=approval.state,
+        actor_kind=by,
+        reason_code=approval.code,
+        occurred_at=now,
+        details=details or {},
     )
 
 
-async def _tell_insurer(connection: Connection, approval: PriorApproval, kind: EventKind, *, now: datetime) -> None:
+async def _locked(connection: Connection, approval_of: Owned, act: Act) -> PriorApproval:
+    """The party's approval, locked; raises ``ApprovalUnknown`` and ``VersionStale``."""
+    insurer = await insurers.find(connection, approval_of.insurer_number)
+    approval = await _lock(connection, insurer.id, ApprovalId(approval_of.id))
+    if approval is None or not approval_of.owns(approval):
+        raise ApprovalUnknown
+    if act.version is not None and act.version != approval.version:
+        raise errors.VersionStale(f"the state is {approval.state}, the version {approval.version}")
+    return approval
+
+
+async def _lock(connection: Connection, insurer_id: InsurerId, approval_id: ApprovalId) -> PriorApproval | None:
+    """Locks the person's benefits, then the approval: in this order everywhere."""
+    store = ApprovalStore(connection)
+    known = await store.get(insurer_id, approval_id)
+    if known is None:
+        return None
+    await store.lock_person(insurer_id, _person(known))
+    return await store.lock(insurer_id, approval_id)
+
+
+def _person(approval: PriorApproval) -> Person:
+    return Person(approval.membership_number, approval.birth_date, approval.birth_rank)
+
+
+async def _step(
+    connection: Connection,
+    approval: PriorApproval,
+    kind: Kind,
+    reason: Reason,
+    act: Act,
+    action: Action,
+    *,
+    by: str,
+    rules: ApprovalRules | None = None,
+    details: Mapping[str, Any] | None = None,
+    comment: str | None = None,
+    documents: Sequence[str] = (),
+    lines: tuple[DecidedLine, ...] | None = None,
+) -> PriorApproval:
+    """One event on a locked approval, kept, audited and told; raises ``StateForbids``."""
+    state = life.after(approval.state, kind)
+    changes = lines is not None and lines != approval.lines
+    after = replace(
+        approval,
+        state=state,
+        version=approval.version + 1,
+        revision=approval.revision + changes,
+        lines=lines if lines is not None else approval.lines,
+        code=reason.code,
+        comment=comment,
+        documents=tuple(documents),
+        waits_for=life.WAITS_FOR.get(state),
+    )
+    after = replace(after, due_at=_due_at(after, rules or ApprovalRules(), act.now))
+    await _save(connection, after, [(_event(after, kind, by, act.now, details), act.actor)], lines=changes)
+    await audit.record(connection, actor=act.actor, action=action, subject_id=after.id, insurer_id=after.insurer_id)
+    await _tell_insurer(connection, after, kind, now=act.now)
+    return after
+
+
+def _granted(lines: tuple[DecidedLine, ...], grants: Sequence[Grant]) -> tuple[DecidedLine, ...]:
+    by_line = {grant.line: grant.granted for grant in grants}
+    if len(by_line) != len(grants) or not set(by_line) <= set(range(1, len(lines) + 1)):
+        raise errors.LineUnknown
+    changed = []
+    for number, line in enumerate(lines, start=1):
+        granted = by_line.get(number, line.granted)
+        if granted > line.asked.price - line.asked.amo:
+            raise errors.GrantTooLarge(f"line {number}")
+        if granted == line.granted:
+            changed.append(line)
+        else:
+            units = (line.units or line.asked.units) if granted else 0
+            changed.append(replace(line, granted=granted, units=units, code=reasons.CUT_BY_INSURER.code))
+    return tuple(changed)
+
+
+async def _save(
+    connection: Connection, approval: PriorApproval, happened: Sequence[tuple[ApprovalEvent, Actor]], *, lines: bool
+) -> None:
+    store = ApprovalStore(connection)
+    await store.project(approval)
+    await store.append_events(approval.insurer_id, approval.id, happened)
+    if lines:
+        await store.add_lines(approval)
+    holds = life.holds(approval.state)
+    if lines or not holds:
+        await store.give_back(approval.insurer_id, approval.id)
+    if lines and holds and (held := uses_of(approval.request, approval.lines, approval.care_date)):
+        await store.add_uses(approval, held)
+
+
+_TOLD: Mapping[Kind, EventKind] = {
+    Kind.AMENDED: EventKind.APPROVAL_AMENDED,
+    Kind.EXTENDED: EventKind.APPROVAL_AMENDED,
+    Kind.APPEALED: EventKind.APPROVAL_APPEALED,
+    Kind.CANCELLED: EventKind.APPROVAL_CANCELLED,
+    Kind.USED: EventKind.APPROVAL_USED,
+    Kind.EXPIRED: EventKind.APPROVAL_EXPIRED,
+    Kind.INFORMATION_REQUESTED: EventKind.APPROVAL_PENDING,
+    Kind.INFORMATION_GIVEN: EventKind.APPROVAL_PENDING,
+    Kind.REVIEW_STARTED: EventKind.APPROVAL_PENDING,
+}
+
+
+async def _tell_insurer(connection: Connection, approval: PriorApproval, kind: Kind, *, now: datetime) -> None:
     """The insurer's event: ids, codes and amounts of its own insured person's approval."""
     data = {
         "prior_approval_id": str(Reference(insurer_number=approval.insurer_number, id=approval.id)),
         "version": approval.version,
+        "revision": approval.revision,
         "state": approval.state.value,
         "code": approval.code,
         "domain": approval.domain.value,
         "care_date": approval.care_date.isoformat(),
-        "valid_until": approval.valid_until and approval.valid_until.isoformat(),
+        "valid_until": approval.usable_until and approval.usable_until.isoformat(),
+        "waits_for": approval.waits_for and approval.waits_for.value,
+        "due_at": approval.due_at and approval.due_at.isoformat(),
         "membership_number": approval.membership_number,
         "birth_date": approval.birth_date,
         "birth_rank": approval.birth_rank,
         "lines": [
             {
-                "item": line.item.value,
-                "benefit": line.benefit,
-                "price_cents": line.price,
-                "base_cents": line.base,
-                "amo_cents": line.amo,
+                "line": number,
+                "item": line.asked.item.value,
+                "benefit": line.asked.benefit,
+                "units": line.asked.units,
+                "price_cents": line.asked.price,
+                "base_cents": line.asked.base,
+                "amo_cents": line.asked.amo,
                 "granted_cents": line.granted,
                 "patient_cents": line.patient,
                 "code": line.code,
             }
-            for line in approval.lines
+            for number, line in enumerate(approval.lines, start=1)
         ],
     }
-    await insurers.publish(connection, approval.insurer_id, kind, subject_id=approval.id, data=data, now=now)
+    told = _TOLD.get(kind, EventKind.APPROVAL_DECIDED)
+    await insurers.publish(connection, approval.insurer_id, told, subject_id=approval.id, data=data, now=now)

@@ -1,6 +1,6 @@
-"""SQL of prior approvals: the events, and the state projected from them."""
+"""SQL of prior approvals: the events, the state projected from them, what they use of benefits, their documents."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,31 +8,40 @@ from uuid import UUID
 import asyncpg
 
 from tpgateway.audit import Actor
-from tpgateway.cards.model import CardCheck
+from tpgateway.cards.model import Person
+from tpgateway.claims import codec
 from tpgateway.claims.model import (
     ApprovalEvent,
     ApprovalId,
+    AskedLine,
+    Attachment,
+    AttachmentId,
+    Correction,
     DecidedLine,
-    Decision,
     Item,
     Kind,
+    Party,
+    PriceClass,
     PriorApproval,
-    Request,
+    Search,
     State,
 )
 from tpgateway.database import Connection
-from tpgateway.guarantees.model import Domain
+from tpgateway.guarantees.model import Domain, Use
 from tpgateway.insurers.model import InsurerId
 from tpgateway.money import Cents
 from tpgateway.practitioners.model import PractitionerId
 
 _SELECT = """
 SELECT a.*, i.number AS insurer_number,
-       (SELECT e.reason_code FROM prior_approval_events e
-        WHERE e.insurer_id = a.insurer_id AND e.approval_id = a.id ORDER BY e.version DESC LIMIT 1) AS code,
        (SELECT json_agg(l ORDER BY l.line) FROM prior_approval_lines l
-        WHERE l.insurer_id = a.insurer_id AND l.approval_id = a.id) AS lines
+        WHERE l.insurer_id = a.insurer_id AND l.approval_id = a.id AND l.revision = a.revision) AS lines
 FROM prior_approvals a JOIN insurers i ON i.id = a.insurer_id
+"""
+_FILTER = """
+    AND ($2::text[] IS NULL OR a.state = ANY ($2)) AND ($3::text IS NULL OR a.membership_number = $3)
+    AND ($4::date IS NULL OR a.care_date = $4) AND ($5::text IS NULL OR a.waits_for = $5)
+    AND ($6::uuid IS NULL OR a.id < $6) ORDER BY a.id DESC LIMIT $7
 """
 
 
@@ -42,82 +51,172 @@ class ApprovalStore:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    async def add(
-        self, check: CardCheck, request: Request, decision: Decision, *, state: State, now: datetime
-    ) -> ApprovalId:
-        """A new approval in its decided state; its events follow."""
+    async def lock_person(self, insurer: InsurerId, person: Person) -> None:
+        """Others who decide on this person's benefits wait until the transaction ends."""
+        number, born, rank = person
+        await self.connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"benefits {insurer} {number} {born} {rank}"
+        )
+
+    async def uses(self, insurer: InsurerId, person: Person, *, but: ApprovalId | None = None) -> list[Use]:
+        """What somebody used of the benefits, but for one approval."""
+        number, born, rank = person
+        rows = await self.connection.fetch(
+            "SELECT item, benefit, used_on, units, granted_cents FROM benefit_uses WHERE insurer_id = $1"
+            " AND membership_number = $2 AND birth_date = $3 AND birth_rank = $4"
+            " AND approval_id IS DISTINCT FROM $5 ORDER BY used_on, approval_id, line",
+            insurer,
+            number,
+            born,
+            rank,
+            but,
+        )
+        return [
+            Use(
+                item=row["item"],
+                benefit=row["benefit"],
+                on=row["used_on"],
+                units=row["units"],
+                granted=Cents(row["granted_cents"]),
+            )
+            for row in rows
+        ]
+
+    async def add(self, approval: PriorApproval) -> ApprovalId:
+        """A new approval as it stands; its lines, events and uses follow."""
         added: UUID = await self.connection.fetchval(
-            "INSERT INTO prior_approvals (insurer_id, practitioner_id, card_check_id, domain, state, version, care_date,"
-            " prescription_date, prescriber_rpps, membership_number, birth_date, birth_rank, valid_until, submitted_at)"
-            " VALUES ($1, $2, $3, $4, $5, 2, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
-            check.insurer_id,
-            check.ask.practitioner_id,
-            check.id,
-            check.ask.domain,
-            state,
-            check.ask.care_date,
-            request.prescription_date,
-            request.prescriber_rpps,
-            check.person.membership_number,
-            check.person.birth_date,
-            check.person.birth_rank,
-            decision.valid_until,
-            now,
+            "INSERT INTO prior_approvals (insurer_id, practitioner_id, card_check_id, domain, state, version, revision,"
+            " care_date, request, membership_number, birth_date, birth_rank, submitted_at, valid_until, billable_until,"
+            " waits_for, due_at, code, comment, documents)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
+            " RETURNING id",
+            approval.insurer_id,
+            approval.practitioner_id,
+            approval.card_check_id,
+            approval.domain,
+            approval.state,
+            approval.version,
+            approval.revision,
+            approval.care_date,
+            codec.as_json(approval.request),
+            approval.membership_number,
+            approval.birth_date,
+            approval.birth_rank,
+            approval.submitted_at,
+            approval.valid_until,
+            approval.billable_until,
+            approval.waits_for,
+            approval.due_at,
+            approval.code,
+            approval.comment,
+            list(approval.documents),
         )
         return ApprovalId(added)
 
-    async def add_lines(self, insurer: InsurerId, approval: ApprovalId, lines: Sequence[DecidedLine]) -> None:
+    async def project(self, approval: PriorApproval) -> None:
+        """What the latest event leads to."""
+        await self.connection.execute(
+            "UPDATE prior_approvals SET state = $3, version = $4, revision = $5, request = $6, valid_until = $7,"
+            " billable_until = $8, waits_for = $9, due_at = $10, code = $11, comment = $12, documents = $13"
+            " WHERE insurer_id = $1 AND id = $2",
+            approval.insurer_id,
+            approval.id,
+            approval.state,
+            approval.version,
+            approval.revision,
+            codec.as_json(approval.request),
+            approval.valid_until,
+            approval.billable_until,
+            approval.waits_for,
+            approval.due_at,
+            approval.code,
+            approval.comment,
+            list(approval.documents),
+        )
+
+    async def add_lines(self, approval: PriorApproval) -> None:
+        """The lines of the approval's present revision."""
+        lines = approval.lines
         await self.connection.execute(
             """
-            INSERT INTO prior_approval_lines (insurer_id, approval_id, line, item, benefit, price_cents, base_cents,
-                                              amo_cents, granted_cents, patient_cents, code)
-            SELECT $1, $2, n, item, benefit, price, base, amo, granted, patient, code
-            FROM unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
-                        $10::text[])
-                 WITH ORDINALITY AS l (item, benefit, price, base, amo, granted, patient, code, n)
+            INSERT INTO prior_approval_lines (insurer_id, approval_id, line, revision, item, benefit, price_cents,
+                base_cents, amo_cents, granted_cents, patient_cents, code, units, units_granted, correction,
+                price_class, lpp, is_optam)
+            SELECT $1, $2, n, $3, item, benefit, price, base, amo, granted, patient, code, units, paid, correction, class,
+                   lpp, is_optam
+            FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
+                        $11::text[], $12::smallint[], $13::smallint[], $14::text[], $15::text[], $16::text[],
+                        $17::boolean[])
+                 WITH ORDINALITY AS l (item, benefit, price, base, amo, granted, patient, code, units, paid, correction,
+                                       class, lpp, is_optam, n)
             """,
-            insurer,
-            approval,
-            [line.item for line in lines],
-            [line.benefit for line in lines],
-            [line.price for line in lines],
-            [line.base for line in lines],
-            [line.amo for line in lines],
+            approval.insurer_id,
+            approval.id,
+            approval.revision,
+            [line.asked.item for line in lines],
+            [line.asked.benefit for line in lines],
+            [line.asked.price for line in lines],
+            [line.asked.base for line in lines],
+            [line.asked.amo for line in lines],
             [line.granted for line in lines],
             [line.patient for line in lines],
             [line.code for line in lines],
+            [line.asked.units for line in lines],
+            [line.units for line in lines],
+            [line.asked.correction for line in lines],
+            [line.asked.price_class for line in lines],
+            [line.asked.lpp for line in lines],
+            [line.asked.is_optam for line in lines],
         )
 
-    async def append_event(
-        self,
-        insurer: InsurerId,
-        approval: ApprovalId,
-        event: ApprovalEvent,
-        *,
-        actor: Actor,
+    async def append_events(
+        self, insurer: InsurerId, approval: ApprovalId, events: Sequence[tuple[ApprovalEvent, Actor]]
     ) -> None:
         await self.connection.execute(
-            "INSERT INTO prior_approval_events (insurer_id, approval_id, version, kind, state, actor_kind, actor_id,"
-            " reason_code, occurred_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            """
+            INSERT INTO prior_approval_events (insurer_id, approval_id, version, kind, state, actor_kind, actor_id,
+                                               reason_code, occurred_at, details)
+            SELECT $1, $2, * FROM unnest($3::integer[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[],
+                                         $9::timestamptz[], $10::jsonb[])
+            """,
             insurer,
             approval,
-            event.version,
-            event.kind,
-            event.state,
-            event.actor_kind,
-            actor.id,
-            event.reason_code,
-            event.occurred_at,
+            [event.version for event, _ in events],
+            [event.kind for event, _ in events],
+            [event.state for event, _ in events],
+            [event.actor_kind for event, _ in events],
+            [actor.id for _, actor in events],
+            [event.reason_code for event, _ in events],
+            [event.occurred_at for event, _ in events],
+            [dict(event.details) for event, _ in events],
         )
 
-    async def project(self, insurer: InsurerId, approval: ApprovalId, *, state: State, version: int) -> None:
-        """The state that the latest event leads to."""
+    async def add_uses(self, approval: PriorApproval, uses: Sequence[tuple[int, Use]]) -> None:
+        """What the approval's lines use of the person's benefits."""
         await self.connection.execute(
-            "UPDATE prior_approvals SET state = $3, version = $4 WHERE insurer_id = $1 AND id = $2",
-            insurer,
-            approval,
-            state,
-            version,
+            """
+            INSERT INTO benefit_uses (insurer_id, membership_number, birth_date, birth_rank, approval_id, line, used_on,
+                                      item, benefit, units, granted_cents)
+            SELECT $1, $2, $3, $4, $5, * FROM unnest($6::smallint[], $7::date[], $8::text[], $9::text[], $10::smallint[],
+                                                     $11::bigint[])
+            """,
+            approval.insurer_id,
+            approval.membership_number,
+            approval.birth_date,
+            approval.birth_rank,
+            approval.id,
+            [line for line, _ in uses],
+            [use.on for _, use in uses],
+            [use.item for _, use in uses],
+            [use.benefit for _, use in uses],
+            [use.units for _, use in uses],
+            [use.granted for _, use in uses],
+        )
+
+    async def give_back(self, insurer: InsurerId, approval: ApprovalId) -> None:
+        """The approval uses nothing."""
+        await self.connection.execute(
+            "DELETE FROM benefit_uses WHERE insurer_id = $1 AND approval_id = $2", insurer, approval
         )
 
     async def lock(self, insurer: InsurerId, approval: ApprovalId) -> PriorApproval | None:
@@ -131,32 +230,23 @@ class ApprovalStore:
         row = await self.connection.fetchrow(_SELECT + "WHERE a.insurer_id = $1 AND a.id = $2", insurer, approval)
         return None if row is None else _approval(row)
 
-    async def of_practitioner(
-        self, practitioner: PractitionerId, state: State | None, after: ApprovalId | None, limit: int
-    ) -> list[PriorApproval]:
+    async def due(self, now: datetime, limit: int) -> list[tuple[InsurerId, ApprovalId]]:
+        """Approvals whose clock ran out, those of longest ago first. It is the worker's question, over all insurers."""
+        rows = await self.connection.fetch(
+            "SELECT insurer_id, id FROM prior_approvals WHERE due_at <= $1 ORDER BY due_at LIMIT $2", now, limit
+        )
+        return [(InsurerId(row["insurer_id"]), ApprovalId(row["id"])) for row in rows]
+
+    async def of_practitioner(self, practitioner: PractitionerId, search: Search) -> list[PriorApproval]:
         """A practitioner's approvals with whatever insurer, newest first: the one list that names no insurer."""
         rows = await self.connection.fetch(
-            _SELECT + "WHERE a.practitioner_id = $1 AND ($2::text IS NULL OR a.state = $2)"
-            " AND ($3::uuid IS NULL OR a.id < $3) ORDER BY a.id DESC LIMIT $4",
-            practitioner,
-            state,
-            after,
-            limit,
+            _SELECT + "WHERE a.practitioner_id = $1" + _FILTER, practitioner, *_arguments(search)
         )
         return [_approval(row) for row in rows]
 
-    async def of_insurer(
-        self, insurer: InsurerId, state: State | None, after: ApprovalId | None, limit: int
-    ) -> list[PriorApproval]:
+    async def of_insurer(self, insurer: InsurerId, search: Search) -> list[PriorApproval]:
         """An insurer's approvals, newest first."""
-        rows = await self.connection.fetch(
-            _SELECT + "WHERE a.insurer_id = $1 AND ($2::text IS NULL OR a.state = $2)"
-            " AND ($3::uuid IS NULL OR a.id < $3) ORDER BY a.id DESC LIMIT $4",
-            insurer,
-            state,
-            after,
-            limit,
-        )
+        rows = await self.connection.fetch(_SELECT + "WHERE a.insurer_id = $1" + _FILTER, insurer, *_arguments(search))
         return [_approval(row) for row in rows]
 
     async def events(self, insurer: InsurerId, approval: ApprovalId) -> list[ApprovalEvent]:
@@ -173,39 +263,113 @@ class ApprovalStore:
                 actor_kind=row["actor_kind"],
                 reason_code=row["reason_code"],
                 occurred_at=row["occurred_at"],
+                details=row["details"],
             )
             for row in rows
         ]
 
+    async def add_piece(self, insurer: InsurerId, attachment: AttachmentId, piece: int, sealed: bytes) -> None:
+        await self.connection.execute(
+            "INSERT INTO prior_approval_attachment_pieces (insurer_id, attachment_id, piece, sealed)"
+            " VALUES ($1, $2, $3, $4)",
+            insurer,
+            attachment,
+            piece,
+            sealed,
+        )
+
+    async def add_attachment(self, insurer: InsurerId, approval: ApprovalId, attachment: Attachment) -> None:
+        """What is known of a document whose pieces are there."""
+        await self.connection.execute(
+            "INSERT INTO prior_approval_attachments (insurer_id, approval_id, id, kind, media_type, size, sha256, added_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            insurer,
+            approval,
+            attachment.id,
+            attachment.kind,
+            attachment.media_type,
+            attachment.size,
+            bytes.fromhex(attachment.sha256),
+            attachment.added_at,
+        )
+
+    async def attachments(self, insurer: InsurerId, approval: ApprovalId) -> list[Attachment]:
+        rows = await self.connection.fetch(
+            "SELECT * FROM prior_approval_attachments WHERE insurer_id = $1 AND approval_id = $2 ORDER BY id",
+            insurer,
+            approval,
+        )
+        return [
+            Attachment(
+                id=AttachmentId(row["id"]),
+                kind=row["kind"],
+                media_type=row["media_type"],
+                size=row["size"],
+                sha256=row["sha256"].hex(),
+                added_at=row["added_at"],
+            )
+            for row in rows
+        ]
+
+    async def pieces(self, insurer: InsurerId, attachment: AttachmentId) -> AsyncIterator[bytes]:
+        """A document's sealed pieces, in order, some at a time."""
+        cursor = self.connection.cursor(
+            "SELECT sealed FROM prior_approval_attachment_pieces WHERE insurer_id = $1 AND attachment_id = $2"
+            " ORDER BY piece",
+            insurer,
+            attachment,
+            prefetch=2,
+        )
+        async for row in cursor:
+            yield row["sealed"]
+
+
+def _arguments(search: Search) -> tuple[Any, ...]:
+    states = None if search.state is None else [search.state.value]
+    return states, search.membership_number, search.care_date, search.waits_for, search.after, search.limit
+
 
 def _approval(row: asyncpg.Record) -> PriorApproval:
+    lines = tuple(_line(line) for line in row["lines"])
     return PriorApproval(
         insurer_id=InsurerId(row["insurer_id"]),
         insurer_number=row["insurer_number"],
         id=ApprovalId(row["id"]),
         practitioner_id=PractitionerId(row["practitioner_id"]),
+        card_check_id=row["card_check_id"],
         domain=Domain(row["domain"]),
         state=State(row["state"]),
         version=row["version"],
+        revision=row["revision"],
         care_date=row["care_date"],
-        prescription_date=row["prescription_date"],
+        request=codec.from_json(row["request"], tuple(line.asked for line in lines)),
         membership_number=row["membership_number"],
         birth_date=row["birth_date"],
         birth_rank=row["birth_rank"],
         submitted_at=row["submitted_at"],
         valid_until=row["valid_until"],
+        billable_until=row["billable_until"],
+        waits_for=Party(row["waits_for"]) if row["waits_for"] else None,
+        due_at=row["due_at"],
         code=row["code"],
-        lines=tuple(_line(line) for line in row["lines"]),
+        comment=row["comment"],
+        documents=tuple(row["documents"]),
+        lines=lines,
     )
 
 
 def _line(kept: dict[str, Any]) -> DecidedLine:
-    return DecidedLine(
+    asked = AskedLine(
         item=Item(kept["item"]),
-        benefit=kept["benefit"],
         price=Cents(kept["price_cents"]),
         base=Cents(kept["base_cents"]),
         amo=Cents(kept["amo_cents"]),
-        granted=Cents(kept["granted_cents"]),
-        code=kept["code"],
+        units=kept["units"],
+        correction=Correction(kept["correction"]) if kept["correction"] else None,
+        price_class=PriceClass(kept["price_class"]) if kept["price_class"] else None,
+        lpp=kept["lpp"],
+        is_optam=kept["is_optam"],
+    )
+    return DecidedLine(
+        asked=asked, granted=Cents(kept["granted_cents"]), units=kept["units_granted"], code=kept["code"]
     )

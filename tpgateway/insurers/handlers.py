@@ -14,6 +14,7 @@ from tpgateway.insurers.payloads import (
     EventListView,
     EventsQuery,
     EventView,
+    InsurerChange,
     InsurerView,
     LiveSourceView,
     NewEndpointView,
@@ -25,7 +26,15 @@ from tpgateway.web.routing import Answer, Call
 
 async def show_insurer(call: Call) -> Answer:
     insurer = await service.get(call.connection, _me(call))
-    return Answer(body=InsurerView.showing(insurer))
+    return Answer(body=InsurerView.of(insurer))
+
+
+async def change_insurer(call: Call, *, body: InsurerChange) -> Answer:
+    """From now on new requests are decided with these rules, whole: what is left out goes back to where it started."""
+    insurer = await service.set_approval_rules(
+        call.connection, _me(call), body.approval_rules.rules(), actor=call.actor
+    )
+    return Answer(body=InsurerView.of(insurer))
 
 
 async def list_endpoints(call: Call) -> Answer:

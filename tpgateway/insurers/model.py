@@ -1,6 +1,6 @@
 """What an insurer is to the gateway."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -21,8 +21,54 @@ class EventKind(StrEnum):
     """What insurers are told of, as ``object.happening``."""
 
     APPROVAL_DECIDED = "prior_approval.decided"
+    APPROVAL_PENDING = "prior_approval.pending"
+    APPROVAL_AMENDED = "prior_approval.amended"
+    APPROVAL_APPEALED = "prior_approval.appealed"
     APPROVAL_CANCELLED = "prior_approval.cancelled"
+    APPROVAL_USED = "prior_approval.used"
+    APPROVAL_EXPIRED = "prior_approval.expired"
     RIGHTS_IMPORTED = "rights_import.finished"
+
+
+class TacitOutcome(StrEnum):
+    """What an insurer's silence means once its days are over."""
+
+    APPROVE = "approve"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRule:
+    """Which requests an insurer wants to look at: of a domain, for a benefit or any, from a granted sum on."""
+
+    domain: str
+    benefit: str | None = None
+    from_cents: int = 0
+
+    def applies(self, domain: str, benefits: Collection[str], granted: int) -> bool:
+        """Whether a request that would be granted this falls under the rule."""
+        return (
+            domain == self.domain and (self.benefit is None or self.benefit in benefits) and granted >= self.from_cents
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentRule(ReviewRule):
+    """Which requests come with a document: ``prescription`` or ``quote``."""
+
+    document: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRules:
+    """How an insurer takes part in decisions. Without a word of its own, rules decide all."""
+
+    tacit_days: int = 15
+    tacit_outcome: TacitOutcome = TacitOutcome.REFUSE
+    answer_days: int = 30
+    """How long a practitioner has for an answer."""
+    reviews: tuple[ReviewRule, ...] = ()
+    attachments: tuple[AttachmentRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +80,7 @@ class Insurer:
     name: str
     state: InsurerState
     convention_types: tuple[str, ...]
+    approval_rules: ApprovalRules = ApprovalRules()
 
     @property
     def is_active(self) -> bool:

@@ -1,14 +1,63 @@
 """Shapes of what insurers send and get."""
 
+import json
 from datetime import datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from tpgateway.errors import FieldInvalid
-from tpgateway.insurers.model import Event, EventKind, InsurerState, Reference
+from tpgateway.insurers import codec
+from tpgateway.insurers.model import (
+    ApprovalRules,
+    AttachmentRule,
+    Event,
+    EventKind,
+    Insurer,
+    InsurerState,
+    Reference,
+    ReviewRule,
+    TacitOutcome,
+)
 from tpgateway.web.validation import Parameters, Payload, View, fault_error
+
+
+class ReviewRuleShape(Payload):
+    """Requests of a domain that the insurer wants to look at: for a benefit or any, from a granted sum on."""
+
+    domain: Literal["OPTI", "HOSP"]
+    benefit: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{2,40}$")] | None = None
+    from_cents: int = Field(default=0, ge=0, le=100_000_000)
+
+
+class AttachmentRuleShape(ReviewRuleShape):
+    """Requests that come with a document."""
+
+    document: Literal["prescription", "quote"]
+
+
+class ApprovalRulesShape(Payload):
+    """How the insurer takes part in decisions: rules decide all that no rule of its own leaves to it."""
+
+    tacit_days: int = Field(default=15, ge=1, le=90, description="after so many days without an answer it is decided")
+    tacit_outcome: TacitOutcome = Field(default=TacitOutcome.REFUSE, description="what the silence then means")
+    answer_days: int = Field(default=30, ge=1, le=180, description="how long a practitioner has for an answer")
+    reviews: list[ReviewRuleShape] = Field(default=[], max_length=50)
+    attachments: list[AttachmentRuleShape] = Field(default=[], max_length=50)
+
+    def rules(self) -> ApprovalRules:
+        return ApprovalRules(
+            tacit_days=self.tacit_days,
+            tacit_outcome=self.tacit_outcome,
+            answer_days=self.answer_days,
+            reviews=tuple(ReviewRule(**each.model_dump()) for each in self.reviews),
+            attachments=tuple(AttachmentRule(**each.model_dump()) for each in self.attachments),
+        )
+
+
+class InsurerChange(Payload):
+    approval_rules: ApprovalRulesShape
 
 
 class InsurerView(View):
@@ -17,6 +66,18 @@ class InsurerView(View):
     name: str
     state: InsurerState
     convention_types: list[str]
+    approval_rules: ApprovalRulesShape
+
+    @classmethod
+    def of(cls, insurer: Insurer) -> "InsurerView":
+        return cls(
+            id=insurer.id,
+            number=insurer.number,
+            name=insurer.name,
+            state=insurer.state,
+            convention_types=list(insurer.convention_types),
+            approval_rules=ApprovalRulesShape.model_validate_json(json.dumps(codec.as_json(insurer.approval_rules))),
+        )
 
 
 def _reference(text: str) -> Reference:

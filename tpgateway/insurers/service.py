@@ -12,9 +12,19 @@ from tpgateway import audit
 from tpgateway.audit import Action, Actor
 from tpgateway.database import Connection
 from tpgateway.database.notices import notify
+from tpgateway.insurers import codec as rules_codec
 from tpgateway.insurers import rules
 from tpgateway.insurers.errors import EndpointRefused, InsurerExists, InsurerUnknown
-from tpgateway.insurers.model import Endpoint, EndpointId, Event, EventKind, Insurer, InsurerId, LiveSource
+from tpgateway.insurers.model import (
+    ApprovalRules,
+    Endpoint,
+    EndpointId,
+    Event,
+    EventKind,
+    Insurer,
+    InsurerId,
+    LiveSource,
+)
 from tpgateway.insurers.store import InsurerStore
 from tpgateway.jobs import JobKind, enqueue
 from tpgateway.vault import Vault
@@ -60,6 +70,17 @@ async def find(connection: Connection, number: str) -> Insurer:
     if insurer is None:
         raise InsurerUnknown
     return insurer
+
+
+async def set_approval_rules(
+    connection: Connection, insurer_id: InsurerId, rules: ApprovalRules, *, actor: Actor
+) -> Insurer:
+    """From now on new requests are looked at by these rules; those under way keep what they were told."""
+    await InsurerStore(connection).set_approval_rules(insurer_id, rules_codec.as_json(rules))
+    await audit.record(
+        connection, actor=actor, action=Action.APPROVAL_RULES_SET, subject_id=insurer_id, insurer_id=insurer_id
+    )
+    return await get(connection, insurer_id)
 
 
 async def list_all(connection: Connection) -> Sequence[Insurer]:

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from tpgateway.database import Connection
+from tpgateway.insurers import codec
 from tpgateway.insurers.model import (
     Delivery,
     Endpoint,
@@ -54,6 +55,9 @@ class InsurerStore:
     async def get(self, insurer: InsurerId) -> Insurer | None:
         row = await self.connection.fetchrow("SELECT * FROM insurers WHERE id = $1", insurer)
         return None if row is None else _insurer(row)
+
+    async def set_approval_rules(self, insurer: InsurerId, rules: Mapping[str, Any]) -> None:
+        await self.connection.execute("UPDATE insurers SET approval_rules = $2 WHERE id = $1", insurer, dict(rules))
 
     async def find(self, number: str) -> Insurer | None:
         row = await self.connection.fetchrow("SELECT * FROM insurers WHERE number = $1", number)
@@ -200,6 +204,7 @@ def _insurer(row: asyncpg.Record) -> Insurer:
         name=row["name"],
         state=InsurerState(row["state"]),
         convention_types=tuple(row["convention_types"]),
+        approval_rules=codec.from_json(row["approval_rules"]),
     )
 
 

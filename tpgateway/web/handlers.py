@@ -3,6 +3,7 @@
 import asyncio
 from urllib.parse import parse_qsl
 
+from tpgateway.errors import REASONS
 from tpgateway.web import oauth
 from tpgateway.web.callers import Scope
 from tpgateway.web.frame import read_body
@@ -12,6 +13,7 @@ from tpgateway.web.payloads import (
     JwksView,
     ProblemCatalogueView,
     ProblemKindView,
+    ReasonView,
     TokenView,
 )
 from tpgateway.web.problems import DatabaseUnavailable, MediaTypeNotSupported, catalogue
@@ -84,7 +86,8 @@ async def list_problems(call: Call) -> Answer:
         )
         for kind in catalogue()
     ]
-    return Answer(body=ProblemCatalogueView(problems=kinds))
+    reasons = [ReasonView.showing(reason) for _, reason in sorted(REASONS.items())]
+    return Answer(body=ProblemCatalogueView(problems=kinds, reasons=reasons))
 
 
 async def tell_alive(call: Call) -> Answer:

@@ -56,8 +56,17 @@ class ProblemKindView(View):
     hint: str | None
 
 
+class ReasonView(View):
+    """Why a check or an approval was answered as it was: no error, but a code of one meaning all the same."""
+
+    code: str
+    message_fr: str
+    next_step_fr: str | None
+
+
 class ProblemCatalogueView(View):
     problems: list[ProblemKindView]
+    reasons: list[ReasonView]
 
 
 class FaultView(View):

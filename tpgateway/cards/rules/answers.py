@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from tpgateway.cards.model import Ask, CardCheck, Outcome, Verdict
+from tpgateway.errors import reason
 from tpgateway.guarantees.model import BenefitLine, Domain
 
 REFUSALS = {
@@ -78,6 +79,8 @@ REFUSALS = {
     )
 }
 """Every refusal, by its code."""
+for _verdict in REFUSALS.values():
+    reason(_verdict.code, _verdict.message_fr, _verdict.next_step_fr)
 
 
 # A claim can be brought for two years after care (CSS L332-1); a check a little beyond that still helps to see why not.

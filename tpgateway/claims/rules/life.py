@@ -1,26 +1,66 @@
-"""What may follow what in the life of an approval."""
+"""What may follow what in the life of an approval, and who is waited for. The diagram in docs is made from this table."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 from tpgateway.claims.errors import StateForbids
-from tpgateway.claims.model import Kind, State
+from tpgateway.claims.model import Kind, Party, State
+
+_DECIDED = {
+    Kind.APPROVED: State.APPROVED,
+    Kind.PARTIALLY_APPROVED: State.PARTIALLY_APPROVED,
+    Kind.REFUSED: State.REFUSED,
+}
+_ENDS = {Kind.CANCELLED: State.CANCELLED, Kind.USED: State.USED, Kind.EXPIRED: State.EXPIRED}
+_CHANGES = {Kind.AMENDED: State.SUBMITTED, Kind.EXTENDED: State.SUBMITTED}
 
 TRANSITIONS: Mapping[State | None, Mapping[Kind, State]] = {
     None: {Kind.SUBMITTED: State.SUBMITTED},
     State.SUBMITTED: {
-        Kind.APPROVED: State.APPROVED,
-        Kind.PARTIALLY_APPROVED: State.PARTIALLY_APPROVED,
-        Kind.REFUSED: State.REFUSED,
+        **_DECIDED,
+        Kind.INFORMATION_REQUESTED: State.INFORMATION_REQUESTED,
+        Kind.REVIEW_STARTED: State.UNDER_REVIEW,
     },
-    State.APPROVED: {Kind.CANCELLED: State.CANCELLED},
-    State.PARTIALLY_APPROVED: {Kind.CANCELLED: State.CANCELLED},
-    State.REFUSED: {},
+    State.INFORMATION_REQUESTED: {
+        Kind.INFORMATION_GIVEN: State.UNDER_REVIEW,
+        Kind.AMENDED: State.SUBMITTED,
+        Kind.CANCELLED: State.CANCELLED,
+        Kind.EXPIRED: State.EXPIRED,
+    },
+    State.UNDER_REVIEW: {
+        **_DECIDED,
+        Kind.INFORMATION_REQUESTED: State.INFORMATION_REQUESTED,
+        Kind.CANCELLED: State.CANCELLED,
+    },
+    State.APPROVED: {**_CHANGES, **_ENDS},
+    State.PARTIALLY_APPROVED: {**_CHANGES, **_ENDS, Kind.APPEALED: State.APPEALED},
+    State.REFUSED: {Kind.APPEALED: State.APPEALED},
+    State.APPEALED: {**_DECIDED, Kind.CANCELLED: State.CANCELLED},
     State.CANCELLED: {},
+    State.USED: {},
+    State.EXPIRED: {},
 }
 
-# How long an approval may be used after the day of care; contracts differ, this is the network's default.
-VALIDITY = timedelta(days=180)
+WAITS_FOR: Mapping[State, Party] = {
+    State.INFORMATION_REQUESTED: Party.PRACTITIONER,
+    State.UNDER_REVIEW: Party.INSURER,
+    State.APPEALED: Party.INSURER,
+}
+
+HOLDS_BENEFITS = frozenset(
+    {
+        State.INFORMATION_REQUESTED,
+        State.UNDER_REVIEW,
+        State.APPROVED,
+        State.PARTIALLY_APPROVED,
+        State.APPEALED,
+        State.USED,
+    }
+)
+
+
+def holds(state: State) -> bool:
+    """Whether what is granted counts as used: nobody else may be granted it meanwhile."""
+    return state in HOLDS_BENEFITS
 
 
 def after(state: State | None, kind: Kind) -> State:
@@ -28,3 +68,13 @@ def after(state: State | None, kind: Kind) -> State:
     if (following := TRANSITIONS[state].get(kind)) is None:
         raise StateForbids(f"the state is {state}")
     return following
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2"]
+    for state, row in TRANSITIONS.items():
+        for kind, following in row.items():
+            lines.append(f"    {state or '[*]'} --> {following}: {kind}")
+    lines += [f"    {state} --> [*]" for state, row in TRANSITIONS.items() if not row]
+    return "\n".join(lines) + "\n"

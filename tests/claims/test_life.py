@@ -1,0 +1,428 @@
+"""The life of approvals over HTTP: reviewed, questioned, amended, prolonged, contested, used, run out; and who may."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests import builders
+from tests.driver import Gateway, Insurer, Practitioner, Reply
+from tpgateway.claims import jobs
+from tpgateway.insurers import client
+from tpgateway.jobs import Tools
+from tpgateway.web.state import STATE
+
+USES = "SELECT count(*) FROM benefit_uses"
+A_QUESTION = {"question": "Quel est le motif ?"}
+
+
+async def submit(optician: Practitioner, proof: str, **changes: Any) -> Reply:
+    reply = await optician.call("POST", "/v1/prior-approvals", builders.a_request(proof, **changes))
+    assert reply.status == 201, reply.body
+    return reply
+
+
+async def set_rules(insurer: Insurer, **rules: Any) -> None:
+    reply = await insurer.call("PATCH", "/v1/insurer", {"approval_rules": rules})
+    assert reply.status == 200, reply.body
+
+
+async def act(party: Practitioner | Insurer, approval: dict[str, Any], what: str, **body: Any) -> Reply:
+    start = "/v1/insurer/prior-approvals" if isinstance(party, Insurer) else "/v1/prior-approvals"
+    return await party.call("POST", f"{start}/{approval['id']}/{what}", {"version": approval["version"], **body})
+
+
+async def run_clocks(gateway: Gateway, after: timedelta) -> int:
+    state = gateway.app[STATE]
+    async with client.open_session(allows_private=True) as http:
+        tools = Tools(pool=state.pool, settings=state.settings, vault=state.vault, http=http)
+        return await jobs.run_clocks(tools, now=datetime.now(UTC) + after)
+
+
+async def kinds(party: Practitioner, approval: dict[str, Any]) -> list[str]:
+    events = (await party.call("GET", f"/v1/prior-approvals/{approval['id']}/events")).body["events"]
+    return [event["kind"] for event in events]
+
+
+async def feed(insurer: Insurer) -> list[str]:
+    events = (await insurer.call("GET", "/v1/insurer/events")).body["events"]
+    return [event["type"] for event in events if event["type"].startswith("prior_approval")]
+
+
+REVIEW = [{"domain": "OPTI", "from_cents": 40_000}]
+
+
+@pytest.fixture
+async def pending(optician: Practitioner, insurer: Insurer, proof: str) -> dict[str, Any]:
+    await set_rules(insurer, reviews=REVIEW, tacit_days=10)
+    return dict((await submit(optician, proof)).body)
+
+
+async def test_what_the_insurer_wants_to_see_waits_for_it_and_says_by_when(
+    optician: Practitioner, insurer: Insurer, pending: dict[str, Any]
+) -> None:
+    assert (pending["state"], pending["waits_for"], pending["code"]) == ("under_review", "insurer", "review_asked")
+    due = datetime.fromisoformat(pending["due_at"]) - datetime.now(UTC)
+    assert timedelta(days=9, hours=23) < due < timedelta(days=10)
+    waiting = (await insurer.call("GET", "/v1/insurer/prior-approvals?waits_for=insurer")).body["prior_approvals"]
+    assert [each["id"] for each in waiting] == [pending["id"]]
+    assert (await feed(insurer)) == ["prior_approval.pending"]
+    decided = await act(insurer, pending, "decision", decision="approved", comment="D'accord.")
+    assert (decided.status, decided.body["state"], decided.body["comment"]) == (200, "approved", "D'accord.")
+    mine = (await optician.call("GET", f"/v1/prior-approvals/{pending['id']}")).body
+    assert mine == decided.body
+    assert [line["granted_cents"] for line in mine["lines"]] == [20_000, 20_000, 9_997]
+    assert await kinds(optician, pending) == ["submitted", "review_started", "approved"]
+    assert (await feed(insurer))[-1] == "prior_approval.decided"
+
+
+async def test_an_insurer_cuts_lines_and_the_practitioner_contests(
+    gateway: Gateway, optician: Practitioner, insurer: Insurer, pending: dict[str, Any]
+) -> None:
+    cut = await act(
+        insurer, pending, "decision", decision="partially_approved", lines=[{"line": 3, "granted_cents": 0}]
+    )
+    assert (cut.body["state"], cut.body["code"], cut.body["revision"]) == ("partially_approved", "insurer_cut", 2)
+    assert [(line["granted_cents"], line["code"]) for line in cut.body["lines"]][2] == (0, "cut_by_insurer")
+    assert await gateway.fetchval(USES) == 2
+    appealed = await act(optician, cut.body, "appeal", arguments="La monture est cassée.")
+    assert (appealed.body["state"], appealed.body["waits_for"]) == ("appealed", "insurer")
+    assert (await act(insurer, appealed.body, "decision", decision="approved")).code == "decision_needs_lines"
+    kept = await act(insurer, appealed.body, "decision", decision="refused", comment="Déjà examiné.")
+    assert (kept.body["state"], kept.body["code"]) == ("partially_approved", "appeal_rejected")
+    again = await act(optician, kept.body, "appeal", arguments="J'insiste.")
+    won = await act(insurer, again.body, "decision", decision="approved", lines=[{"line": 3, "granted_cents": 5_000}])
+    assert (won.body["state"], won.body["lines"][2]["granted_cents"]) == ("approved", 5_000)
+    assert await gateway.fetchval(USES) == 3
+
+
+async def test_a_refusal_is_contested_and_granted(
+    gateway: Gateway, optician: Practitioner, insurer: Insurer, proof: str
+) -> None:
+    very = builders.a_lens(correction="very_complex")
+    refused = (await submit(optician, proof, right_lens=very, left_lens=very, frame=None)).body
+    assert (refused["state"], refused["valid_until"], refused["waits_for"]) == ("refused", None, None)
+    appealed = (await act(optician, refused, "appeal", arguments="Le contrat le prévoit.")).body
+    lines = [{"line": 1, "granted_cents": 10_000}]
+    granted = (await act(insurer, appealed, "decision", decision="approved", lines=lines)).body
+    assert (granted["state"], granted["lines"][0]["granted_cents"]) == ("partially_approved", 10_000)
+    assert granted["valid_until"]
+    assert await gateway.fetchval(USES) == 1
+    for lines, code in (
+        ([{"line": 9, "granted_cents": 1}], "line_unknown"),
+        ([{"line": 1, "granted_cents": 1}, {"line": 1, "granted_cents": 2}], "line_unknown"),
+        ([{"line": 1, "granted_cents": 23_998}], "grant_too_large"),
+    ):
+        contested = (await act(optician, granted, "appeal", arguments="Encore.")).body
+        reply = await act(insurer, contested, "decision", decision="partially_approved", lines=lines)
+        assert (reply.status, reply.code) == (422, code)
+        granted = (await act(insurer, contested, "decision", decision="refused")).body
+
+
+async def test_questions_and_answers_go_to_and_fro(
+    optician: Practitioner, insurer: Insurer, pending: dict[str, Any]
+) -> None:
+    asked = (await act(insurer, pending, "information-request", **A_QUESTION)).body
+    assert (asked["state"], asked["waits_for"], asked["comment"]) == (
+        "information_requested",
+        "practitioner",
+        "Quel est le motif ?",
+    )
+    answered = (await act(optician, asked, "information", answer="La vue a baissé.")).body
+    assert (answered["state"], answered["waits_for"], answered["comment"]) == (
+        "under_review",
+        "insurer",
+        "La vue a baissé.",
+    )
+    refused = (await act(insurer, answered, "decision", decision="refused", comment="Non.")).body
+    assert (refused["state"], refused["code"], refused["totals"]["granted_cents"]) == ("refused", "insurer_refused", 0)
+    events = (await insurer.call("GET", f"/v1/insurer/prior-approvals/{pending['id']}/events")).body["events"]
+    said = [event["details"] for event in events]
+    assert said[2]["question"] == "Quel est le motif ?"
+    assert said[3]["answer"] == "La vue a baissé."
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "code", "uses"),
+    [("approve", "approved", "tacit_approval", 3), ("refuse", "refused", "tacit_refusal", 0)],
+)
+async def test_an_insurers_silence_decides_once(
+    gateway: Gateway, optician: Practitioner, insurer: Insurer, proof: str,
+    outcome: str, state: str, code: str, uses: int,
+) -> None:  # fmt: skip
+    await set_rules(insurer, reviews=REVIEW, tacit_days=3, tacit_outcome=outcome)
+    approval = (await submit(optician, proof)).body
+    assert await gateway.fetchval(USES) == 3  # held while it waits
+    assert await run_clocks(gateway, timedelta(days=2, hours=23)) == 0
+    several = await asyncio.gather(*(run_clocks(gateway, timedelta(days=3, minutes=1)) for _ in range(3)))
+    assert sum(several) == 1
+    after = (await optician.call("GET", f"/v1/prior-approvals/{approval['id']}")).body
+    assert (after["state"], after["code"]) == (state, code)
+    assert await gateway.fetchval(USES) == uses
+    late = await act(insurer, approval, "decision", decision="approved")
+    assert (late.status, late.code) == (409, "version_stale")
+    assert after["state"] in late.body["detail"]
+
+
+async def test_silence_on_an_appeal_leaves_the_decision(
+    gateway: Gateway, optician: Practitioner, insurer: Insurer, proof: str
+) -> None:
+    very = builders.a_lens(correction="very_complex")
+    partial = (await submit(optician, proof, left_lens=very)).body
+    assert partial["state"] == "partially_approved"
+    await act(optician, partial, "appeal", arguments="Le contrat le prévoit.")
+    assert await run_clocks(gateway, timedelta(days=16)) == 1
+    after = (await optician.call("GET", f"/v1/prior-approvals/{partial['id']}")).body
+    assert (after["state"], after["code"]) == ("partially_approved", "appeal_rejected")
+    assert after["totals"] == partial["totals"]
+
+
+async def test_what_is_not_billed_in_time_expires_and_gives_the_benefits_back(
+    gateway: Gateway, optician: Practitioner, insurer: Insurer, proof: str
+) -> None:
+    approval = (await submit(optician, proof)).body
+    assert await run_clocks(gateway, timedelta(days=209)) == 0
+    assert await run_clocks(gateway, timedelta(days=212)) == 1
+    after = (await optician.call("GET", f"/v1/prior-approvals/{approval['id']}")).body
+    assert (after["state"], after["due_at"]) == ("expired", None)
+    assert await gateway.fetchval(USES) == 0
+    assert (await feed(insurer))[-1] == "prior_approval.expired"
+    assert await run_clocks(gateway, timedelta(days=500)) == 0
+
+
+async def test_a_question_without_an_answer_ends_the_request(
+    gateway: Gateway, optician: Practitioner, insurer: Insurer, pending: dict[str, Any]
+) -> None:
+    await act(insurer, pending, "information-request", **A_QUESTION)
+    assert await run_clocks(gateway, timedelta(days=31)) == 1
+    after = (await optician.call("GET", f"/v1/prior-approvals/{pending['id']}")).body
+    assert (after["state"], after["code"]) == ("expired", "not_answered")
+
+
+async def test_what_is_billed_stays(gateway: Gateway, optician: Practitioner, insurer: Insurer, proof: str) -> None:
+    approval = (await submit(optician, proof)).body
+    used = await act(optician, approval, "use", billed_on=builders.today().isoformat())
+    assert (used.body["state"], used.body["due_at"]) == ("used", None)
+    assert (await optician.call("POST", f"/v1/prior-approvals/{approval['id']}/cancellation")).code == "state_forbids"
+    assert await run_clocks(gateway, timedelta(days=900)) == 0
+    assert await gateway.fetchval(USES) == 3
+    assert (await feed(insurer))[-1] == "prior_approval.used"
+
+
+async def test_a_cancelled_approval_gives_back_exactly_what_it_used(
+    gateway: Gateway, optician: Practitioner, proof: str
+) -> None:
+    first = (await submit(optician, proof, right_lens=None, left_lens=None)).body
+    everything = "SELECT json_agg(u ORDER BY approval_id, line) FROM benefit_uses u"
+    before = await gateway.fetchval(everything)
+    second = (await submit(optician, proof, frame=None)).body
+    assert await gateway.fetchval(everything) != before
+    await optician.call("POST", f"/v1/prior-approvals/{second['id']}/cancellation")
+    assert await gateway.fetchval(everything) == before
+    again = (await submit(optician, proof, frame=None)).body
+    assert again["totals"] == second["totals"]
+    too_early = (await submit(optician, proof, right_lens=None, left_lens=None)).body
+    assert (too_early["state"], too_early["lines"][0]["code"]) == ("refused", "renewal_too_early")
+    assert first["state"] == "approved"
+
+
+async def test_of_two_opticians_at_once_exactly_one_is_granted(
+    gateway: Gateway, optician: Practitioner, proof: str
+) -> None:
+    others = []
+    for _ in range(3):
+        other = await gateway.join(**builders.an_optician())
+        await other.sign()
+        others.append((other, (await other.check(builders.a_card())).body["proof"]))
+    asking = [(optician, proof), *others]
+    replies = await asyncio.gather(*(submit(each, number) for each, number in asking for _ in range(3)))
+    states = sorted(reply.body["state"] for reply in replies)
+    assert states == ["approved"] + ["refused"] * 11
+    refused = next(reply.body for reply in replies if reply.body["state"] == "refused")
+    assert {line["code"] for line in refused["lines"]} == {"renewal_too_early"}
+
+
+async def test_an_amendment_is_decided_anew_as_a_new_revision(
+    gateway: Gateway, optician: Practitioner, insurer: Insurer, proof: str
+) -> None:
+    approval = (await submit(optician, proof)).body
+    wanted = builders.a_request(proof, frame=builders.a_frame(price_cents=9_000))
+    change = {name: value for name, value in wanted.items() if name not in {"insurer_number", "proof"}}
+    amended = await act(optician, approval, "amendments", **change)
+    assert (amended.status, amended.body["state"], amended.body["revision"]) == (200, "approved", 2)
+    assert [line["granted_cents"] for line in amended.body["lines"]] == [20_000, 20_000, 8_997]
+    assert await gateway.fetchval("SELECT count(*) FROM prior_approval_lines") == 6  # both revisions are kept
+    assert await gateway.fetchval(USES) == 3
+    assert await kinds(optician, approval) == ["submitted", "approved", "amended", "approved"]
+    assert (await feed(insurer))[-1] == "prior_approval.amended"
+    stale = await act(optician, approval, "amendments", **change)
+    assert (stale.status, stale.code) == (409, "version_stale")
+    stay = {"stay": builders.a_stay()}
+    assert (await act(optician, amended.body, "amendments", **stay)).code == "request_of_other_kind"
+
+
+async def test_of_several_acts_at_once_one_wins_and_the_others_hear_of_it(
+    optician: Practitioner, insurer: Insurer, pending: dict[str, Any]
+) -> None:
+    replies = await asyncio.gather(
+        act(insurer, pending, "decision", decision="approved"),
+        act(insurer, pending, "decision", decision="refused"),
+        act(insurer, pending, "information-request", **A_QUESTION),
+        act(optician, pending, "amendments", **_glasses()),
+    )
+    assert sorted(reply.status for reply in replies) == [200, 409, 409, 409]
+    winner = next(reply.body for reply in replies if reply.status == 200)
+    for reply in replies:
+        if reply.status == 409:
+            assert reply.code in {"version_stale", "state_forbids"}
+            assert winner["state"] in reply.body["detail"] or "under_review" in reply.body["detail"]
+
+
+def _glasses() -> dict[str, Any]:
+    wanted = builders.a_request("")
+    return {name: value for name, value in wanted.items() if name not in {"insurer_number", "proof"}}
+
+
+async def test_nobody_acts_on_anothers_approval(
+    gateway: Gateway, optician: Practitioner, insurer: Insurer, pending: dict[str, Any]
+) -> None:
+    other, stranger = await gateway.join(**builders.an_optician()), await gateway.admit("0099990029")
+    bodies: dict[str, dict[str, Any]] = {
+        "amendments": _glasses(),
+        "extension": {"stay": builders.a_stay()},
+        "appeal": {"arguments": "Non."},
+        "information": {"answer": "Oui."},
+        "use": {"billed_on": "2026-11-21"},
+    }
+    for what, body in bodies.items():
+        assert (await act(other, pending, what, **body)).code == "not_found"
+    theirs = {"decision": {"decision": "approved"}, "information-request": A_QUESTION}
+    for what, body in theirs.items():
+        assert (await act(stranger, pending, what, **body)).code == "not_found"
+    for path in ("", "/events"):
+        assert (await stranger.call("GET", f"/v1/insurer/prior-approvals/{pending['id']}{path}")).code == "not_found"
+        own = await insurer.call("GET", f"/v1/insurer/prior-approvals/{pending['id']}{path}")
+        assert own.status == 200
+    unknown = {**pending, "id": f"0000000019-{pending['id'][11:]}"}
+    assert (await act(optician, unknown, "appeal", arguments="Non.")).code == "not_found"
+
+
+async def test_a_person_is_searched_for_exactly(optician: Practitioner, insurer: Insurer, proof: str) -> None:
+    await submit(optician, proof)
+    today = builders.today()
+    for party, start in ((optician, "/v1/prior-approvals"), (insurer, "/v1/insurer/prior-approvals")):
+        for query, count in (
+            ("membership_number=1234567", 1),
+            ("membership_number=123456", 0),
+            ("membership_number=7654321", 0),
+            (f"care_date={today}", 1),
+            (f"care_date={today - timedelta(days=1)}", 0),
+            ("waits_for=insurer", 0),
+            ("state=approved&membership_number=1234567", 1),
+        ):
+            found = (await party.call("GET", f"{start}?{query}")).body["prior_approvals"]
+            assert len(found) == count, query
+
+
+async def test_exact_values_of_a_lens_give_its_class_and_are_not_kept(
+    gateway: Gateway, optician: Practitioner, proof: str
+) -> None:
+    lens = builders.a_lens(correction=None, sphere="-6.25", cylinder=0, addition="0.00")
+    lens = {name: value for name, value in lens.items() if value is not None}
+    approval = (await submit(optician, proof, right_lens=lens, left_lens=None, frame=None)).body
+    assert approval["lines"][0]["benefit"] == "lens_complex_b"
+    for table in ("prior_approvals", "prior_approval_lines", "prior_approval_events", "insurer_events"):
+        assert await gateway.fetchval(f"SELECT count(*) FROM {table} t WHERE t::text LIKE '%6.25%'") == 0
+    twice = builders.a_lens(sphere="-6.25", cylinder="0", addition="0")
+    reply = await optician.call("POST", "/v1/prior-approvals", builders.a_request(proof, right_lens=twice))
+    assert reply.faults == {"/right_lens": "correction_unclear"}
+    odd = {**lens, "sphere": "-6.20"}
+    reply = await optician.call("POST", "/v1/prior-approvals", builders.a_request(proof, right_lens=odd))
+    assert reply.faults == {"/right_lens/sphere": "field_invalid"}
+
+
+async def test_the_catalogue_tells_every_reason_with_a_sentence(gateway: Gateway) -> None:
+    told = (await gateway.call("GET", "/v1/problems")).body
+    reasons = {each["code"]: each for each in told["reasons"]}
+    assert {"renewal_too_early", "insurer_refused", "tacit_refusal", "rights_closed"} <= set(reasons)
+    assert all(each["message_fr"].endswith((".", "!")) for each in reasons.values())
+    refusals = [code for code in reasons if "refus" in code or code in {"renewal_too_early", "prescription_too_old"}]
+    assert all(reasons[code]["next_step_fr"] for code in refusals)
+
+
+@pytest.fixture
+async def hospital(gateway: Gateway, insurer: Insurer, worker: None) -> Practitioner:
+    hospital = await gateway.join(specialty="hospital", legal_name="Centre hospitalier des Essais")
+    await hospital.sign()
+    room = {"kind": "daily_share", "amount_cents": 6_000, "per": "day"}
+    lines = [
+        builders.a_benefit("single_room", domain="HOSP", formula=room, days_covered=30),
+        builders.a_benefit("daily_fee", domain="HOSP", formula={"kind": "remainder", "per": "day"}),
+    ]  # fmt: skip
+    assert (await insurer.put_product(benefits=lines)).status == 200
+    return hospital
+
+
+async def test_a_stay_is_decided_and_prolonged(gateway: Gateway, hospital: Practitioner, insurer: Insurer) -> None:
+    proof = (await hospital.check(builders.a_card(), "HOSP")).body["proof"]
+    request = {"insurer_number": "0099990011", "proof": proof, "stay": builders.a_stay()}
+    simulated = await hospital.call("POST", "/v1/prior-approvals/simulation", request)
+    assert simulated.body["totals"]["granted_cents"] == 5 * 2_300 + 5 * 6_000
+    reply = await hospital.call("POST", "/v1/prior-approvals", request)
+    approval = reply.body
+    assert (reply.status, approval["state"], approval["domain"]) == (201, "approved", "HOSP")
+    assert [(line["item"], line["granted_cents"], line["code"]) for line in approval["lines"]] == [
+        ("daily_fee", 11_500, "daily_fee_in_full"),
+        ("single_room", 30_000, "formula_applied"),
+    ]
+    assert approval["stay"]["mode_of_treatment"] == "03"
+    shorter = await act(hospital, approval, "extension", stay=builders.a_stay(days=5))
+    assert shorter.code == "stay_not_longer"
+    longer = (await act(hospital, approval, "extension", stay=builders.a_stay(days=40))).body
+    assert (longer["state"], longer["revision"]) == ("approved", 2)
+    assert longer["lines"][1]["code"] == "days_used_up"
+    assert longer["lines"][1]["granted_cents"] == 30 * 6_000
+    assert await kinds(hospital, approval) == ["submitted", "approved", "extended", "approved"]
+    used = await gateway.fetchval("SELECT sum(units) FROM benefit_uses WHERE item = 'single_room'")
+    assert used == 30
+
+
+async def test_a_stay_needs_a_proof_of_its_day_and_domain(
+    gateway: Gateway, hospital: Practitioner, optician: Practitioner
+) -> None:
+    proof = (await hospital.check(builders.a_card(), "HOSP")).body["proof"]
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"stay": builders.a_stay(first=builders.today() + timedelta(days=1))}, "proof_of_other_day"),
+        ({"stay": {**builders.a_stay(), "exit_date": "2020-01-01"}}, "stay_reversed"),
+        ({"stay": builders.a_stay(items=[builders.an_item("single_room", quantity=6)])}, "units_impossible"),
+        ({"stay": builders.a_stay(items=[builders.an_item()] * 2)}, "item_repeated"),
+        ({"stay": builders.a_stay(), "frame": builders.a_frame()}, "request_of_two_kinds"),
+        ({"stay": builders.a_stay(items=[])}, "field_invalid"),
+        ({"frame": builders.a_frame()}, "field_missing"),
+        ({"supplements": [builders.a_frame()]}, "supplement_alone"),
+        ({"stay": {**builders.a_stay(), "finess": "750000540"}}, "identifier_wrong_key"),
+    ]  # fmt: skip
+    for body, code in wrong:
+        reply = await hospital.call(
+            "POST", "/v1/prior-approvals", {"insurer_number": "0099990011", "proof": proof, **body}
+        )
+        assert reply.status == 422
+        assert code in {reply.code, *reply.faults.values()}, (code, reply.body)
+    assert await gateway.fetchval("SELECT count(*) FROM prior_approvals") == 0
+
+
+async def test_an_insurers_rules_are_shown_and_checked(insurer: Insurer) -> None:
+    await set_rules(insurer, reviews=REVIEW, tacit_outcome="approve")
+    shown = (await insurer.call("GET", "/v1/insurer")).body["approval_rules"]
+    assert shown["reviews"] == [{"domain": "OPTI", "benefit": None, "from_cents": 40_000}]
+    assert (shown["tacit_days"], shown["tacit_outcome"], shown["attachments"]) == (15, "approve", [])
+    wrong = await insurer.call("PATCH", "/v1/insurer", {"approval_rules": {"reviews": [{"domain": "PHAR"}]}})
+    assert wrong.faults == {"/approval_rules/reviews/0/domain": "field_invalid"}
+
+
+async def test_nothing_of_the_old_is_changed_by_hand(gateway: Gateway, optician: Practitioner, proof: str) -> None:
+    await submit(optician, proof)
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await gateway.execute("UPDATE prior_approval_events SET details = '{}'")
