@@ -198,7 +198,7 @@ class AttachmentNotAsked(Problem):
     title = "No document is asked for"
     message_fr = "Aucune pièce n'est demandée pour cette prise en charge."
     next_step_fr = "Ne transmettez que les pièces demandées."
-    hint = "Documents are taken while the approval waits for information or under appeal."
+    hint = "Documents are taken while the approval waits for information, of the kinds that its documents[] name."
 
 
 class AttachmentUnreadable(Problem):

@@ -534,7 +534,7 @@ class AttachmentQuery(Parameters):
 
 
 class AttachmentPath(ReferencePath):
-    attachment_id: UUID
+    attachment_id: UUID = Field(examples=["3f0b7a52-9c1d-4a86-b7de-1f2a3c4d5e6f"])
 
 
 class AttachmentView(View):

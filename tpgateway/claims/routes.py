@@ -3,12 +3,18 @@
 from functools import partial
 
 from tpgateway.cards.errors import ProofMistyped
-from tpgateway.claims import errors, handlers
+from tpgateway.claims import errors
+from tpgateway.claims.handlers import approvals as handlers
+from tpgateway.claims.handlers import documents
 from tpgateway.claims.payloads import (
     AmendmentRequest,
     AppealRequest,
     ApprovalEventListView,
     ApprovalsQuery,
+    AttachmentListView,
+    AttachmentPath,
+    AttachmentQuery,
+    AttachmentView,
     DecisionRequest,
     ExtensionRequest,
     InformationRequest,
@@ -22,7 +28,8 @@ from tpgateway.claims.payloads import (
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.payloads import ReferencePath
 from tpgateway.web.callers import INSURER, PRACTITIONER, Scope
-from tpgateway.web.routing import Route
+from tpgateway.web.problems import BodyTooLarge
+from tpgateway.web.routing import Media, Route
 
 _SHAPE_PROBLEMS = [
     errors.AmountsImpossible,
@@ -45,6 +52,9 @@ _SUBMISSION_PROBLEMS = [
     *_SHAPE_PROBLEMS,
 ]
 _CHANGE_PROBLEMS = [errors.StateForbids, errors.VersionStale]
+
+_PDF = Media(media_type="application/pdf", description="a letter of agreement or refusal")
+_DOCUMENT = Media(media_type="application/octet-stream", description="the document, with its own media type")
 
 _OWN = partial(Route, tag="Prior approvals", access=PRACTITIONER, scope=Scope.APPROVALS)
 _INSURERS = partial(Route, tag="Prior approvals", access=INSURER)
@@ -135,6 +145,67 @@ ROUTES = [
         handler=handlers.cancel,
         summary="Cancel an approval",
         problems=[errors.StateForbids],
+    ),
+    _OWN(
+        method="GET",
+        path="/v1/prior-approvals/{id}/letter",
+        handler=documents.show_letter,
+        summary="The decision as a letter",
+        path_shape=ReferencePath,
+        answers={200: _PDF},
+        problems=[errors.StateForbids],
+    ),
+    _OWN(
+        method="POST",
+        path="/v1/prior-approvals/{id}/attachments",
+        handler=documents.add_attachment,
+        summary="Attach a document that was asked for",
+        path_shape=ReferencePath,
+        query=AttachmentQuery,
+        body=Media(media_type="application/octet-stream", description="a PDF, PNG or JPEG, by its content"),
+        body_limit=documents.ATTACHMENT_LIMIT,
+        answers={201: AttachmentView},
+        problems=[
+            errors.AttachmentNotAsked,
+            errors.AttachmentsTooMany,
+            errors.AttachmentUnreadable,
+            BodyTooLarge,
+        ],
+        transactional=False,
+    ),
+    _OWN(
+        method="GET",
+        path="/v1/prior-approvals/{id}/attachments",
+        handler=documents.list_attachments,
+        summary="The documents of an approval",
+        path_shape=ReferencePath,
+        answers={200: AttachmentListView},
+    ),
+    _OWN(
+        method="GET",
+        path="/v1/prior-approvals/{id}/attachments/{attachment_id}",
+        handler=documents.show_attachment,
+        summary="A document of an approval",
+        path_shape=AttachmentPath,
+        answers={200: _DOCUMENT},
+        transactional=False,
+    ),
+    _INSURERS(
+        method="GET",
+        path="/v1/insurer/prior-approvals/{id}/attachments",
+        handler=documents.list_insurer_attachments,
+        summary="The documents of one of the insurer's approvals",
+        path_shape=ReferencePath,
+        answers={200: AttachmentListView},
+    ),
+    _INSURERS(
+        method="GET",
+        path="/v1/insurer/prior-approvals/{id}/attachments/{attachment_id}",
+        handler=documents.show_insurer_attachment,
+        summary="A document of one of the insurer's approvals",
+        path_shape=AttachmentPath,
+        answers={200: _DOCUMENT},
+        transactional=False,
     ),
     _INSURERS(
         method="GET",

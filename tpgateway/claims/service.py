@@ -1,10 +1,10 @@
 """Use cases of prior approvals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from aiohttp import web
 
@@ -18,6 +18,7 @@ from tpgateway.claims.model import (
     ApprovalEvent,
     ApprovalId,
     Attachment,
+    AttachmentId,
     DecidedLine,
     Decision,
     Kind,
@@ -40,8 +41,11 @@ from tpgateway.guarantees.service import TariffCache
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import ApprovalRules, EventKind, Insurer, InsurerId, Reference, TacitOutcome
 from tpgateway.money import ZERO, Cents
+from tpgateway.practitioners import service as practitioners
 from tpgateway.practitioners.model import PractitionerId
 from tpgateway.web.routing import PARIS
+
+_MOST_ATTACHMENTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +397,87 @@ async def events(connection: Connection, approval: PriorApproval) -> Sequence[Ap
 async def attachments(connection: Connection, approval: PriorApproval) -> Sequence[Attachment]:
     """What is known of the documents of an approval."""
     return await ApprovalStore(connection).attachments(approval.insurer_id, approval.id)
+
+
+def piece_purpose(attachment: AttachmentId, number: int) -> str:
+    """What a piece of a document is sealed for: this document, at this place."""
+    return f"attachment {attachment} {number}"
+
+
+async def may_attach(connection: Connection, approval_of: Owned, kind: str) -> AttachmentId:
+    """The id that a document will have; raises ``AttachmentNotAsked``, ``AttachmentsTooMany`` and ``ApprovalUnknown``."""
+    insurer = await insurers.find(connection, approval_of.insurer_number)
+    approval = await ApprovalStore(connection).get(insurer.id, ApprovalId(approval_of.id))
+    if approval is None or not approval_of.owns(approval):
+        raise ApprovalUnknown
+    await _refuse_attachment(connection, approval, kind)
+    return AttachmentId(uuid4())
+
+
+async def _refuse_attachment(connection: Connection, approval: PriorApproval, kind: str) -> None:
+    # Data minimisation: nobody sends a prescription that nobody asked for.
+    if approval.state is not State.INFORMATION_REQUESTED or (approval.documents and kind not in approval.documents):
+        raise errors.AttachmentNotAsked(f"the state is {approval.state}")
+    if len(await attachments(connection, approval)) >= _MOST_ATTACHMENTS:
+        raise errors.AttachmentsTooMany
+
+
+async def attach(
+    connection: Connection, approval_of: Owned, attachment: Attachment, pieces: AsyncIterable[bytes], act: Act
+) -> None:
+    """Keeps a document, its pieces sealed before; raises as ``may_attach`` does."""
+    approval = await _locked(connection, approval_of, act)
+    await _refuse_attachment(connection, approval, attachment.kind)
+    store, number = ApprovalStore(connection), 0
+    async for sealed in pieces:
+        await store.add_piece(approval.insurer_id, attachment.id, number, sealed)
+        number += 1
+    await store.add_attachment(approval.insurer_id, approval.id, attachment)
+    await audit.record(
+        connection,
+        actor=act.actor,
+        action=Action.ATTACHMENT_ADDED,
+        subject_id=approval.id,
+        insurer_id=approval.insurer_id,
+    )
+
+
+async def open_attachment(
+    connection: Connection, approval_of: Owned, attachment_id: AttachmentId, act: Act
+) -> tuple[InsurerId, Attachment]:
+    """A document of a party's own approval, whose reading is audited; raises ``ApprovalUnknown``."""
+    insurer = await insurers.find(connection, approval_of.insurer_number)
+    approval = await ApprovalStore(connection).get(insurer.id, ApprovalId(approval_of.id))
+    if approval is None or not approval_of.owns(approval):
+        raise ApprovalUnknown
+    found = next((each for each in await attachments(connection, approval) if each.id == attachment_id), None)
+    if found is None:
+        raise ApprovalUnknown
+    await audit.record(
+        connection, actor=act.actor, action=Action.ATTACHMENT_READ, subject_id=approval.id, insurer_id=insurer.id
+    )
+    return insurer.id, found
+
+
+async def piece(connection: Connection, insurer_id: InsurerId, attachment: AttachmentId, number: int) -> bytes:
+    """A sealed piece of a document that was opened."""
+    return await ApprovalStore(connection).piece(insurer_id, attachment, number)
+
+
+async def letter_facts(connection: Connection, approval: PriorApproval, act: Act) -> tuple[str, str, datetime]:
+    """The insurer's name, the practitioner's, and when it was decided. That the letter is read is audited."""
+    insurer = await insurers.get(connection, approval.insurer_id)
+    practitioner = await practitioners.get(connection, approval.practitioner_id)
+    decided = {Kind.APPROVED, Kind.PARTIALLY_APPROVED, Kind.REFUSED}
+    happened = [event.occurred_at for event in await events(connection, approval) if event.kind in decided]
+    await audit.record(
+        connection,
+        actor=act.actor,
+        action=Action.APPROVAL_LETTER_READ,
+        subject_id=approval.id,
+        insurer_id=approval.insurer_id,
+    )
+    return insurer.name, practitioner.name, happened[-1]
 
 
 async def list_of_practitioner(

@@ -1,6 +1,6 @@
 """SQL of prior approvals: the events, the state projected from them, what they use of benefits, their documents."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,7 @@ import asyncpg
 
 from tpgateway.audit import Actor
 from tpgateway.cards.model import Person
-from tpgateway.claims import codec
+from tpgateway.claims.codec import requests as codec
 from tpgateway.claims.model import (
     ApprovalEvent,
     ApprovalId,
@@ -311,17 +311,16 @@ class ApprovalStore:
             for row in rows
         ]
 
-    async def pieces(self, insurer: InsurerId, attachment: AttachmentId) -> AsyncIterator[bytes]:
-        """A document's sealed pieces, in order, some at a time."""
-        cursor = self.connection.cursor(
-            "SELECT sealed FROM prior_approval_attachment_pieces WHERE insurer_id = $1 AND attachment_id = $2"
-            " ORDER BY piece",
+    async def piece(self, insurer: InsurerId, attachment: AttachmentId, piece: int) -> bytes:
+        """A piece of a document that is known to be there, sealed."""
+        sealed: bytes = await self.connection.fetchval(
+            "SELECT sealed FROM prior_approval_attachment_pieces"
+            " WHERE insurer_id = $1 AND attachment_id = $2 AND piece = $3",
             insurer,
             attachment,
-            prefetch=2,
+            piece,
         )
-        async for row in cursor:
-            yield row["sealed"]
+        return sealed
 
 
 def _arguments(search: Search) -> tuple[Any, ...]:

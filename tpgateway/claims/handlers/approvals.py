@@ -37,14 +37,14 @@ async def submit(call: Call, *, body: PriorApprovalRequest) -> Answer:
 
     Where the insurer wants to look first, the answer names who acts next and by when.
     """
-    approval = await service.submit(call.connection, _tools(call), _submission(call, body), _act(call))
+    approval = await service.submit(call.connection, _tools(call), _submission(call, body), act_of(call))
     view = PriorApprovalView.of(approval)
     return Answer(status=201, body=view, headers={"Location": f"/v1/prior-approvals/{view.id}"})
 
 
 async def simulate(call: Call, *, body: PriorApprovalRequest) -> Answer:
     """The same decision, kept nowhere and told to nobody."""
-    decision, _ = await service.simulate(call.connection, _tools(call), _submission(call, body), _act(call))
+    decision, _ = await service.simulate(call.connection, _tools(call), _submission(call, body), act_of(call))
     return Answer(body=SimulationView.of_decision(decision))
 
 
@@ -64,14 +64,14 @@ async def list_approval_events(call: Call, *, path: ReferencePath) -> Answer:
 
 async def cancel(call: Call, *, path: ReferencePath) -> Answer:
     """Cancels a request that is not billed yet: what it used of the benefits is given back, and the insurer told."""
-    return await _changed(service.cancel(call.connection, owned(call, path.reference), _act(call)))
+    return await _changed(service.cancel(call.connection, owned(call, path.reference), act_of(call)))
 
 
 async def amend(call: Call, *, path: ReferencePath, body: AmendmentRequest) -> Answer:
     """Decides the changed request anew: same person, same day of care, a new revision of the lines."""
     return await _changed(
         service.amend(
-            call.connection, _tools(call), owned(call, path.reference), body.request(), _act(call, body.version)
+            call.connection, _tools(call), owned(call, path.reference), body.request(), act_of(call, body.version)
         )
     )
 
@@ -84,7 +84,7 @@ async def extend(call: Call, *, path: ReferencePath, body: ExtensionRequest) -> 
             _tools(call),
             owned(call, path.reference),
             body.stay.request(),
-            _act(call, body.version),
+            act_of(call, body.version),
             kind=Kind.EXTENDED,
         )
     )
@@ -93,21 +93,21 @@ async def extend(call: Call, *, path: ReferencePath, body: ExtensionRequest) -> 
 async def appeal(call: Call, *, path: ReferencePath, body: AppealRequest) -> Answer:
     """Asks the insurer to look again at a refusal or a cut."""
     return await _changed(
-        service.appeal(call.connection, owned(call, path.reference), body.arguments, _act(call, body.version))
+        service.appeal(call.connection, owned(call, path.reference), body.arguments, act_of(call, body.version))
     )
 
 
 async def inform(call: Call, *, path: ReferencePath, body: InformationRequest) -> Answer:
     """Answers what the insurer asked; documents that it wants are attached before."""
     return await _changed(
-        service.inform(call.connection, owned(call, path.reference), body.answer, _act(call, body.version))
+        service.inform(call.connection, owned(call, path.reference), body.answer, act_of(call, body.version))
     )
 
 
 async def use(call: Call, *, path: ReferencePath, body: UseRequest) -> Answer:
     """Says that the approval was billed: nothing can be changed any more."""
     return await _changed(
-        service.use(call.connection, owned(call, path.reference), body.billed_on, _act(call, body.version))
+        service.use(call.connection, owned(call, path.reference), body.billed_on, act_of(call, body.version))
     )
 
 
@@ -136,7 +136,7 @@ async def decide(call: Call, *, path: ReferencePath, body: DecisionRequest) -> A
             Kind(body.decision),
             grants,
             body.comment,
-            _act(call, body.version),
+            act_of(call, body.version),
         )
     )
 
@@ -145,7 +145,7 @@ async def ask(call: Call, *, path: ReferencePath, body: QuestionRequest) -> Answ
     """Asks the practitioner before deciding; the clock then runs on the practitioner's side."""
     return await _changed(
         service.ask(
-            call.connection, owned(call, path.reference), body.question, body.documents, _act(call, body.version)
+            call.connection, owned(call, path.reference), body.question, body.documents, act_of(call, body.version)
         )
     )
 
@@ -169,7 +169,7 @@ async def or_not_found() -> AsyncIterator[None]:
 async def read_own(call: Call, reference: Reference) -> PriorApproval:
     """The caller's own approval; raises ``NotFound``."""
     async with or_not_found():
-        return await service.read(call.connection, owned(call, reference), _act(call))
+        return await service.read(call.connection, owned(call, reference), act_of(call))
 
 
 async def _changed(change: Awaitable[PriorApproval]) -> Answer:
@@ -197,7 +197,8 @@ def _tools(call: Call) -> Tools:
     return call.request.app[TOOLS]
 
 
-def _act(call: Call, version: int | None = None) -> Act:
+def act_of(call: Call, version: int | None = None) -> Act:
+    """Who acts and when, on which version."""
     return Act(call.now, call.actor, version)
 
 

@@ -1,0 +1,1 @@
+"""Requests, letters and XML documents of approvals: bytes and models."""

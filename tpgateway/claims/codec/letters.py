@@ -1,0 +1,168 @@
+"""The letter of an approval or a refusal, as a PDF that prints the same each time."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from fpdf import FPDF
+from fpdf.enums import TableBordersLayout, XPos, YPos
+from fpdf.fonts import FontFace
+
+from tpgateway.claims.model import Item, PriorApproval, State, Stay
+from tpgateway.errors import REASONS
+from tpgateway.insurers.model import Reference
+from tpgateway.money import Cents, format_fr
+
+ITEMS_FR = {
+    Item.RIGHT_LENS: "Verre droit",
+    Item.LEFT_LENS: "Verre gauche",
+    Item.FRAME: "Monture",
+    Item.SUPPLEMENT: "Supplément",
+    Item.COPAYMENT: "Ticket modérateur",
+    Item.DAILY_FEE: "Forfait journalier",
+    Item.EMERGENCY_FEE: "Forfait patient urgences",
+    Item.HIGH_COST_ACT_FEE: "Participation acte lourd",
+    Item.SINGLE_ROOM: "Chambre particulière",
+    Item.ACCOMPANYING_BED: "Lit d'accompagnant",
+    Item.EXCESS_FEES: "Dépassement d'honoraires",
+}
+_TITLES = {
+    State.APPROVED: "Accord de prise en charge",
+    State.USED: "Accord de prise en charge (facturé)",
+    State.PARTIALLY_APPROVED: "Accord partiel de prise en charge",
+    State.REFUSED: "Refus de prise en charge",
+}
+_GREY = 110
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parties:
+    """Who the letter is between."""
+
+    insurer_name: str
+    practitioner_name: str
+    network_contact: str
+
+
+def has_letter(state: State) -> bool:
+    """Whether there is something to put in a letter: a decision that stands."""
+    return state in _TITLES
+
+
+def write_letter(approval: PriorApproval, parties: Parties, *, decided_at: datetime) -> bytes:
+    """The letter of a decided approval, in French."""
+    pdf = _Letter(parties, Reference(insurer_number=approval.insurer_number, id=approval.id))
+    pdf.set_creation_date(decided_at.astimezone(UTC))
+    title, reason = _TITLES[approval.state], REASONS[approval.code]
+    pdf.set_title(title)
+    pdf.add_page()
+    pdf.set_font(size=18, style="B")
+    pdf.write_line(title, height=11)
+    pdf.set_font(size=10)
+    pdf.write_line(reason.message_fr)
+    if approval.comment:
+        pdf.write_line(f"Commentaire de l'organisme : {approval.comment}")
+    pdf.ln(3)
+    for name, value in _facts(approval, parties, decided_at):
+        pdf.fact(name, value)
+    pdf.ln(4)
+    _table(pdf, approval)
+    pdf.ln(4)
+    if reason.next_step_fr:
+        pdf.set_font(style="B")
+        pdf.write_line("Et maintenant ?")
+        pdf.set_font(style="")
+        pdf.write_line(reason.next_step_fr)
+    if approval.usable_until and approval.billable_until:
+        pdf.write_line(
+            f"Valable jusqu'au {_day(approval.usable_until)}, à facturer au plus tard le {_day(approval.billable_until)}."
+        )
+    return bytes(pdf.output())
+
+
+def _facts(approval: PriorApproval, parties: Parties, decided_at: datetime) -> list[tuple[str, str]]:
+    born = approval.birth_date
+    request = approval.request
+    facts = [
+        ("Référence", str(Reference(insurer_number=approval.insurer_number, id=approval.id))),
+        ("Décision du", _day(decided_at.date())),
+        ("Organisme", f"{parties.insurer_name} ({approval.insurer_number})"),
+        ("Professionnel", parties.practitioner_name),
+        (
+            "Bénéficiaire",
+            f"adhérent {approval.membership_number}, né(e) le {born[6:]}/{born[4:6]}/{born[:4]}, rang {approval.birth_rank}",
+        ),
+    ]
+    if isinstance(request, Stay):
+        facts.append(("Séjour", f"du {_day(request.entry_date)} au {_day(request.exit_date)}, FINESS {request.finess}"))
+    else:
+        facts.append(("Soins", f"le {_day(approval.care_date)}, ordonnance du {_day(request.prescription_date)}"))
+    return facts
+
+
+def _table(pdf: "_Letter", approval: PriorApproval) -> None:
+    head = FontFace(emphasis="BOLD", fill_color=235)
+    pdf.set_font(size=9)
+    with pdf.table(
+        col_widths=(30, 16, 16, 16, 18, 54),
+        text_align=("LEFT", "RIGHT", "RIGHT", "RIGHT", "RIGHT", "LEFT"),
+        borders_layout=TableBordersLayout.HORIZONTAL_LINES,
+        headings_style=head,
+        line_height=5,
+        padding=1,
+    ) as table:
+        table.row([_text(name) for name in ("Élément", "Prix", "AMO", "Accordé", "Reste à charge", "Motif")])
+        for line in approval.lines:
+            asked = line.asked
+            name = ITEMS_FR[asked.item] + (f" ({asked.units} j)" if asked.units > 1 else "")
+            amounts = (asked.price, asked.amo, line.granted, line.patient)
+            cells = [name, *(format_fr(amount) for amount in amounts), REASONS[line.code].message_fr]
+            table.row([_text(cell) for cell in cells])
+        sums = [
+            sum(line.asked.price for line in approval.lines),
+            sum(line.asked.amo for line in approval.lines),
+            sum(line.granted for line in approval.lines),
+            sum(line.patient for line in approval.lines),
+        ]
+        table.row([_text(cell) for cell in ("Total", *(format_fr(Cents(each)) for each in sums), "")], style=head)
+    pdf.set_font(size=10)
+
+
+class _Letter(FPDF):
+    """A page with the network's foot; texts in the encoding of the PDF's own fonts."""
+
+    def __init__(self, parties: Parties, reference: Reference) -> None:
+        super().__init__(format="A4")
+        self.core_fonts_encoding = "cp1252"
+        self._foot = f"Référence {reference}. Une question : {parties.network_contact}"
+        self.set_margins(18, 18)
+        self.set_auto_page_break(auto=True, margin=22)
+        self.set_font("Helvetica", size=10)
+        self.set_lang("fr-FR")
+        self.set_producer("tpgateway")
+
+    def footer(self) -> None:
+        self.set_y(-16)
+        self.set_font("Helvetica", size=8)
+        self.set_text_color(_GREY)
+        self.cell(0, 5, _text(f"{self._foot} - page {self.page_no()}"), align="C")
+        self.set_text_color(0)
+        self.set_font(size=10)
+
+    def write_line(self, text: str, *, height: float = 5.5) -> None:
+        self.multi_cell(0, height, _text(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+    def fact(self, name: str, value: str) -> None:
+        self.set_text_color(_GREY)
+        self.cell(32, 5.5, _text(name))
+        self.set_text_color(0)
+        self.multi_cell(0, 5.5, _text(value), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+
+def _day(day: date) -> str:
+    return f"{day:%d/%m/%Y}"
+
+
+def _text(text: str) -> str:
+    """What the PDF's own fonts can show; anything else becomes a question mark."""
+    narrow = text.replace("\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}").replace("\N{MINUS SIGN}", "-")
+    return narrow.encode("cp1252", "replace").decode("cp1252")

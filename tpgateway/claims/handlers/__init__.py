@@ -1,0 +1,1 @@
+"""Handlers of prior approvals and of their documents."""
