@@ -4,6 +4,7 @@ from functools import partial
 
 from tpgateway.cards.errors import ProofMistyped
 from tpgateway.claims import errors
+from tpgateway.claims.codec import xml
 from tpgateway.claims.handlers import approvals as handlers
 from tpgateway.claims.handlers import documents
 from tpgateway.claims.payloads import (
@@ -30,6 +31,7 @@ from tpgateway.insurers.payloads import ReferencePath
 from tpgateway.web.callers import INSURER, PRACTITIONER, Scope
 from tpgateway.web.problems import BodyTooLarge
 from tpgateway.web.routing import Media, Route
+from tpgateway.web.xml import XmlForm
 
 _SHAPE_PROBLEMS = [
     errors.AmountsImpossible,
@@ -56,6 +58,12 @@ _CHANGE_PROBLEMS = [errors.StateForbids, errors.VersionStale]
 _PDF = Media(media_type="application/pdf", description="a letter of agreement or refusal")
 _DOCUMENT = Media(media_type="application/octet-stream", description="the document, with its own media type")
 
+
+def _speaks(root: str | None = None) -> XmlForm:
+    """XML in, where the operation takes a body, and an approval as it stands out."""
+    return XmlForm(request=xml.request(root) if root else None, answer=xml.DECISION)
+
+
 _OWN = partial(Route, tag="Prior approvals", access=PRACTITIONER, scope=Scope.APPROVALS)
 _INSURERS = partial(Route, tag="Prior approvals", access=INSURER)
 _CHANGE = partial(_OWN, method="POST", path_shape=ReferencePath, answers={200: PriorApprovalView})
@@ -65,6 +73,7 @@ ROUTES = [
         method="POST",
         path="/v1/prior-approvals",
         handler=handlers.submit,
+        xml=_speaks("prior_approval"),
         summary="Ask for an approval: decided in this call",
         body=PriorApprovalRequest,
         answers={201: PriorApprovalView},
@@ -75,6 +84,7 @@ ROUTES = [
         method="POST",
         path="/v1/prior-approvals/simulation",
         handler=handlers.simulate,
+        xml=XmlForm(request=xml.request("prior_approval"), answer=xml.SIMULATION),
         summary="See what would be decided",
         body=PriorApprovalRequest,
         answers={200: SimulationView},
@@ -93,6 +103,7 @@ ROUTES = [
         method="GET",
         path="/v1/prior-approvals/{id}",
         handler=handlers.show_approval,
+        xml=_speaks(),
         summary="One approval, line by line",
         path_shape=ReferencePath,
         answers={200: PriorApprovalView},
@@ -108,6 +119,7 @@ ROUTES = [
     _CHANGE(
         path="/v1/prior-approvals/{id}/amendments",
         handler=handlers.amend,
+        xml=_speaks("amendment"),
         summary="Change what is asked for",
         body=AmendmentRequest,
         problems=[*_CHANGE_PROBLEMS, *_SHAPE_PROBLEMS, errors.KindOfOther],
@@ -115,6 +127,7 @@ ROUTES = [
     _CHANGE(
         path="/v1/prior-approvals/{id}/extension",
         handler=handlers.extend,
+        xml=_speaks("extension"),
         summary="Prolong a stay",
         body=ExtensionRequest,
         problems=[*_CHANGE_PROBLEMS, *_SHAPE_PROBLEMS, errors.KindOfOther, errors.StayNotLonger],
@@ -122,6 +135,7 @@ ROUTES = [
     _CHANGE(
         path="/v1/prior-approvals/{id}/appeal",
         handler=handlers.appeal,
+        xml=_speaks("appeal"),
         summary="Contest a refusal or a cut",
         body=AppealRequest,
         problems=_CHANGE_PROBLEMS,
@@ -129,6 +143,7 @@ ROUTES = [
     _CHANGE(
         path="/v1/prior-approvals/{id}/information",
         handler=handlers.inform,
+        xml=_speaks("information"),
         summary="Answer the insurer's question",
         body=InformationRequest,
         problems=[*_CHANGE_PROBLEMS, errors.AttachmentMissing],
@@ -136,6 +151,7 @@ ROUTES = [
     _CHANGE(
         path="/v1/prior-approvals/{id}/use",
         handler=handlers.use,
+        xml=_speaks("use"),
         summary="Say that an approval was billed",
         body=UseRequest,
         problems=_CHANGE_PROBLEMS,
@@ -143,6 +159,7 @@ ROUTES = [
     _CHANGE(
         path="/v1/prior-approvals/{id}/cancellation",
         handler=handlers.cancel,
+        xml=_speaks(),
         summary="Cancel an approval",
         problems=[errors.StateForbids],
     ),
@@ -219,6 +236,7 @@ ROUTES = [
         method="GET",
         path="/v1/insurer/prior-approvals/{id}",
         handler=handlers.show_insurer_approval,
+        xml=_speaks(),
         summary="One of the insurer's approvals, line by line",
         path_shape=ReferencePath,
         answers={200: PriorApprovalView},
@@ -235,6 +253,7 @@ ROUTES = [
         method="POST",
         path="/v1/insurer/prior-approvals/{id}/decision",
         handler=handlers.decide,
+        xml=_speaks("insurer_decision"),
         summary="Decide an approval that waits for the insurer",
         path_shape=ReferencePath,
         body=DecisionRequest,
@@ -245,6 +264,7 @@ ROUTES = [
         method="POST",
         path="/v1/insurer/prior-approvals/{id}/information-request",
         handler=handlers.ask,
+        xml=_speaks("information_request"),
         summary="Ask the practitioner before deciding",
         path_shape=ReferencePath,
         body=QuestionRequest,

@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -15,9 +16,9 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel
 
-from tpgateway.errors import Problem
+from tpgateway.errors import InvalidRequest, Problem
 from tpgateway.settings import Settings
-from tpgateway.web import problems, sessions
+from tpgateway.web import problems, sessions, xml
 from tpgateway.web.callers import Access, Caller, Role
 from tpgateway.web.idempotency import KeptAnswer, Replay, parse_key
 from tpgateway.web.limits import Allowance
@@ -146,7 +147,7 @@ def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
             call.idempotency_key = parse_key(key)
         raw, shapes = await read(call)
         if not transactional:
-            return respond(await handler(call, **shapes))
+            return _respond(route, request, await handler(call, **shapes))
         async with state.connection() as connection, connection.transaction():
             call.open_connection = connection
             return await _once(route, call, raw, shapes)
@@ -157,11 +158,11 @@ def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
 async def _once(route: Route, call: Call, raw: bytes, shapes: dict[str, BaseModel]) -> web.StreamResponse:
     """Runs the handler, or replays its first answer where the caller's key asks for it."""
     if call.idempotency_key is None:
-        return respond(await route.handler(call, **shapes))
+        return _respond(route, call.request, await route.handler(call, **shapes))
     replay = replay_of(call, request=raw)
     if (kept := await replay.begin()) is not None:
         return replayed(kept)
-    response = respond(await route.handler(call, **shapes))
+    response = _respond(route, call.request, await route.handler(call, **shapes))
     await replay.keep(kept_from(response))
     return response
 
@@ -311,6 +312,7 @@ def refuse_cross_site(request: web.Request) -> None:
 def _reading(route: Route) -> Callable[[Call], Awaitable[tuple[bytes, dict[str, BaseModel]]]]:
     """What gives the body of an operation as it came, and everything declared, parsed."""
     path, query, body, limit = route.path_shape, route.query, route.body, route.body_limit
+    document = route.xml.request if route.xml else None
 
     async def read(call: Call) -> tuple[bytes, dict[str, BaseModel]]:
         request, shapes = call.request, dict[str, BaseModel]()
@@ -324,7 +326,15 @@ def _reading(route: Route) -> Callable[[Call], Awaitable[tuple[bytes, dict[str, 
         if not isinstance(body, type):
             return b"", shapes
         if request.headers.get("Content-Type") != _JSON and request.content_type != _JSON:
-            raise problems.MediaTypeNotSupported("Content-Type must be application/json")
+            if document is None or request.content_type not in xml.TYPES:
+                raise problems.MediaTypeNotSupported(f"Content-Type must be {_JSON}")
+            raw = await read_body(request, limit)
+            read_xml = document.read(raw, body)
+            try:
+                shapes["body"] = parse_json(body, read_xml.as_json, call.state.parsing)
+            except InvalidRequest as wrong:
+                raise read_xml.located(wrong) from None
+            return raw, shapes
         raw = await read_body(request, limit)
         shapes["body"] = parse_json(body, raw, call.state.parsing)
         return raw, shapes
@@ -354,6 +364,16 @@ def refuse_encoded(request: web.Request) -> None:
     encoding = request.headers.get("Content-Encoding")
     if encoding is not None and encoding.strip().lower() != "identity":
         raise problems.MediaTypeNotSupported("Content-Encoding is not accepted: send the body as it is")
+
+
+def _respond(route: Route, request: web.Request, answer: Answer | web.StreamResponse) -> web.StreamResponse:
+    """A handler's answer as the caller wants it: XML where the operation speaks it."""
+    form = route.xml
+    if form is None or form.answer is None or not isinstance(answer, Answer) or not isinstance(answer.body, BaseModel):
+        return respond(answer)
+    if not xml.is_wanted(request.headers.get("Accept"), request.content_type):
+        return respond(answer)
+    return respond(replace(answer, body=form.answer.write(answer.body), media_type="application/xml"))
 
 
 def respond(answer: Answer | web.StreamResponse) -> web.StreamResponse:

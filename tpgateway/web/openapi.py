@@ -130,6 +130,8 @@ def _operation(route: Route, references: _References) -> dict[str, Any]:
         found["requestBody"] = {"required": True, "content": {_media_of(route): {"schema": schema}}}
         if isinstance(route.body, Media):
             found["requestBody"]["description"] = route.body.description
+        if route.xml and route.xml.request:
+            found["requestBody"]["content"]["application/xml"] = {"schema": {"type": "string"}}
         found["x-body-limit-bytes"] = route.body_limit
     return found
 
@@ -190,6 +192,8 @@ def _common_problems(route: Route) -> Iterator[type[Problem]]:
         yield problems.MediaTypeNotSupported
     if isinstance(route.body, type):
         yield from (problems.NotJson, problems.WrongEncoding, InvalidRequest)
+    if route.xml and route.xml.request:
+        yield from (problems.NotXml, problems.XmlNotBySchema)
     if route.takes_key:
         yield problems.IdempotencyKeyInvalid
         yield problems.IdempotencyKeyReused
@@ -203,6 +207,8 @@ def _answers(route: Route, references: _References) -> Iterator[tuple[str, dict[
         for each in shape if isinstance(shape, Sequence) else [shape]:
             if isinstance(each, type):
                 content["application/json"] = {"schema": references[(each, "serialization")]}
+                if route.xml and route.xml.answer:
+                    content["application/xml"] = {"schema": {"type": "string"}}
             elif isinstance(each, Media):
                 content[each.media_type] = {"schema": {"type": "string"}}
                 description = each.description

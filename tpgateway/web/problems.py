@@ -46,6 +46,24 @@ class NotJson(Problem):
     hint = "Send one JSON value (RFC 8259) in UTF-8."
 
 
+class NotXml(Problem):
+    code = "not_xml"
+    status = 400
+    title = "The body is not XML, or XML that is not accepted"
+    message_fr = "La demande est illisible."
+    next_step_fr = "Contactez l'éditeur de votre logiciel."
+    hint = "Well-formed XML 1.0 in UTF-8, without a document type; detail says at which line."
+
+
+class XmlNotBySchema(Problem):
+    code = "xml_not_by_schema"
+    status = 422
+    title = "An element is not as its schema has it"
+    message_fr = "Une information n'a pas la forme attendue."
+    next_step_fr = "Contactez l'éditeur de votre logiciel."
+    hint = "Validate against the schema under schemas/; pointer is the element's path, detail its line."
+
+
 class WrongEncoding(Problem):
     code = "wrong_encoding"
     status = 400

@@ -15,6 +15,7 @@ from tpgateway.database import Connection
 from tpgateway.errors import Problem
 from tpgateway.web.callers import PUBLIC, Access, Caller, Role, Scope
 from tpgateway.web.state import State
+from tpgateway.web.xml import XmlForm
 
 DEFAULT_BODY_LIMIT = 64 * 1024
 PARIS = ZoneInfo("Europe/Paris")
@@ -83,6 +84,7 @@ class Route:
 
     ``answers`` maps a status to its shape; ``problems`` lists what can go wrong beside what can with any operation; headers
     beside the usual ones are named with what they say.
+    An operation with ``xml`` speaks it beside JSON, as Content-Type and Accept say.
     ``role`` is the least that a person must have: reading is for everybody of the practice, and writing for its staff,
     unless it is named here. A route that ``needs_second_factor`` takes from people one that was given a short while ago.
     A route is ``transactional`` (one transaction around the handler) unless it says otherwise; ``cost`` weighs it in the
@@ -103,6 +105,7 @@ class Route:
     body: type[BaseModel] | Media | None = None
     body_limit: int = DEFAULT_BODY_LIMIT
     answers: Mapping[int, type[BaseModel] | Media | Sequence[type[BaseModel] | Media] | None]
+    xml: XmlForm | None = None
     problems: Sequence[type[Problem]] = ()
     request_headers: Mapping[str, str] = field(default_factory=dict)
     answer_headers: Mapping[str, str] = field(default_factory=dict)
