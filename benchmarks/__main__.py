@@ -26,13 +26,22 @@ from benchmarks import people
 from benchmarks.gateway import PRODUCT, Gateway, bodies, demo_bodies, open_gateway
 from benchmarks.load import Measure, measure
 from benchmarks.rival import Base, Right
+from tpgateway.claims.payloads import PriorApprovalRequest
+from tpgateway.claims.rules.decisions import decide
+from tpgateway.claims.rules.optical import Case
+from tpgateway.demo import people as seeds
 from tpgateway.demo.people import LAC
+from tpgateway.guarantees.payloads import ProductRequest
+from tpgateway.guarantees.service import tariffs
+from tpgateway.insurers.model import ApprovalRules
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 PEOPLE = int(os.environ.get("BENCH_PEOPLE", "5000000"))
 IMPORT = int(os.environ.get("BENCH_IMPORT", "1000000"))
 CONNECTIONS = 32
 ROUNDS = 3
+APPROVALS = 3_800
+EVALUATIONS = 20_000
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 _console = Console()
 
@@ -62,6 +71,8 @@ async def main() -> None:
             fastapi = await stack.enter_async_context(_process("benchmarks.rival", gateway.database_url, str(size)))
         sections: list[tuple[str, Callable[[], Coroutine[Any, Any, list[Row]]]]] = [
             ("Card checks", lambda: checks(gateway, empty, fastapi)),
+            ("Prior approvals", lambda: approvals(gateway, empty)),
+            ("Rules alone", lambda: rules(gateway)),
             ("A batch of 10,000", lambda: batch(gateway, 10_000)),
             (f"An import of {IMPORT:,} people", lambda: imports(gateway, folder)),
             (f"Checks among {PEOPLE:,} people", lambda: scale(gateway, folder)),
@@ -96,6 +107,49 @@ async def checks(gateway: Gateway, empty: str, fastapi: str) -> list[Row]:
         Row(f"median at {rate:,.0f}/s, ms / empty handler", mine.percentile(50), other.percentile(50), ""),
         Row(f"99th percentile at {rate:,.0f}/s, ms / empty handler", mine.percentile(99), other.percentile(99), "≤ 4"),
     ]
+
+
+async def approvals(gateway: Gateway, empty: str) -> list[Row]:
+    """Optical requests, each for somebody else: decided, recorded and told to the insurer in the call."""
+    every = await gateway.optical_requests(0, APPROVALS)
+    half = len(every) * 2 // 3
+    seconds = min(SECONDS, 3.0)  # there are only so many people
+    ours = await measure(gateway.url, every[:half], connections=CONNECTIONS, seconds=seconds, each_once=True)
+    rate = ours.per_second / 2
+    tail = await measure(gateway.url, every[half:], connections=CONNECTIONS, seconds=seconds, rate=rate, each_once=True)
+    other = await measure(empty, every[:1], connections=CONNECTIONS, seconds=seconds, rate=rate)
+    return [
+        Row("optical requests decided a second / 300", ours.per_second, 300, "≥ 1"),
+        Row(
+            f"99th percentile of them at {rate:,.0f}/s, ms / empty handler",
+            tail.percentile(99),
+            other.percentile(99),
+            "≤ 8",
+        ),
+    ]
+
+
+async def rules(gateway: Gateway) -> list[Row]:
+    """The rules alone: two lenses and a frame under a responsible contract."""
+    today = datetime.now(UTC).date()
+    product = ProductRequest.model_validate_json(json.dumps(seeds.products(today)[PRODUCT]))
+    body = seeds.optical_request(seeds.covered_card(0), "HWYA-H1AG-MHEW", today)
+    request = PriorApprovalRequest.model_validate_json(json.dumps(body)).request()
+    connection = await asyncpg.connect(gateway.database_url)
+    case = Case(
+        benefits={line.benefit: line for line in product.terms(PRODUCT).benefits},
+        is_responsible=True,
+        birth_date="19800229",
+        care_date=today,
+        tariffs=await tariffs(connection),
+        uses=(),
+    )
+    await connection.close()
+    started = time.perf_counter()
+    for _ in range(EVALUATIONS):
+        decide(request, case, ApprovalRules())
+    each = (time.perf_counter() - started) / EVALUATIONS
+    return [Row("requests decided a second by rules alone / 20,000", 1 / each, 20_000, "≥ 1")]
 
 
 async def batch(gateway: Gateway, count: int) -> list[Row]:

@@ -1,4 +1,4 @@
-"""The rival: an aiohttp handler that validates the same body and answers a fixed document of the same size."""
+"""The rival: aiohttp handlers that validate the same bodies and answer a fixed document of the same size."""
 
 import socket
 import sys
@@ -7,18 +7,24 @@ import uvloop
 from aiohttp import web
 
 from tpgateway.cards.payloads import CardCheckRequest
+from tpgateway.claims.payloads import PriorApprovalRequest
 
 
 def main() -> None:
     listening, size = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
     document = b'{"x": "' + b"x" * (size - 9) + b'"}'
 
-    async def answer(request: web.Request) -> web.Response:
+    async def answer_check(request: web.Request) -> web.Response:
         CardCheckRequest.model_validate_json(await request.read())
         return web.Response(body=document, content_type="application/json")
 
+    async def answer_request(request: web.Request) -> web.Response:
+        PriorApprovalRequest.model_validate_json(await request.read())
+        return web.Response(body=document, content_type="application/json")
+
     app = web.Application()
-    app.router.add_post("/v1/card-checks", answer)
+    app.router.add_post("/v1/card-checks", answer_check)
+    app.router.add_post("/v1/prior-approvals", answer_request)
     uvloop.install()
     web.run_app(app, sock=listening, print=None, access_log=None)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +55,40 @@ class Gateway:
     def url(self) -> str:
         return self.house.url
 
-    def requests(self, bodies: Sequence[dict[str, Any]]) -> list[bytes]:
-        """Raw requests of card checks."""
-        head = f"POST /v1/card-checks HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {self.token}\r\n"
+    def requests(
+        self, bodies: Sequence[dict[str, Any]], *, path: str = "/v1/card-checks", token: str | None = None
+    ) -> list[bytes]:
+        """Raw requests, of card checks unless another path is named, by the pharmacist unless another has the token."""
+        head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token or self.token}\r\n"
         head += "Content-Type: application/json\r\nContent-Length: "
         written = [json.dumps(body).encode() for body in bodies]
         return [f"{head}{len(body)}\r\n\r\n".encode() + body for body in written]
 
     async def log_in(self) -> None:
         """A fresh token for the pharmacist's software and one for the insurer: they last ten minutes."""
-        kept = self.house.memory.data["practitioners"][seeds.PHARMACIST.key]
+        self.token = await self.token_of(seeds.PHARMACIST)
+        await self.insurer.log_in()
+
+    async def token_of(self, seed: seeds.PractitionerSeed) -> str:
+        """A fresh token of one of the demo's practitioners."""
+        kept = self.house.memory.data["practitioners"][seed.key]
         headers = {"Authorization": aiohttp.encode_basic_auth(kept["client_id"], kept["client_secret"])}
         form = aiohttp.FormData({"grant_type": "client_credentials"})
         async with self.http.post(f"{self.url}/oauth/token", data=form, headers=headers) as answer:
-            self.token = (await answer.json())["access_token"]
-        await self.insurer.log_in()
+            token: str = (await answer.json())["access_token"]
+            return token
+
+    async def optical_requests(self, first: int, count: int) -> list[bytes]:
+        """Raw requests for glasses, each for another of the demo's people, on proofs of checks made now."""
+        token = await self.token_of(seeds.OPTICIAN)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
+        cards = [seeds.covered_card(number) for number in range(first, first + count)]
+        lines = "".join(json.dumps({**card, "domain": "OPTI"}) + "\n" for card in cards).encode()
+        async with self.http.post(f"{self.url}/v1/card-checks/batch", data=lines, headers=headers) as answer:
+            proofs = [json.loads(line)["proof"] for line in (await answer.read()).splitlines()]
+        today = datetime.now(UTC).date()
+        bodies = [seeds.optical_request(card, proof, today) for card, proof in zip(cards, proofs, strict=True)]
+        return self.requests(bodies, path="/v1/prior-approvals", token=token)
 
     async def answer_bytes(self, body: dict[str, Any]) -> int:
         """How large the answer to a check is."""

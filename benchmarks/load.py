@@ -29,16 +29,34 @@ class Measure:
 
 
 async def measure(
-    url: str, requests: Sequence[bytes], *, connections: int, seconds: float, rate: float | None = None
+    url: str,
+    requests: Sequence[bytes],
+    *,
+    connections: int,
+    seconds: float,
+    rate: float | None = None,
+    each_once: bool = False,
 ) -> Measure:
-    """Sends the requests in turn for so long, at most ``rate`` a second; raises ``RuntimeError`` where one is not 200."""
+    """Sends the requests in turn for so long, at most ``rate`` a second; raises ``RuntimeError`` where one fails.
+
+    ``each_once``: no request is sent by two connections; raises ``RuntimeError`` where they do not last.
+    """
     share = [connections // DRIVERS + (number < connections % DRIVERS) for number in range(DRIVERS)]
     pause = connections / rate if rate else 0.0
-    found = await asyncio.gather(*(_drive(url, requests, count, seconds, pause) for count in share if count))
+    parts = [requests[number::DRIVERS] for number in range(DRIVERS)] if each_once else [requests] * DRIVERS
+    found = await asyncio.gather(
+        *(
+            _drive(url, part, count, seconds, pause, each_once=each_once)
+            for part, count in zip(parts, share, strict=True)
+            if count
+        )
+    )
     return Measure(latencies=sorted(latency for each in found for latency in each), seconds=seconds)
 
 
-async def _drive(url: str, requests: Sequence[bytes], connections: int, seconds: float, pause: float) -> list[float]:
+async def _drive(
+    url: str, requests: Sequence[bytes], connections: int, seconds: float, pause: float, *, each_once: bool
+) -> list[float]:
     driver = await asyncio.create_subprocess_exec(
         sys.executable, *("-m", "benchmarks.load"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
@@ -48,6 +66,7 @@ async def _drive(url: str, requests: Sequence[bytes], connections: int, seconds:
         "connections": connections,
         "seconds": seconds,
         "pause": pause,
+        "each_once": each_once,
     }
     printed, _ = await driver.communicate(json.dumps(task).encode())
     if driver.returncode:
@@ -57,15 +76,17 @@ async def _drive(url: str, requests: Sequence[bytes], connections: int, seconds:
 
 
 async def _connection(
-    host: str, port: int, requests: list[bytes], until: float, latencies: list[float], pause: float
+    host: str, port: int, requests: list[bytes], until: float, latencies: list[float], pause: float, *, each_once: bool
 ) -> None:
     reader, writer = await asyncio.open_connection(host, port)
     number, turn = 0, time.perf_counter() + random.random() * pause  # noqa: S311
     while (started := time.perf_counter()) < until:
+        if each_once and number >= len(requests):
+            raise RuntimeError("the requests did not last")
         writer.write(requests[number % len(requests)])
         number += 1
         head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
+        if not head.startswith(b"HTTP/1.1 20"):
             raise RuntimeError(head.split(b"\r\n", 1)[0].decode())
         at = head.lower().index(b"content-length: ") + 16
         await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
@@ -80,6 +101,7 @@ async def _main() -> None:
     task = json.load(sys.stdin)
     parts = urlsplit(task["url"])
     requests = [each.encode() for each in task["requests"]]
+    once = task["each_once"]
     latencies: list[float] = []
     until = time.perf_counter() + task["seconds"]
     await asyncio.gather(
@@ -88,10 +110,11 @@ async def _main() -> None:
             _connection(
                 parts.hostname or "",
                 parts.port or 80,
-                requests[start:] + requests[:start],
+                requests[start :: task["connections"]] if once else requests[start:] + requests[:start],
                 until,
                 latencies,
                 task["pause"],
+                each_once=once,
             )
             for start in range(0, task["connections"])
         )

@@ -12,7 +12,7 @@ from tests.conftest import _create
 from tpgateway.database import migrations
 from tpgateway.database.embedded import EmbeddedServer, database_url
 from tpgateway.database.migrations import known_revisions, migrate
-from tpgateway.database.notices import Notices, notify
+from tpgateway.database.notices import Notices
 from tpgateway.database.pool import DatabaseNotUsable, open_pool
 from tpgateway.settings import DatabaseSettings
 
@@ -97,7 +97,7 @@ async def test_one_who_waits_is_woken_by_the_commit_and_not_before(database: str
     async with notices.expecting("key") as arrived, notices.expecting("other") as other:
         transaction = connection.transaction()
         await transaction.start()
-        await notify(connection, "test", "key")
+        await connection.execute("SELECT pg_notify('test', 'key')")
         await asyncio.sleep(0.1)
         assert not arrived.is_set()
         await transaction.commit()
@@ -119,7 +119,7 @@ async def test_one_who_waits_is_woken_when_the_connection_is_lost_and_hears_agai
         await asyncio.wait_for(arrived.wait(), 5)
     async with asyncio.timeout(10), notices.expecting("key") as arrived:
         while not arrived.is_set():
-            await notify(connection, "test", "key")
+            await connection.execute("SELECT pg_notify('test', 'key')")
             await asyncio.sleep(0.1)
     assert arrived.is_set()
     await connection.close()

@@ -137,12 +137,10 @@ async def submit(connection: Connection, tools: Tools, submission: Submission, a
         lines=(),
     )
     approval, decided = _decided(new, submission.request, decision, insurer.approval_rules, now)
-    approval = replace(approval, id=await store.add(approval))
-    await store.add_lines(approval)
     submitted = _event(new, Kind.SUBMITTED, "practitioner", now)
-    await store.append_events(insurer.id, approval.id, [(submitted, act.actor), (decided, SYSTEM)])
-    if life.holds(approval.state) and (held := uses_of(approval.request, approval.lines, approval.care_date)):
-        await store.add_uses(approval, held)
+    held = uses_of(approval.request, approval.lines, approval.care_date) if life.holds(approval.state) else []
+    added = await store.add(approval, [(submitted, act.actor), (decided, SYSTEM)], held)
+    approval = replace(approval, id=added)
     await audit.record(
         connection, actor=act.actor, action=Action.APPROVAL_SUBMITTED, subject_id=approval.id, insurer_id=insurer.id
     )

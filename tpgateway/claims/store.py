@@ -45,6 +45,51 @@ _FILTER = """
 """
 
 
+class _Statement:
+    """A statement whose arrays begin at some parameter: it stands alone, or as part of a larger one."""
+
+    def __init__(self, text: str, arrays: int) -> None:
+        self._text, self._arrays = text, arrays
+
+    def format(self, *, first: int, **names: str) -> str:
+        """The text with its parameters numbered from ``first`` on."""
+        return self._text.format(*(f"${first + number}" for number in range(self._arrays)), **names)
+
+
+_INSERT_LINES = _Statement(
+    """
+    INSERT INTO prior_approval_lines (insurer_id, approval_id, line, revision, item, benefit, price_cents, base_cents,
+        amo_cents, granted_cents, patient_cents, code, units, units_granted, correction, price_class, lpp, is_optam)
+    SELECT $1, {approval}, n, {revision}, item, benefit, price, base, amo, granted, patient, code, units, paid, correction,
+           class, lpp, is_optam
+    FROM {source} unnest({}::text[], {}::text[], {}::bigint[], {}::bigint[], {}::bigint[], {}::bigint[], {}::bigint[],
+                         {}::text[], {}::smallint[], {}::smallint[], {}::text[], {}::text[], {}::text[], {}::boolean[])
+         WITH ORDINALITY AS l (item, benefit, price, base, amo, granted, patient, code, units, paid, correction, class,
+                               lpp, is_optam, n)
+    """,
+    14,
+)
+_INSERT_EVENTS = _Statement(
+    """
+    INSERT INTO prior_approval_events (insurer_id, approval_id, version, kind, state, actor_kind, actor_id, reason_code,
+                                       occurred_at, details)
+    SELECT $1, {approval}, e.*
+    FROM {source} unnest({}::integer[], {}::text[], {}::text[], {}::text[], {}::uuid[], {}::text[], {}::timestamptz[],
+                         {}::jsonb[]) AS e
+    """,
+    8,
+)
+_INSERT_USES = _Statement(
+    """
+    INSERT INTO benefit_uses (insurer_id, membership_number, birth_date, birth_rank, approval_id, line, used_on, item,
+                              benefit, units, granted_cents)
+    SELECT $1, {person}, {approval}, u.*
+    FROM {source} unnest({}::smallint[], {}::date[], {}::text[], {}::text[], {}::smallint[], {}::bigint[]) AS u
+    """,
+    6,
+)
+
+
 class ApprovalStore:
     """One method, one statement."""
 
@@ -82,14 +127,26 @@ class ApprovalStore:
             for row in rows
         ]
 
-    async def add(self, approval: PriorApproval) -> ApprovalId:
-        """A new approval as it stands; its lines, events and uses follow."""
+    async def add(
+        self,
+        approval: PriorApproval,
+        events: Sequence[tuple[ApprovalEvent, Actor]],
+        uses: Sequence[tuple[int, Use]],
+    ) -> ApprovalId:
+        """A new approval with its lines, its events and what it uses of the person's benefits."""
         added: UUID = await self.connection.fetchval(
-            "INSERT INTO prior_approvals (insurer_id, practitioner_id, card_check_id, domain, state, version, revision,"
-            " care_date, request, membership_number, birth_date, birth_rank, submitted_at, valid_until, billable_until,"
-            " waits_for, due_at, code, comment, documents)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
-            " RETURNING id",
+            f"""
+            WITH approval AS (
+                INSERT INTO prior_approvals (insurer_id, practitioner_id, card_check_id, domain, state, version, revision,
+                    care_date, request, membership_number, birth_date, birth_rank, submitted_at, valid_until,
+                    billable_until, waits_for, due_at, code, comment, documents)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+                RETURNING id
+            ), lines AS ({_INSERT_LINES.format(approval="a.id", revision="$7", first=21, source="approval a,")}),
+            events AS ({_INSERT_EVENTS.format(approval="a.id", first=35, source="approval a,")}),
+            uses AS ({_INSERT_USES.format(approval="a.id", person="$10, $11, $12", first=43, source="approval a,")})
+            SELECT id FROM approval
+            """,  # noqa: S608
             approval.insurer_id,
             approval.practitioner_id,
             approval.card_check_id,
@@ -110,6 +167,9 @@ class ApprovalStore:
             approval.code,
             approval.comment,
             list(approval.documents),
+            *_line_columns(approval.lines),
+            *_event_columns(events),
+            *_use_columns(uses),
         )
         return ApprovalId(added)
 
@@ -136,81 +196,31 @@ class ApprovalStore:
 
     async def add_lines(self, approval: PriorApproval) -> None:
         """The lines of the approval's present revision."""
-        lines = approval.lines
         await self.connection.execute(
-            """
-            INSERT INTO prior_approval_lines (insurer_id, approval_id, line, revision, item, benefit, price_cents,
-                base_cents, amo_cents, granted_cents, patient_cents, code, units, units_granted, correction,
-                price_class, lpp, is_optam)
-            SELECT $1, $2, n, $3, item, benefit, price, base, amo, granted, patient, code, units, paid, correction, class,
-                   lpp, is_optam
-            FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
-                        $11::text[], $12::smallint[], $13::smallint[], $14::text[], $15::text[], $16::text[],
-                        $17::boolean[])
-                 WITH ORDINALITY AS l (item, benefit, price, base, amo, granted, patient, code, units, paid, correction,
-                                       class, lpp, is_optam, n)
-            """,
+            _INSERT_LINES.format(approval="$2::uuid", revision="$3", first=4, source=""),
             approval.insurer_id,
             approval.id,
             approval.revision,
-            [line.asked.item for line in lines],
-            [line.asked.benefit for line in lines],
-            [line.asked.price for line in lines],
-            [line.asked.base for line in lines],
-            [line.asked.amo for line in lines],
-            [line.granted for line in lines],
-            [line.patient for line in lines],
-            [line.code for line in lines],
-            [line.asked.units for line in lines],
-            [line.units for line in lines],
-            [line.asked.correction for line in lines],
-            [line.asked.price_class for line in lines],
-            [line.asked.lpp for line in lines],
-            [line.asked.is_optam for line in lines],
+            *_line_columns(approval.lines),
         )
 
     async def append_events(
         self, insurer: InsurerId, approval: ApprovalId, events: Sequence[tuple[ApprovalEvent, Actor]]
     ) -> None:
         await self.connection.execute(
-            """
-            INSERT INTO prior_approval_events (insurer_id, approval_id, version, kind, state, actor_kind, actor_id,
-                                               reason_code, occurred_at, details)
-            SELECT $1, $2, * FROM unnest($3::integer[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[],
-                                         $9::timestamptz[], $10::jsonb[])
-            """,
-            insurer,
-            approval,
-            [event.version for event, _ in events],
-            [event.kind for event, _ in events],
-            [event.state for event, _ in events],
-            [event.actor_kind for event, _ in events],
-            [actor.id for _, actor in events],
-            [event.reason_code for event, _ in events],
-            [event.occurred_at for event, _ in events],
-            [dict(event.details) for event, _ in events],
+            _INSERT_EVENTS.format(approval="$2::uuid", first=3, source=""), insurer, approval, *_event_columns(events)
         )
 
     async def add_uses(self, approval: PriorApproval, uses: Sequence[tuple[int, Use]]) -> None:
         """What the approval's lines use of the person's benefits."""
         await self.connection.execute(
-            """
-            INSERT INTO benefit_uses (insurer_id, membership_number, birth_date, birth_rank, approval_id, line, used_on,
-                                      item, benefit, units, granted_cents)
-            SELECT $1, $2, $3, $4, $5, * FROM unnest($6::smallint[], $7::date[], $8::text[], $9::text[], $10::smallint[],
-                                                     $11::bigint[])
-            """,
+            _INSERT_USES.format(approval="$2::uuid", person="$3, $4, $5", first=6, source=""),
             approval.insurer_id,
+            approval.id,
             approval.membership_number,
             approval.birth_date,
             approval.birth_rank,
-            approval.id,
-            [line for line, _ in uses],
-            [use.on for _, use in uses],
-            [use.item for _, use in uses],
-            [use.benefit for _, use in uses],
-            [use.units for _, use in uses],
-            [use.granted for _, use in uses],
+            *_use_columns(uses),
         )
 
     async def give_back(self, insurer: InsurerId, approval: ApprovalId) -> None:
@@ -321,6 +331,49 @@ class ApprovalStore:
             piece,
         )
         return sealed
+
+
+def _line_columns(lines: Sequence[DecidedLine]) -> list[list[Any]]:
+    return [
+        [line.asked.item for line in lines],
+        [line.asked.benefit for line in lines],
+        [line.asked.price for line in lines],
+        [line.asked.base for line in lines],
+        [line.asked.amo for line in lines],
+        [line.granted for line in lines],
+        [line.patient for line in lines],
+        [line.code for line in lines],
+        [line.asked.units for line in lines],
+        [line.units for line in lines],
+        [line.asked.correction for line in lines],
+        [line.asked.price_class for line in lines],
+        [line.asked.lpp for line in lines],
+        [line.asked.is_optam for line in lines],
+    ]
+
+
+def _event_columns(events: Sequence[tuple[ApprovalEvent, Actor]]) -> list[list[Any]]:
+    return [
+        [event.version for event, _ in events],
+        [event.kind for event, _ in events],
+        [event.state for event, _ in events],
+        [event.actor_kind for event, _ in events],
+        [actor.id for _, actor in events],
+        [event.reason_code for event, _ in events],
+        [event.occurred_at for event, _ in events],
+        [dict(event.details) for event, _ in events],
+    ]
+
+
+def _use_columns(uses: Sequence[tuple[int, Use]]) -> list[list[Any]]:
+    return [
+        [line for line, _ in uses],
+        [use.on for _, use in uses],
+        [use.item for _, use in uses],
+        [use.benefit for _, use in uses],
+        [use.units for _, use in uses],
+        [use.granted for _, use in uses],
+    ]
 
 
 def _arguments(search: Search) -> tuple[Any, ...]:

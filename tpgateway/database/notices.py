@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 import structlog
 
-from tpgateway.database import Connection
-
 _RETRY_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
@@ -75,8 +73,3 @@ class Notices:
         for events in self._waiting.values():
             for event in events:
                 event.set()
-
-
-async def notify(connection: Connection, channel: str, key: str) -> None:
-    """Sends a notice when the caller's transaction commits."""
-    await connection.execute("SELECT pg_notify($1, $2)", channel, key)

@@ -11,7 +11,6 @@ from uuid import UUID
 from tpgateway import audit
 from tpgateway.audit import Action, Actor
 from tpgateway.database import Connection
-from tpgateway.database.notices import notify
 from tpgateway.insurers import codec as rules_codec
 from tpgateway.insurers import rules
 from tpgateway.insurers.errors import EndpointRefused, InsurerExists, InsurerUnknown
@@ -215,12 +214,11 @@ async def publish(
 
     Call it last: the insurer's counter is locked from here to the commit.
     """
-    store = InsurerStore(connection)
-    endpoints = await store.list_endpoints(insurer_id)
-    event_id = await store.append_event(insurer_id, kind, subject_id=subject_id, data=data, now=now)
+    event_id, endpoints = await InsurerStore(connection).append_event(
+        insurer_id, kind, subject_id=subject_id, data=data, now=now, channel=EVENTS_CHANNEL
+    )
     for endpoint in endpoints:
-        await enqueue(connection, JobKind.DELIVER_EVENT, insurer=insurer_id, event=event_id, endpoint=endpoint.id)
-    await notify(connection, EVENTS_CHANNEL, str(insurer_id))
+        await enqueue(connection, JobKind.DELIVER_EVENT, insurer=insurer_id, event=event_id, endpoint=endpoint)
 
 
 async def read_events(

@@ -127,26 +127,40 @@ class InsurerStore:
         return done == "UPDATE 1"
 
     async def append_event(
-        self, insurer: InsurerId, kind: EventKind, *, subject_id: UUID, data: Mapping[str, Any], now: datetime
-    ) -> EventId:
-        """The insurer's next event. Its counter stays locked until the transaction ends, so that no number is skipped
-        and none is seen before a smaller one."""
-        event: UUID = await self.connection.fetchval(
+        self,
+        insurer: InsurerId,
+        kind: EventKind,
+        *,
+        subject_id: UUID,
+        data: Mapping[str, Any],
+        now: datetime,
+        channel: str,
+    ) -> tuple[EventId, Sequence[EndpointId]]:
+        """The insurer's next event, and where it is to be posted; who listens to the channel hears of it at the commit.
+
+        The insurer's counter stays locked until the transaction ends, so that no number is skipped and none is seen before
+        a smaller one.
+        """
+        row = await self.connection.fetchrow(
             """
             WITH counter AS (
                 UPDATE insurer_event_counters SET last = last + 1 WHERE insurer_id = $1 RETURNING last
             )
             INSERT INTO insurer_events (insurer_id, sequence, kind, subject_id, data, occurred_at)
             SELECT $1, last, $2, $3, $4, $5 FROM counter
-            RETURNING id
+            RETURNING id, pg_notify($6, $1::text),
+                (SELECT array_agg(e.id ORDER BY e.id) FROM insurer_endpoints e
+                 WHERE e.insurer_id = $1 AND e.removed_at IS NULL) AS endpoints
             """,
             insurer,
             kind,
             subject_id,
             dict(data),
             now,
+            channel,
         )
-        return EventId(event)
+        assert row
+        return EventId(row["id"]), [EndpointId(endpoint) for endpoint in row["endpoints"] or ()]
 
     async def events_after(self, insurer: InsurerId, after: int, limit: int) -> Sequence[Event]:
         rows = await self.connection.fetch(
