@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,10 @@ from tpgateway.claims.model import (
     Stay,
 )
 from tpgateway.claims.rules import life
+from tpgateway.claims.rules.cases import Case
 from tpgateway.claims.rules.consumption import uses_of
 from tpgateway.claims.rules.corrections import correction_of
 from tpgateway.claims.rules.decisions import decide
-from tpgateway.claims.rules.optical import Case
 from tpgateway.claims.rules.people import age
 from tpgateway.database import migrations
 from tpgateway.errors import REASONS
@@ -141,12 +141,14 @@ def a_stay(lines: Sequence[Any], first: date, last: date, **changes: Any) -> Sta
 
 
 def check(request: OpticalRequest | Stay, case: Case, told: dict[str, Any]) -> None:
-    decision = decide(request, case, NO_RULES)
+    decision = decide(request, case, NO_RULES, today=case.care_date)
     assert [[line.granted, line.code] for line in decision.lines] == told["expect"]
     assert decision.kind == told["outcome"]
     for line in decision.lines:
-        assert line.granted + line.asked.amo + line.patient == line.asked.price
+        assert line.granted + line.asked.amo + line.patient + line.not_due == line.asked.price
+        assert line.patient >= 0
         assert line.code in REASONS
+        assert sum(part.granted for part in line.parts) == line.granted
 
 
 @pytest.mark.parametrize("told", CASES["optical"], ids=lambda told: told["name"])
@@ -212,7 +214,7 @@ LEFT = ["left_lens", *LENS[1:]]
         ([LENS], ApprovalRules(attachments=(PRESCRIPTION,)), Kind.APPROVED, ()),
         ([LENS, FRAME], ApprovalRules(attachments=(PRESCRIPTION,)), Kind.INFORMATION_REQUESTED, ("prescription",)),
         (
-            [["right_lens", "very_complex", "a", 99_999, 5, 3]],
+            [["right_lens", "very_complex", "a", 16_999, 5, 3]],
             ApprovalRules(reviews=(ReviewRule(domain="OPTI", from_cents=0),)),
             Kind.REVIEW_STARTED,
             (),
@@ -222,20 +224,20 @@ LEFT = ["left_lens", *LENS[1:]]
 def test_an_insurer_looks_at_what_its_rules_say(
     lines: Any, rules: ApprovalRules, kind: Kind, documents: tuple[str, ...]
 ) -> None:
-    decision = decide(glasses(lines), a_case("confort"), rules)
+    decision = decide(glasses(lines), a_case("confort"), rules, today=DAY)
     assert (decision.kind, decision.asks_for) == (kind, documents)
 
 
 def test_what_nothing_is_granted_of_needs_nobody_to_look() -> None:
     rules = ApprovalRules(reviews=(ReviewRule(domain="OPTI"),), attachments=(PRESCRIPTION,))
-    assert decide(glasses([LENS]), a_case("strict"), rules).kind is Kind.REFUSED
+    assert decide(glasses([LENS]), a_case("strict"), rules, today=DAY).kind is Kind.REFUSED
 
 
 def test_a_stay_over_the_new_year_uses_days_of_both() -> None:
     stay = a_stay([["single_room", 32, 256_000, 0, 0]], date(2026, 12, 20), date(2027, 1, 20))
     case = a_case("confort", on=stay.entry_date)
-    decision = decide(stay, case, NO_RULES)
-    uses = [use for _, use in uses_of(stay, decision.lines, stay.entry_date)]
+    decision = decide(stay, case, NO_RULES, today=DAY)
+    uses = [use for _, use in uses_of(decision.lines)]
     assert [(use.on, use.units) for use in uses] == [(date(2026, 12, 20), 12), (date(2027, 1, 1), 20)]
     assert sum(use.granted for use in uses) == decision.lines[0].granted
 
@@ -263,15 +265,19 @@ def test_glasses_are_never_granted_more_than_is_left_or_the_law_allows(
 ) -> None:
     uses = [["right_lens", "lens_simple_b", "2026-01-01", 1, 100]] if was_served else []
     case, request = a_case(contract, uses=uses), glasses(lines, reason=reason)
-    decision = decide(request, case, NO_RULES)
+    decision = decide(request, case, NO_RULES, today=case.care_date)
     assert tuple(line.asked for line in decision.lines) == request.lines
     for line in decision.lines:
         assert 0 <= line.granted <= line.asked.price - line.asked.amo
-        assert line.granted + line.asked.amo + line.patient == line.asked.price
+        assert line.granted + line.asked.amo + line.patient + line.not_due == line.asked.price
         assert line.code in REASONS
     of_b = [line for line in decision.lines if line.asked.price_class is PriceClass.B and line.granted]
     if case.is_responsible:
-        assert sum(line.granted for line in of_b) <= 80_000
+        lenses = {line.asked.correction for line in of_b if line.asked.correction}
+        most = {frozenset({SIMPLE}): 42_000, frozenset({COMPLEX}): 70_000, frozenset({SIMPLE, COMPLEX}): 56_000}
+        if not any(line.asked.price_class is PriceClass.A and line.granted for line in decision.lines) and not uses:
+            paid = sum(line.granted + line.asked.amo for line in of_b)
+            assert paid <= max(most.get(frozenset(lenses), 80_000), sum(line.asked.amo for line in of_b))
         assert all(line.granted + line.asked.amo <= 10_000 for line in of_b if line.asked.item is Item.FRAME)
 
 
@@ -301,20 +307,29 @@ def test_stays_are_never_granted_more_than_is_left_and_use_what_they_are_granted
     uses = [["single_room", "single_room", "2026-01-01", used, used * 100]] if used else []
     stay = a_stay(lines, entry, date.fromordinal(entry.toordinal() + 19), mode=mode, admission=admission)
     case = a_case(contract, on=entry, uses=uses)
-    decision = decide(stay, case, NO_RULES)
+    decision = decide(stay, case, NO_RULES, today=entry)
     for line in decision.lines:
         assert 0 <= line.granted <= line.asked.price - line.asked.amo
         assert 0 <= line.units <= line.asked.units
         assert line.code in REASONS
-    found = uses_of(stay, decision.lines, entry)
+    found = uses_of(decision.lines)
     for number, line in enumerate(decision.lines, start=1):
         assert sum(use.granted for at, use in found if at == number) == line.granted
-    # What is decided next finds it used: no more days in a year than the contract covers.
-    later = a_case(contract, on=entry, uses=())
-    again = decide(stay, Case(**{**_fields(later), "uses": [*case.uses, *(use for _, use in found)]}), NO_RULES)
-    rooms = [line.units for one in (decision, again) for line in one.lines if line.asked.item is Item.SINGLE_ROOM]
-    if contract == "confort" and entry.year == 2026 and stay.exit_date.year == 2026:
-        assert sum(rooms) <= max(0, 30 - used)
+        assert sum(use.units for at, use in found if at == number) == line.units
+        assert line.patient >= 0
+        assert line.not_due >= 0
+    # What is decided next finds it used: no more days of a year than the contract covers, and no day twice.
+    after = Case(**{**_fields(case), "uses": [*case.uses, *(use for _, use in found)]})
+    again = decide(stay, after, NO_RULES, today=entry)
+    granted = [one.granted for one in decision.lines]
+    assert all(not one.granted for one, before in zip(again.lines, granted, strict=True) if before)
+    later = a_stay(lines, entry + timedelta(days=20), entry + timedelta(days=39), mode=mode, admission=admission)
+    next_uses = uses_of(decide(later, after, NO_RULES, today=entry).lines)
+    if contract == "confort":
+        for year in (entry.year, entry.year + 1):
+            every = [*case.uses, *(use for _, use in found), *(use for _, use in next_uses)]
+            rooms = [use.units for use in every if use.item == "single_room" and use.on.year == year]
+            assert sum(rooms) <= max(30, used)
 
 
 def _fields(case: Case) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def a_stay(length: int, price: int, **changes: Any) -> Charge:
             "base": Cents(0),
             "amo": Cents(0),
             "units": length,
-            "days": ((2026, length),),
+            "is_by_day": True,
             **changes,
         }
     )
@@ -52,12 +52,12 @@ def used(days: int, on: date = date(2026, 2, 1), granted: int = 0) -> Use:
         (a_room(days_covered=30), a_stay(5, 30_000), [used(30, date(2025, 12, 31))], (30_000, 5, "formula_applied")),
         (
             a_room(days_covered=10),
-            a_stay(6, 36_000, on=date(2026, 12, 29), days=((2026, 3), (2027, 3))),
+            a_stay(6, 36_000, on=date(2026, 12, 29)),
             [used(8)],
             (30_000, 5, "days_used_up"),
         ),
         (a_room(Per.YEAR, 50_000), a_stay(5, 30_000), [used(9, granted=30_000)], (20_000, 5, "year_ceiling_reached")),
-        (a_room(Per.YEAR, 50_000), a_stay(5, 30_000), [used(9, granted=50_000)], (0, 5, "year_ceiling_reached")),
+        (a_room(Per.YEAR, 50_000), a_stay(5, 30_000), [used(9, granted=50_000)], (0, 0, "year_ceiling_reached")),
         (a_room(renewal_months=12), a_stay(5, 30_000), [used(9)], (0, 0, "renewal_too_early")),
         (a_room(renewal_months=9), a_stay(5, 30_000), [used(9)], (30_000, 5, "formula_applied")),
     ],
@@ -65,7 +65,8 @@ def used(days: int, on: date = date(2026, 2, 1), granted: int = 0) -> Use:
 def test_limits_of_days_ceilings_and_years(
     line: BenefitLine, charge: Charge, uses: list[Use], expected: tuple[int, int, str]
 ) -> None:
-    assert evaluate(line, charge, uses) == expected
+    found = evaluate(line, charge, uses)
+    assert (found.granted, found.units, found.code) == expected
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,7 @@ def test_months_end_where_the_month_does() -> None:
     st.none() | st.integers(0, 100_000),
     st.sampled_from([Per.DAY, Per.STAY, Per.YEAR]),
     st.lists(st.tuples(st.integers(1, 50), st.integers(0, 100_000)), max_size=4),
+    st.dates(date(2026, 1, 1), date(2026, 12, 31)),
 )
 def test_no_more_is_granted_than_is_left_of_price_days_and_ceiling(
     days: int,
@@ -107,16 +109,22 @@ def test_no_more_is_granted_than_is_left_of_price_days_and_ceiling(
     ceiling: int | None,
     per: Per,
     before: list[tuple[int, int]],
+    on: date,
 ) -> None:
     amo = min(amo, price)
     line = a_room(per, ceiling, waiting_days=waiting, days_covered=covered)
     uses = [used(units, granted=granted) for units, granted in before]
-    granted, units, _ = evaluate(line, a_stay(days, price, amo=Cents(amo)), uses)
+    found = evaluate(line, a_stay(days, price, amo=Cents(amo), on=on), uses)
+    granted, units = found.granted, found.units
     assert 0 <= granted <= price - amo
     assert 0 <= units <= max(0, days - waiting)
-    if covered is not None:
-        assert units <= max(0, covered - sum(use.units for use in uses))
+    by_year = {part.on.year: part for part in found.parts}
+    assert len(by_year) == len(found.parts)
+    of_2026 = by_year.get(2026)
+    if covered is not None and of_2026:
+        assert of_2026.units <= max(0, covered - sum(use.units for use in uses))
     if ceiling is not None and per is Per.YEAR:
-        assert granted <= max(0, ceiling - sum(use.granted for use in uses))
+        assert all(part.granted <= ceiling for part in found.parts)
+        assert not of_2026 or of_2026.granted <= max(0, ceiling - sum(use.granted for use in uses))
     if ceiling is not None and per is Per.DAY:
         assert granted <= ceiling * units

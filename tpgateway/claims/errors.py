@@ -35,7 +35,7 @@ class ProofOfOtherDay(Problem):
     status = 422
     title = "The proof is of a check for another day than that of entry"
     message_fr = "La vérification faite concernait un autre jour que celui de l'entrée."
-    next_step_fr = "Vérifiez la carte à la date d'entrée, puis utilisez le numéro obtenu."
+    next_step_fr = "Vérifiez la carte à la date d'entrée, puis faites une demande avec le numéro obtenu."
     hint = "care_date of the card check must be the stay's entry_date."
 
 
@@ -99,7 +99,7 @@ class StayReversed(Problem):
     title = "The stay ends before it begins, or lasts over a year"
     message_fr = "La date de sortie précède l'entrée, ou le séjour dépasse un an."
     next_step_fr = "Corrigez l'une des deux dates."
-    hint = "exit_date is the planned day of exit; a longer stay is asked for by extension."
+    hint = "exit_date is the planned day of exit, at most 365 days after entry_date."
 
 
 class UnitsImpossible(Problem):
@@ -118,6 +118,15 @@ class ItemRepeated(Problem):
     message_fr = "Un élément figure deux fois dans le séjour."
     next_step_fr = "Ne gardez qu'une ligne par élément."
     hint = "Each item once, with its quantity; excess fees once for each kind of practitioner."
+
+
+class BilledOnImpossible(Problem):
+    code = "billed_on_impossible"
+    status = 422
+    title = "The day of billing is before the care, to come, or too late"
+    message_fr = "La date de facturation n'est pas possible : avant les soins, à venir, ou après le délai."
+    next_step_fr = "Corrigez la date ; passé le délai de facturation, faites une nouvelle demande."
+    hint = "billed_on lies between care_date and today, and is at most billable_until."
 
 
 class StateForbids(Problem):

@@ -8,8 +8,9 @@ from typing import Any, NewType
 from uuid import UUID
 
 from tpgateway.guarantees.model import Domain
+from tpgateway.guarantees.rules.evaluation import Part
 from tpgateway.insurers.model import InsurerId
-from tpgateway.money import Cents
+from tpgateway.money import ZERO, Cents
 from tpgateway.practitioners.model import PractitionerId
 
 ApprovalId = NewType("ApprovalId", UUID)
@@ -173,16 +174,25 @@ Request = OpticalRequest | Stay
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecidedLine:
-    """What becomes of one line; granted, AMO and patient add up to the price. ``code`` names the rule applied."""
+    """What becomes of one line; granted, AMO, patient and what nobody owes add up to the price.
+
+    ``parts`` are what is granted by calendar year; ``code`` names the rule applied.
+    """
 
     asked: AskedLine
     granted: Cents
-    units: int
     code: str
+    parts: tuple[Part, ...] = ()
+    not_due: Cents = ZERO
+
+    @property
+    def units(self) -> int:
+        """Pieces, acts or days that are paid."""
+        return sum(part.units for part in self.parts)
 
     @property
     def patient(self) -> Cents:
-        return Cents(self.asked.price - self.asked.amo - self.granted)
+        return Cents(self.asked.price - self.asked.amo - self.granted - self.not_due)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +209,17 @@ class Decision:
     billable_until: date
     asks_for: tuple[str, ...] = ()
     """Documents that the insurer's rules want to see first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """An agreement that was made before: its revision has its lines."""
+
+    revision: int
+    state: State
+    request: Mapping[str, Any]
+    valid_until: date
+    billable_until: date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,14 +250,17 @@ class PriorApproval:
     due_at: datetime | None
     code: str
     comment: str | None
+    standing: "Standing | None"
+    """What holds in spite of a change that still waits for somebody."""
     documents: tuple[str, ...]
     """What must be attached before the practitioner answers."""
     lines: tuple[DecidedLine, ...]
 
     @property
     def usable_until(self) -> date | None:
-        """The last day of its validity; None where nothing is granted."""
-        return self.valid_until if any(line.granted for line in self.lines) else None
+        """The last day of its validity; None where nothing is granted, or no more."""
+        is_over = self.state in {State.CANCELLED, State.EXPIRED}
+        return None if is_over or not any(line.granted for line in self.lines) else self.valid_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,10 @@ Dioptres = Annotated[Decimal, Field(ge=-40, le=40, multiple_of=Decimal("0.25"))]
 Version = Annotated[
     int, Field(ge=1, description="of the approval as it was read; another one's change is told by a 409")
 ]
-Said = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+# What XML can hold: no control characters but tabs and line ends.
+Said = Annotated[
+    str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]+$")
+]
 Document = Literal["prescription", "quote"]
 MOST_SUPPLEMENTS = 6
 
@@ -109,16 +112,19 @@ class LensRequest(FrameRequest):
 
 
 class StayItemRequest(Payload):
-    """One item of a stay. Amounts in cents are of the whole quantity; ``quantity`` counts days or acts."""
+    """One item of a stay. Amounts in cents are of the whole quantity; ``quantity`` counts days or acts.
+
+    Of excess fees, the price is what is charged above the base, of which the AMO pays nothing.
+    """
 
     item: Literal[
-        Item.COPAYMENT,
-        Item.DAILY_FEE,
-        Item.EMERGENCY_FEE,
-        Item.HIGH_COST_ACT_FEE,
-        Item.SINGLE_ROOM,
-        Item.ACCOMPANYING_BED,
-        Item.EXCESS_FEES,
+        "copayment",
+        "daily_fee",
+        "emergency_fee",
+        "high_cost_act_fee",
+        "single_room",
+        "accompanying_bed",
+        "excess_fees",
     ]
     quantity: int = Field(default=1, ge=1, le=366)
     price_cents: Amount
@@ -128,8 +134,14 @@ class StayItemRequest(Payload):
 
     @model_validator(mode="after")
     def _possible(self) -> "StayItemRequest":
-        if self.amo_cents > self.price_cents or (self.item is Item.COPAYMENT and self.amo_cents > self.base_cents):
+        item = Item(self.item)
+        is_excess = item is Item.EXCESS_FEES
+        if self.amo_cents > self.price_cents or (item is Item.COPAYMENT and self.amo_cents > self.base_cents):
             raise fault_error(errors.AmountsImpossible)
+        if is_excess and self.amo_cents:
+            raise fault_error(errors.AmountsImpossible, detail="the AMO pays nothing of excess fees")
+        if not is_excess and not self.is_optam:
+            raise fault_error(FieldInvalid, detail="is_optam goes with excess_fees")
         return self
 
     def asked(self) -> AskedLine:
@@ -220,7 +232,8 @@ class Asked(Payload):
     @model_validator(mode="after")
     def _of_one_kind(self) -> "Asked":
         glasses = (self.right_lens, self.left_lens, self.frame, self.supplements or None)
-        is_optical = any(each is not None for each in (*glasses, self.prescription_date, self.prescriber_rpps))
+        more = (self.prescription_date, self.prescriber_rpps, self.renewal_reason)
+        is_optical = any(each is not None for each in (*glasses, *more))
         if self.stay is not None:
             if is_optical:
                 raise fault_error(errors.RequestOfTwoKinds)
@@ -305,9 +318,15 @@ class DecisionRequest(Payload):
     """What the insurer decides. Without ``lines`` an approval grants what the rules computed."""
 
     version: Version
-    decision: Literal[Kind.APPROVED, Kind.PARTIALLY_APPROVED, Kind.REFUSED]
+    decision: Literal["approved", "partially_approved", "refused"]
     lines: list[GrantRequest] = Field(default=[], max_length=50, examples=[[]])
     comment: Said | None = Field(default=None, description="in French, shown to the practice", examples=[None])
+
+    @model_validator(mode="after")
+    def _refusal_has_no_lines(self) -> "DecisionRequest":
+        if self.decision == "refused" and self.lines:
+            raise fault_error(FieldInvalid, detail="a refusal grants nothing: leave lines out")
+        return self
 
 
 class LineView(View):
@@ -321,6 +340,7 @@ class LineView(View):
     amo_cents: int
     granted_cents: int
     patient_cents: int = Field(description="what is left to the patient")
+    not_due_cents: int = Field(description="what nobody owes, by law: it may not be billed")
     code: str = Field(description="the rule that was applied")
     message_fr: str
     next_step_fr: str | None
@@ -339,6 +359,7 @@ class LineView(View):
             amo_cents=asked.amo,
             granted_cents=line.granted,
             patient_cents=line.patient,
+            not_due_cents=line.not_due,
             code=line.code,
             message_fr=reason.message_fr,
             next_step_fr=reason.next_step_fr,
@@ -418,7 +439,7 @@ class PriorApprovalView(View):
     code: str
     message_fr: str
     next_step_fr: str | None
-    comment: str | None = Field(description="what the other party said last")
+    comment: str | None = Field(description="what was said last, by either party")
     waits_for: Party | None = Field(description="who acts next, where it is not final")
     due_at: datetime | None = Field(description="by when, or when a decided approval ends")
     documents: list[str] = Field(description="what must be attached before the practitioner answers")

@@ -154,7 +154,7 @@ ROUTES = [
         xml=_speaks("use"),
         summary="Say that an approval was billed",
         body=UseRequest,
-        problems=_CHANGE_PROBLEMS,
+        problems=[*_CHANGE_PROBLEMS, errors.BilledOnImpossible],
     ),
     _CHANGE(
         path="/v1/prior-approvals/{id}/cancellation",

@@ -14,6 +14,7 @@ from tpgateway.cards import service as cards
 from tpgateway.cards.model import CardCheck, Person, Verdict
 from tpgateway.cards.verdicts import Verdicts
 from tpgateway.claims import errors
+from tpgateway.claims.codec import requests as codec
 from tpgateway.claims.model import (
     ApprovalEvent,
     ApprovalId,
@@ -27,18 +28,20 @@ from tpgateway.claims.model import (
     PriorApproval,
     Request,
     Search,
+    Standing,
     State,
     Stay,
 )
 from tpgateway.claims.rules import decisions, life, reasons
-from tpgateway.claims.rules.consumption import uses_of
-from tpgateway.claims.rules.optical import Case
+from tpgateway.claims.rules.cases import Case
+from tpgateway.claims.rules.consumption import regranted, uses_of
 from tpgateway.claims.store import ApprovalStore
 from tpgateway.database import Connection
 from tpgateway.errors import Reason
 from tpgateway.guarantees.model import Domain, Use
-from tpgateway.guarantees.service import TariffCache
+from tpgateway.guarantees.service import TariffCache, tariffs
 from tpgateway.insurers import service as insurers
+from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import ApprovalRules, EventKind, Insurer, InsurerId, Reference, TacitOutcome
 from tpgateway.money import ZERO, Cents
 from tpgateway.practitioners import service as practitioners
@@ -86,17 +89,15 @@ class Grant:
     granted: Cents
 
 
-async def simulate(
-    connection: Connection, tools: Tools, submission: Submission, act: Act
-) -> tuple[Decision, ApprovalRules]:
+async def simulate(connection: Connection, tools: Tools, submission: Submission, act: Act) -> Decision:
     """The decision that a submission would get; of it nothing is kept but that it was asked. Raises as ``submit`` does."""
     insurer, check, verdict = await _proven(connection, tools, submission, act.now)
     uses = await ApprovalStore(connection).uses(insurer.id, check.person)
-    decision = await _decide(connection, tools, submission.request, insurer, check, verdict, uses)
+    decision = await _decide(connection, tools, submission.request, insurer, check, verdict, uses, act)
     await audit.record(
         connection, actor=act.actor, action=Action.APPROVAL_SIMULATED, subject_id=check.id, insurer_id=insurer.id
     )
-    return decision, insurer.approval_rules
+    return decision
 
 
 async def submit(connection: Connection, tools: Tools, submission: Submission, act: Act) -> PriorApproval:
@@ -110,7 +111,7 @@ async def submit(connection: Connection, tools: Tools, submission: Submission, a
     store, person, now = ApprovalStore(connection), check.person, act.now
     await store.lock_person(insurer.id, person)
     uses = await store.uses(insurer.id, person)
-    decision = await _decide(connection, tools, submission.request, insurer, check, verdict, uses)
+    decision = await _decide(connection, tools, submission.request, insurer, check, verdict, uses, act)
     new = PriorApproval(
         insurer_id=insurer.id,
         insurer_number=insurer.number,
@@ -133,12 +134,13 @@ async def submit(connection: Connection, tools: Tools, submission: Submission, a
         due_at=None,
         code=Kind.SUBMITTED.value,
         comment=None,
+        standing=None,
         documents=(),
         lines=(),
     )
     approval, decided = _decided(new, submission.request, decision, insurer.approval_rules, now)
     submitted = _event(new, Kind.SUBMITTED, "practitioner", now)
-    held = uses_of(approval.request, approval.lines, approval.care_date) if life.holds(approval.state) else []
+    held = uses_of(approval.lines) if life.holds(approval.state) else []
     added = await store.add(approval, [(submitted, act.actor), (decided, SYSTEM)], held)
     approval = replace(approval, id=added)
     await audit.record(
@@ -153,6 +155,9 @@ async def amend(
 ) -> PriorApproval:
     """The request is another, or the stay longer (``EXTENDED``): decided anew, as a new revision of the lines.
 
+    What was agreed before stands until the change is granted, and goes on where it is not. Where the insurer has taken part,
+    it sees the change before it is granted.
+
     Raises ``StateForbids``, ``VersionStale``, ``KindOfOther``, ``StayNotLonger``, ``ProofOfOtherDay``,
     ``PrescriptionInFuture``.
     """
@@ -161,23 +166,32 @@ async def amend(
     if type(request) is not type(approval.request):
         raise errors.KindOfOther
     if kind is Kind.EXTENDED:
-        before, now_asked = approval.request, request
-        if not (isinstance(before, Stay) and isinstance(now_asked, Stay)):
+        was = approval.request
+        if not (isinstance(was, Stay) and isinstance(request, Stay)):
             raise errors.KindOfOther
-        if now_asked.exit_date <= before.exit_date or now_asked.entry_date != before.entry_date:
+        if request.exit_date <= was.exit_date or request.entry_date != was.entry_date:
             raise errors.StayNotLonger
     state = life.after(approval.state, kind)
     insurer = await insurers.get(connection, approval.insurer_id)
     check, verdict = await cards.proven(connection, tools.verdicts, insurer.id, approval.card_check_id)
     _refuse_other_day(request, check)
     uses = await store.uses(insurer.id, check.person, but=approval.id)
-    decision = await _decide(connection, tools, request, insurer, check, verdict, uses)
+    has_taken_part = any(event.actor_kind == "insurer" for event in await store.events(insurer.id, approval.id))
+    decision = await _decide(
+        connection, tools, request, insurer, check, verdict, uses, act, must_be_seen=has_taken_part
+    )
+    before, standing = approval, approval.standing or _standing(approval)
     changed = replace(
         approval, state=state, version=approval.version + 1, revision=approval.revision + 1, code=kind.value
     )
     first = _event(changed, kind, "practitioner", act.now, {"revision": changed.revision})
-    approval, decided = _decided(changed, request, decision, insurer.approval_rules, act.now)
-    await _save(connection, approval, [(first, act.actor), (decided, SYSTEM)], lines=True)
+    if decision.kind is Kind.REFUSED and standing is not None:
+        approval = await _restored(connection, replace(changed, standing=standing), act.now)
+        decided = _event(approval, Kind(approval.state.value), "system", act.now)
+    else:
+        approval, decided = _decided(changed, request, decision, insurer.approval_rules, act.now)
+        approval = replace(approval, standing=standing if approval.waits_for else None)
+    await _save(connection, before, approval, [(first, act.actor), (decided, SYSTEM)])
     action = Action.APPROVAL_EXTENDED if kind is Kind.EXTENDED else Action.APPROVAL_AMENDED
     await audit.record(connection, actor=act.actor, action=action, subject_id=approval.id, insurer_id=insurer.id)
     await _tell_insurer(connection, approval, kind, now=act.now)
@@ -209,7 +223,7 @@ async def inform(connection: Connection, approval_of: "Owned", answer: str, act:
     """
     approval = await _locked(connection, approval_of, act)
     life.after(approval.state, Kind.INFORMATION_GIVEN)
-    given = {each.kind for each in await attachments(connection, approval)} if approval.documents else set()
+    given = {each.kind for each in await _given(connection, approval)}
     if missing := sorted(set(approval.documents) - given):
         raise errors.AttachmentMissing(f"missing: {', '.join(missing)}")
     rules = (await insurers.get(connection, approval.insurer_id)).approval_rules
@@ -236,8 +250,15 @@ async def cancel(connection: Connection, approval_of: "Owned", act: Act) -> Prio
 
 
 async def use(connection: Connection, approval_of: "Owned", billed_on: date, act: Act) -> PriorApproval:
-    """It was billed: nothing can be changed any more. Raises ``StateForbids`` and ``VersionStale``."""
+    """It was billed: nothing can be changed any more. What was billed in time may be told late.
+
+    Raises ``StateForbids``, ``VersionStale`` and ``BilledOnImpossible``.
+    """
     approval = await _locked(connection, approval_of, act)
+    life.after(approval.state, Kind.USED)
+    last = approval.billable_until
+    if not approval.care_date <= billed_on <= min(_day(act.now), last or date.max):
+        raise errors.BilledOnImpossible
     return await _step(
         connection,
         approval,
@@ -280,23 +301,30 @@ async def decide_by_insurer(
     ``LineUnknown`` and ``GrantTooLarge``.
     """
     approval = await _locked(connection, approval_of, act)
-    life.after(approval.state, kind)
+    if approval.waits_for is not Party.INSURER:
+        raise errors.StateForbids(f"the state is {approval.state}")
     is_appeal = approval.state is State.APPEALED
     lines, reason = approval.lines, reasons.INSURER_APPROVED
+    if kind is Kind.REFUSED and approval.standing is not None:
+        return await _restore(connection, approval, act, by="insurer", comment=comment)
     if kind is Kind.REFUSED and is_appeal:
         reason = reasons.APPEAL_REJECTED
         kind = Kind.PARTIALLY_APPROVED if any(line.granted for line in lines) else Kind.REFUSED
     elif kind is Kind.REFUSED:
         reason = reasons.INSURER_REFUSED
-        lines = tuple(replace(line, granted=ZERO, units=0, code=reasons.CUT_BY_INSURER.code) for line in lines)
+        lines = _none_granted(approval, reasons.CUT_BY_INSURER)
     else:
         if not grants and (kind is Kind.PARTIALLY_APPROVED or is_appeal):
             raise errors.DecisionNeedsLines
-        lines = _granted(lines, grants)
+        lines = _granted(approval, grants)
         if not any(line.granted for line in lines):
             raise errors.DecisionNeedsLines("nothing is granted: refuse instead")
-        if Kind.PARTIALLY_APPROVED in {kind, decisions.outcome(lines)[0]}:
+        # What it comes to is seen from the lines: one that is less than before, or nothing, is a cut.
+        is_cut = any(line.granted < was.granted for line, was in zip(lines, approval.lines, strict=True))
+        if is_cut or decisions.outcome(lines)[0] is Kind.PARTIALLY_APPROVED:
             kind, reason = Kind.PARTIALLY_APPROVED, reasons.INSURER_CUT
+        else:
+            kind = Kind.APPROVED
     return await _step(
         connection,
         approval,
@@ -319,6 +347,8 @@ async def run_clock(
     if approval is None or approval.due_at is None or approval.due_at > now:
         return None
     act = Act(now, SYSTEM)
+    if approval.standing is not None and approval.state is State.INFORMATION_REQUESTED:
+        return await _restore(connection, approval, act, by="system")
     if approval.waits_for is Party.INSURER:
         rules = (await insurers.get(connection, insurer_id)).approval_rules
         is_granted = rules.tacit_outcome is TacitOutcome.APPROVE and any(line.granted for line in approval.lines)
@@ -330,9 +360,11 @@ async def run_clock(
         elif is_granted:
             kind, _ = decisions.outcome(approval.lines)
             reason, lines = reasons.TACIT_APPROVAL, approval.lines
+        elif approval.standing is not None:
+            return await _restore(connection, approval, act, by="system")
         else:
             kind, reason = Kind.REFUSED, reasons.TACIT_REFUSAL
-            lines = tuple(replace(line, granted=ZERO, units=0, code=reason.code) for line in approval.lines)
+            lines = _none_granted(approval, reason)
         return await _step(
             connection, approval, kind, reason, act, Action.APPROVAL_CLOCK_RAN_OUT, by="system", lines=lines
         )
@@ -340,9 +372,11 @@ async def run_clock(
     return await _step(connection, approval, Kind.EXPIRED, reason, act, Action.APPROVAL_CLOCK_RAN_OUT, by="system")
 
 
-async def due(connection: Connection, *, now: datetime, limit: int) -> Sequence[tuple[InsurerId, ApprovalId]]:
-    """Approvals whose clock ran out."""
-    return await ApprovalStore(connection).due(now, limit)
+async def due(
+    connection: Connection, *, now: datetime, limit: int, skip: int
+) -> Sequence[tuple[InsurerId, ApprovalId]]:
+    """Approvals whose clock ran out, but for the first so many."""
+    return await ApprovalStore(connection).due(now, limit, skip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,13 +436,17 @@ def piece_purpose(attachment: AttachmentId, number: int) -> str:
     return f"attachment {attachment} {number}"
 
 
-async def may_attach(connection: Connection, approval_of: Owned, kind: str) -> AttachmentId:
-    """The id that a document will have; raises ``AttachmentNotAsked``, ``AttachmentsTooMany`` and ``ApprovalUnknown``."""
+async def may_attach(connection: Connection, approval_of: Owned, kind: str, *, is_again: bool) -> AttachmentId:
+    """The id that a document will have; raises ``AttachmentNotAsked``, ``AttachmentsTooMany`` and ``ApprovalUnknown``.
+
+    What may have been sent before (``is_again``) is looked at once it is known what it is.
+    """
     insurer = await insurers.find(connection, approval_of.insurer_number)
     approval = await ApprovalStore(connection).get(insurer.id, ApprovalId(approval_of.id))
     if approval is None or not approval_of.owns(approval):
         raise ApprovalUnknown
-    await _refuse_attachment(connection, approval, kind)
+    if not is_again:
+        await _refuse_attachment(connection, approval, kind)
     return AttachmentId(uuid4())
 
 
@@ -416,8 +454,14 @@ async def _refuse_attachment(connection: Connection, approval: PriorApproval, ki
     # Data minimisation: nobody sends a prescription that nobody asked for.
     if approval.state is not State.INFORMATION_REQUESTED or (approval.documents and kind not in approval.documents):
         raise errors.AttachmentNotAsked(f"the state is {approval.state}")
-    if len(await attachments(connection, approval)) >= _MOST_ATTACHMENTS:
+    if len(await _given(connection, approval)) >= _MOST_ATTACHMENTS:
         raise errors.AttachmentsTooMany
+
+
+async def _given(connection: Connection, approval: PriorApproval) -> list[Attachment]:
+    """The documents attached since the latest question."""
+    asked = [event for event in await events(connection, approval) if event.kind is Kind.INFORMATION_REQUESTED]
+    return [each for each in await attachments(connection, approval) if each.added_at >= asked[-1].occurred_at]
 
 
 async def attach(
@@ -498,6 +542,8 @@ async def _proven(
     connection: Connection, tools: Tools, submission: Submission, now: datetime
 ) -> tuple[Insurer, CardCheck, Verdict]:
     insurer = await insurers.find(connection, submission.insurer_number)
+    if not insurer.is_active:
+        raise InsurerUnknown
     proven = await cards.find_proof(connection, tools.verdicts, insurer.id, submission.proof)
     if proven is None or proven[0].ask.practitioner_id != submission.practitioner_id:
         raise errors.ProofUnknown
@@ -526,6 +572,9 @@ async def _decide(
     check: CardCheck,
     verdict: Verdict,
     uses: Sequence[Use],
+    act: Act,
+    *,
+    must_be_seen: bool = False,
 ) -> Decision:
     assert check.found.product_version_id is not None
     product = await tools.verdicts.benefits.version(connection, insurer.id, check.found.product_version_id)
@@ -537,7 +586,7 @@ async def _decide(
         tariffs=await tools.tariffs.get(connection),
         uses=uses,
     )
-    return decisions.decide(request, case, insurer.approval_rules)
+    return decisions.decide(request, case, insurer.approval_rules, today=_day(act.now), must_be_seen=must_be_seen)
 
 
 def _decided(
@@ -560,6 +609,67 @@ def _decided(
     after = replace(after, waits_for=life.WAITS_FOR.get(state), due_at=_due_at(after, rules, now))
     details = {"documents": list(decision.asks_for)} if decision.asks_for else {}
     return after, _event(after, decision.kind, "system", now, details)
+
+
+def _day(moment: datetime) -> date:
+    return moment.astimezone(PARIS).date()
+
+
+def _standing(approval: PriorApproval) -> Standing | None:
+    """What an agreed approval comes back to; None where nothing was agreed."""
+    if approval.state not in {State.APPROVED, State.PARTIALLY_APPROVED}:
+        return None
+    assert approval.valid_until
+    assert approval.billable_until
+    return Standing(
+        revision=approval.revision,
+        state=approval.state,
+        request=codec.as_json(approval.request),
+        valid_until=approval.valid_until,
+        billable_until=approval.billable_until,
+    )
+
+
+async def _restored(connection: Connection, approval: PriorApproval, now: datetime) -> PriorApproval:
+    """The approval as it stood before a change that came to nothing, as a revision of its own."""
+    standing = approval.standing
+    assert standing
+    lines = await ApprovalStore(connection).lines(approval.insurer_id, approval.id, standing.revision)
+    after = replace(
+        approval,
+        state=standing.state,
+        version=approval.version + 1,
+        revision=approval.revision + 1,
+        request=codec.from_json(standing.request, tuple(line.asked for line in lines)),
+        lines=lines,
+        valid_until=standing.valid_until,
+        billable_until=standing.billable_until,
+        code=reasons.CHANGE_REFUSED.code,
+        comment=None,
+        standing=None,
+        documents=(),
+        waits_for=None,
+    )
+    return replace(after, due_at=_due_at(after, ApprovalRules(), now))
+
+
+async def _restore(
+    connection: Connection, approval: PriorApproval, act: Act, *, by: str, comment: str | None = None
+) -> PriorApproval:
+    """A change that waited came to nothing: kept, audited and told."""
+    after = replace(await _restored(connection, approval, act.now), comment=comment)
+    kind = Kind(after.state.value)
+    life.after(approval.state, kind)
+    details = {"comment": comment} if comment else {}
+    await _save(connection, approval, after, [(_event(after, kind, by, act.now, details), act.actor)])
+    action = Action.APPROVAL_DECIDED if by == "insurer" else Action.APPROVAL_CLOCK_RAN_OUT
+    await audit.record(connection, actor=act.actor, action=action, subject_id=after.id, insurer_id=after.insurer_id)
+    await _tell_insurer(connection, after, kind, now=act.now)
+    return after
+
+
+def _none_granted(approval: PriorApproval, reason: Reason) -> tuple[DecidedLine, ...]:
+    return tuple(replace(line, granted=ZERO, parts=(), code=reason.code) for line in approval.lines)
 
 
 def _due_at(approval: PriorApproval, rules: ApprovalRules, now: datetime) -> datetime | None:
@@ -631,25 +741,36 @@ async def _step(
     """One event on a locked approval, kept, audited and told; raises ``StateForbids``."""
     state = life.after(approval.state, kind)
     changes = lines is not None and lines != approval.lines
+    valid_until, billable_until = approval.valid_until, approval.billable_until
+    if any(line.granted for line in lines or ()):
+        # Granted after all, or later: its days are counted from now.
+        national = await tariffs(connection)
+        valid_until, billable_until = decisions.validity(
+            approval.request, approval.care_date, national, today=_day(act.now)
+        )
     after = replace(
         approval,
         state=state,
         version=approval.version + 1,
         revision=approval.revision + changes,
         lines=lines if lines is not None else approval.lines,
+        valid_until=valid_until,
+        billable_until=billable_until,
+        standing=approval.standing if life.WAITS_FOR.get(state) else None,
         code=reason.code,
         comment=comment,
         documents=tuple(documents),
         waits_for=life.WAITS_FOR.get(state),
     )
     after = replace(after, due_at=_due_at(after, rules or ApprovalRules(), act.now))
-    await _save(connection, after, [(_event(after, kind, by, act.now, details), act.actor)], lines=changes)
+    await _save(connection, approval, after, [(_event(after, kind, by, act.now, details), act.actor)])
     await audit.record(connection, actor=act.actor, action=action, subject_id=after.id, insurer_id=after.insurer_id)
-    await _tell_insurer(connection, after, kind, now=act.now)
+    await _tell_insurer(connection, after, kind, now=act.now, details=details)
     return after
 
 
-def _granted(lines: tuple[DecidedLine, ...], grants: Sequence[Grant]) -> tuple[DecidedLine, ...]:
+def _granted(approval: PriorApproval, grants: Sequence[Grant]) -> tuple[DecidedLine, ...]:
+    lines = approval.lines
     by_line = {grant.line: grant.granted for grant in grants}
     if len(by_line) != len(grants) or not set(by_line) <= set(range(1, len(lines) + 1)):
         raise errors.LineUnknown
@@ -661,24 +782,26 @@ def _granted(lines: tuple[DecidedLine, ...], grants: Sequence[Grant]) -> tuple[D
         if granted == line.granted:
             changed.append(line)
         else:
-            units = (line.units or line.asked.units) if granted else 0
-            changed.append(replace(line, granted=granted, units=units, code=reasons.CUT_BY_INSURER.code))
+            changed.append(regranted(line, granted, reasons.CUT_BY_INSURER.code, approval.request, approval.care_date))
     return tuple(changed)
 
 
 async def _save(
-    connection: Connection, approval: PriorApproval, happened: Sequence[tuple[ApprovalEvent, Actor]], *, lines: bool
+    connection: Connection,
+    before: PriorApproval,
+    after: PriorApproval,
+    happened: Sequence[tuple[ApprovalEvent, Actor]],
 ) -> None:
     store = ApprovalStore(connection)
-    await store.project(approval)
-    await store.append_events(approval.insurer_id, approval.id, happened)
-    if lines:
-        await store.add_lines(approval)
-    holds = life.holds(approval.state)
-    if lines or not holds:
-        await store.give_back(approval.insurer_id, approval.id)
-    if lines and holds and (held := uses_of(approval.request, approval.lines, approval.care_date)):
-        await store.add_uses(approval, held)
+    await store.project(after)
+    await store.append_events(after.insurer_id, after.id, happened)
+    has_new_lines = after.revision != before.revision
+    if has_new_lines:
+        await store.add_lines(after)
+    if has_new_lines or life.holds(after.state) != life.holds(before.state):
+        await store.give_back(after.insurer_id, after.id)
+        if life.holds(after.state) and (held := uses_of(after.lines)):
+            await store.add_uses(after, held)
 
 
 _TOLD: Mapping[Kind, EventKind] = {
@@ -694,9 +817,17 @@ _TOLD: Mapping[Kind, EventKind] = {
 }
 
 
-async def _tell_insurer(connection: Connection, approval: PriorApproval, kind: Kind, *, now: datetime) -> None:
+async def _tell_insurer(
+    connection: Connection,
+    approval: PriorApproval,
+    kind: Kind,
+    *,
+    now: datetime,
+    details: Mapping[str, Any] | None = None,
+) -> None:
     """The insurer's event: ids, codes and amounts of its own insured person's approval."""
     data = {
+        "details": dict(details or {}),
         "prior_approval_id": str(Reference(insurer_number=approval.insurer_number, id=approval.id)),
         "version": approval.version,
         "revision": approval.revision,

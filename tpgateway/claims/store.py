@@ -1,7 +1,8 @@
 """SQL of prior approvals: the events, the state projected from them, what they use of benefits, their documents."""
 
+import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from tpgateway.claims.model import (
 )
 from tpgateway.database import Connection
 from tpgateway.guarantees.model import Domain, Use
+from tpgateway.guarantees.rules.evaluation import Part
 from tpgateway.insurers.model import InsurerId
 from tpgateway.money import Cents
 from tpgateway.practitioners.model import PractitionerId
@@ -59,15 +61,16 @@ class _Statement:
 _INSERT_LINES = _Statement(
     """
     INSERT INTO prior_approval_lines (insurer_id, approval_id, line, revision, item, benefit, price_cents, base_cents,
-        amo_cents, granted_cents, patient_cents, code, units, units_granted, correction, price_class, lpp, is_optam)
-    SELECT $1, {approval}, n, {revision}, item, benefit, price, base, amo, granted, patient, code, units, paid, correction,
-           class, lpp, is_optam
+        amo_cents, granted_cents, patient_cents, not_due_cents, code, units, parts, correction, price_class, lpp, is_optam)
+    SELECT $1, {approval}, n, {revision}, item, benefit, price, base, amo, granted, patient, not_due, code, units,
+           parts::jsonb, correction, class, lpp, is_optam
     FROM {source} unnest({}::text[], {}::text[], {}::bigint[], {}::bigint[], {}::bigint[], {}::bigint[], {}::bigint[],
-                         {}::text[], {}::smallint[], {}::smallint[], {}::text[], {}::text[], {}::text[], {}::boolean[])
-         WITH ORDINALITY AS l (item, benefit, price, base, amo, granted, patient, code, units, paid, correction, class,
-                               lpp, is_optam, n)
+                         {}::bigint[], {}::text[], {}::smallint[], {}::text[], {}::text[], {}::text[], {}::text[],
+                         {}::boolean[])
+         WITH ORDINALITY AS l (item, benefit, price, base, amo, granted, patient, not_due, code, units, parts,
+                               correction, class, lpp, is_optam, n)
     """,
-    14,
+    15,
 )
 _INSERT_EVENTS = _Statement(
     """
@@ -139,12 +142,12 @@ class ApprovalStore:
             WITH approval AS (
                 INSERT INTO prior_approvals (insurer_id, practitioner_id, card_check_id, domain, state, version, revision,
                     care_date, request, membership_number, birth_date, birth_rank, submitted_at, valid_until,
-                    billable_until, waits_for, due_at, code, comment, documents)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+                    billable_until, waits_for, due_at, code, comment, documents, standing)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
                 RETURNING id
-            ), lines AS ({_INSERT_LINES.format(approval="a.id", revision="$7", first=21, source="approval a,")}),
-            events AS ({_INSERT_EVENTS.format(approval="a.id", first=35, source="approval a,")}),
-            uses AS ({_INSERT_USES.format(approval="a.id", person="$10, $11, $12", first=43, source="approval a,")})
+            ), lines AS ({_INSERT_LINES.format(approval="a.id", revision="$7", first=22, source="approval a,")}),
+            events AS ({_INSERT_EVENTS.format(approval="a.id", first=37, source="approval a,")}),
+            uses AS ({_INSERT_USES.format(approval="a.id", person="$10, $11, $12", first=45, source="approval a,")})
             SELECT id FROM approval
             """,  # noqa: S608
             approval.insurer_id,
@@ -167,6 +170,7 @@ class ApprovalStore:
             approval.code,
             approval.comment,
             list(approval.documents),
+            codec.standing_as_json(approval.standing),
             *_line_columns(approval.lines),
             *_event_columns(events),
             *_use_columns(uses),
@@ -177,7 +181,7 @@ class ApprovalStore:
         """What the latest event leads to."""
         await self.connection.execute(
             "UPDATE prior_approvals SET state = $3, version = $4, revision = $5, request = $6, valid_until = $7,"
-            " billable_until = $8, waits_for = $9, due_at = $10, code = $11, comment = $12, documents = $13"
+            " billable_until = $8, waits_for = $9, due_at = $10, code = $11, comment = $12, documents = $13, standing = $14"
             " WHERE insurer_id = $1 AND id = $2",
             approval.insurer_id,
             approval.id,
@@ -192,6 +196,7 @@ class ApprovalStore:
             approval.code,
             approval.comment,
             list(approval.documents),
+            codec.standing_as_json(approval.standing),
         )
 
     async def add_lines(self, approval: PriorApproval) -> None:
@@ -223,6 +228,17 @@ class ApprovalStore:
             *_use_columns(uses),
         )
 
+    async def lines(self, insurer: InsurerId, approval: ApprovalId, revision: int) -> tuple[DecidedLine, ...]:
+        """The lines of a revision."""
+        rows = await self.connection.fetchval(
+            "SELECT json_agg(l ORDER BY l.line) FROM prior_approval_lines l"
+            " WHERE l.insurer_id = $1 AND l.approval_id = $2 AND l.revision = $3",
+            insurer,
+            approval,
+            revision,
+        )
+        return tuple(_line(row) for row in rows)
+
     async def give_back(self, insurer: InsurerId, approval: ApprovalId) -> None:
         """The approval uses nothing."""
         await self.connection.execute(
@@ -240,10 +256,13 @@ class ApprovalStore:
         row = await self.connection.fetchrow(_SELECT + "WHERE a.insurer_id = $1 AND a.id = $2", insurer, approval)
         return None if row is None else _approval(row)
 
-    async def due(self, now: datetime, limit: int) -> list[tuple[InsurerId, ApprovalId]]:
+    async def due(self, now: datetime, limit: int, skip: int) -> list[tuple[InsurerId, ApprovalId]]:
         """Approvals whose clock ran out, those of longest ago first. It is the worker's question, over all insurers."""
         rows = await self.connection.fetch(
-            "SELECT insurer_id, id FROM prior_approvals WHERE due_at <= $1 ORDER BY due_at LIMIT $2", now, limit
+            "SELECT insurer_id, id FROM prior_approvals WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2 OFFSET $3",
+            now,
+            limit,
+            skip,
         )
         return [(InsurerId(row["insurer_id"]), ApprovalId(row["id"])) for row in rows]
 
@@ -342,9 +361,10 @@ def _line_columns(lines: Sequence[DecidedLine]) -> list[list[Any]]:
         [line.asked.amo for line in lines],
         [line.granted for line in lines],
         [line.patient for line in lines],
+        [line.not_due for line in lines],
         [line.code for line in lines],
         [line.asked.units for line in lines],
-        [line.units for line in lines],
+        [json.dumps([[part.on.isoformat(), part.units, part.granted] for part in line.parts]) for line in lines],
         [line.asked.correction for line in lines],
         [line.asked.price_class for line in lines],
         [line.asked.lpp for line in lines],
@@ -405,6 +425,7 @@ def _approval(row: asyncpg.Record) -> PriorApproval:
         due_at=row["due_at"],
         code=row["code"],
         comment=row["comment"],
+        standing=codec.standing_from_json(row["standing"]),
         documents=tuple(row["documents"]),
         lines=lines,
     )
@@ -423,5 +444,9 @@ def _line(kept: dict[str, Any]) -> DecidedLine:
         is_optam=kept["is_optam"],
     )
     return DecidedLine(
-        asked=asked, granted=Cents(kept["granted_cents"]), units=kept["units_granted"], code=kept["code"]
+        asked=asked,
+        granted=Cents(kept["granted_cents"]),
+        code=kept["code"],
+        parts=tuple(Part(date.fromisoformat(on), units, Cents(granted)) for on, units, granted in kept["parts"]),
+        not_due=Cents(kept["not_due_cents"]),
     )

@@ -30,10 +30,8 @@ async def show_insurer(call: Call) -> Answer:
 
 
 async def change_insurer(call: Call, *, body: InsurerChange) -> Answer:
-    """From now on new requests are decided with these rules, whole: what is left out goes back to where it started."""
-    insurer = await service.set_approval_rules(
-        call.connection, _me(call), body.approval_rules.rules(), actor=call.actor
-    )
+    """From now on requests are decided with these rules; what is not named stays as it is."""
+    insurer = await service.set_approval_rules(call.connection, _me(call), body.approval_rules.change, actor=call.actor)
     return Answer(body=InsurerView.of(insurer))
 
 

@@ -1,6 +1,7 @@
 """Shapes of what insurers send and get."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 from uuid import UUID
@@ -46,14 +47,14 @@ class ApprovalRulesShape(Payload):
     reviews: list[ReviewRuleShape] = Field(default=[], max_length=50)
     attachments: list[AttachmentRuleShape] = Field(default=[], max_length=50)
 
-    def rules(self) -> ApprovalRules:
-        return ApprovalRules(
-            tacit_days=self.tacit_days,
-            tacit_outcome=self.tacit_outcome,
-            answer_days=self.answer_days,
-            reviews=tuple(ReviewRule(**each.model_dump()) for each in self.reviews),
-            attachments=tuple(AttachmentRule(**each.model_dump()) for each in self.attachments),
-        )
+    def change(self, rules: ApprovalRules) -> ApprovalRules:
+        """The rules with what was named; what was not stays as it is."""
+        named: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
+        if "reviews" in named:
+            named["reviews"] = tuple(ReviewRule(**each.model_dump()) for each in self.reviews)
+        if "attachments" in named:
+            named["attachments"] = tuple(AttachmentRule(**each.model_dump()) for each in self.attachments)
+        return replace(rules, **named)
 
 
 class InsurerChange(Payload):

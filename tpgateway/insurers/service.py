@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -72,10 +72,12 @@ async def find(connection: Connection, number: str) -> Insurer:
 
 
 async def set_approval_rules(
-    connection: Connection, insurer_id: InsurerId, rules: ApprovalRules, *, actor: Actor
+    connection: Connection, insurer_id: InsurerId, change: Callable[[ApprovalRules], ApprovalRules], *, actor: Actor
 ) -> Insurer:
-    """From now on new requests are looked at by these rules; those under way keep what they were told."""
-    await InsurerStore(connection).set_approval_rules(insurer_id, rules_codec.as_json(rules))
+    """From now on requests are looked at by the rules as ``change`` makes them; deadlines that were told stay."""
+    store = InsurerStore(connection)
+    rules = change(await store.lock_approval_rules(insurer_id))
+    await store.set_approval_rules(insurer_id, rules_codec.as_json(rules))
     await audit.record(
         connection, actor=actor, action=Action.APPROVAL_RULES_SET, subject_id=insurer_id, insurer_id=insurer_id
     )

@@ -10,6 +10,7 @@ import asyncpg
 from tpgateway.database import Connection
 from tpgateway.insurers import codec
 from tpgateway.insurers.model import (
+    ApprovalRules,
     Delivery,
     Endpoint,
     EndpointId,
@@ -55,6 +56,13 @@ class InsurerStore:
     async def get(self, insurer: InsurerId) -> Insurer | None:
         row = await self.connection.fetchrow("SELECT * FROM insurers WHERE id = $1", insurer)
         return None if row is None else _insurer(row)
+
+    async def lock_approval_rules(self, insurer: InsurerId) -> ApprovalRules:
+        """The insurer's rules, locked until the transaction ends."""
+        kept = await self.connection.fetchval(
+            "SELECT approval_rules FROM insurers WHERE id = $1 FOR NO KEY UPDATE", insurer
+        )
+        return codec.from_json(kept)
 
     async def set_approval_rules(self, insurer: InsurerId, rules: Mapping[str, Any]) -> None:
         await self.connection.execute("UPDATE insurers SET approval_rules = $2 WHERE id = $1", insurer, dict(rules))

@@ -123,13 +123,29 @@ class Read:
 
 
 def is_wanted(accept: str | None, sent: str) -> bool:
-    """Whether the answer should be XML: as asked for, the first of both named, or as was sent."""
-    accept = (accept or "").lower()
-    places = [accept.find(kind) for kind in TYPES if kind in accept]
-    if not places:
-        return sent in TYPES and ("*/*" in accept or not accept)
-    as_json = accept.find("application/json")
-    return as_json < 0 or min(places) < as_json
+    """Whether the answer should be XML: what is wanted most, the first of equals, or as was sent.
+
+    A browser, which wants pages first of all, gets JSON.
+    """
+    wanted: list[tuple[float, int, bool]] = []
+    for place, each in enumerate((accept or "*/*").lower().split(",")):
+        kind, *parameters = (part.strip() for part in each.split(";"))
+        if kind == "text/html":
+            return False
+        quality = next((_quality(text[2:]) for text in parameters if text.startswith("q=")), 1.0)
+        if kind in TYPES or kind == "application/json":
+            wanted.append((-quality, place, kind in TYPES))
+        elif kind in {"*/*", "application/*"}:
+            wanted.append((-quality, place, sent in TYPES))
+    wanted = [each for each in wanted if each[0]]
+    return bool(wanted) and min(wanted)[2]
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 def _fault(root: Any, entry: Any) -> Fault:

@@ -11,6 +11,7 @@ from tpgateway.claims.model import Item, PriorApproval, State, Stay
 from tpgateway.errors import REASONS
 from tpgateway.insurers.model import Reference
 from tpgateway.money import Cents, format_fr
+from tpgateway.web.routing import PARIS
 
 ITEMS_FR = {
     Item.RIGHT_LENS: "Verre droit",
@@ -27,10 +28,11 @@ ITEMS_FR = {
 }
 _TITLES = {
     State.APPROVED: "Accord de prise en charge",
-    State.USED: "Accord de prise en charge (facturé)",
+    State.USED: "Prise en charge facturée",
     State.PARTIALLY_APPROVED: "Accord partiel de prise en charge",
     State.REFUSED: "Refus de prise en charge",
 }
+_UNITS = dict.fromkeys((Item.DAILY_FEE, Item.SINGLE_ROOM, Item.ACCOMPANYING_BED), "jours")
 _GREY = 110
 
 
@@ -84,7 +86,7 @@ def _facts(approval: PriorApproval, parties: Parties, decided_at: datetime) -> l
     request = approval.request
     facts = [
         ("Référence", str(Reference(insurer_number=approval.insurer_number, id=approval.id))),
-        ("Décision du", _day(decided_at.date())),
+        ("Décision du", _day(decided_at.astimezone(PARIS).date())),
         ("Organisme", f"{parties.insurer_name} ({approval.insurer_number})"),
         ("Professionnel", parties.practitioner_name),
         (
@@ -113,7 +115,9 @@ def _table(pdf: "_Letter", approval: PriorApproval) -> None:
         table.row([_text(name) for name in ("Élément", "Prix", "AMO", "Accordé", "Reste à charge", "Motif")])
         for line in approval.lines:
             asked = line.asked
-            name = ITEMS_FR[asked.item] + (f" ({asked.units} j)" if asked.units > 1 else "")
+            name = ITEMS_FR[asked.item] + (
+                f" ({asked.units} {_UNITS.get(asked.item, 'actes')})" if asked.units > 1 else ""
+            )
             amounts = (asked.price, asked.amo, line.granted, line.patient)
             cells = [name, *(format_fr(amount) for amount in amounts), REASONS[line.code].message_fr]
             table.row([_text(cell) for cell in cells])

@@ -44,7 +44,7 @@ async def submit(call: Call, *, body: PriorApprovalRequest) -> Answer:
 
 async def simulate(call: Call, *, body: PriorApprovalRequest) -> Answer:
     """The same decision, kept nowhere and told to nobody."""
-    decision, _ = await service.simulate(call.connection, _tools(call), _submission(call, body), act_of(call))
+    decision = await service.simulate(call.connection, _tools(call), _submission(call, body), act_of(call))
     return Answer(body=SimulationView.of_decision(decision))
 
 

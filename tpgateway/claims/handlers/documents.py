@@ -36,7 +36,7 @@ async def add_attachment(call: Call, *, path: ReferencePath, query: AttachmentQu
     refuse_encoded(call.request)
     own = owned(call, path.reference)
     async with or_not_found(), call.state.connection() as connection, connection.transaction():
-        attachment_id = await service.may_attach(connection, own, query.kind)
+        attachment_id = await service.may_attach(connection, own, query.kind, is_again=call.idempotency_key is not None)
     with tempfile.TemporaryFile() as spool:
         attachment = await _receive(call, spool, attachment_id, query.kind)
         await asyncio.to_thread(spool.seek, 0)

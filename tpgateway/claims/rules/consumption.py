@@ -1,34 +1,36 @@
 """What a decision uses of somebody's benefits."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date
 
 from tpgateway.claims.model import DecidedLine, Request, Stay
 from tpgateway.guarantees.model import Use
+from tpgateway.guarantees.rules.evaluation import Part, spread
 from tpgateway.money import Cents
 
 
-def uses_of(request: Request, lines: Sequence[DecidedLine], care_date: date) -> list[tuple[int, Use]]:
-    """Each granted line's number and use; that of a stay over the new year is two, its days and money by year."""
-    found: list[tuple[int, Use]] = []
-    for number, line in enumerate(lines, start=1):
-        if line.granted:
-            parts = _by_year(request, line) if isinstance(request, Stay) else [(care_date, line.units, line.granted)]
-            for on, units, granted in parts:
-                use = Use(item=line.asked.item, benefit=line.asked.benefit, on=on, units=units, granted=granted)
-                found.append((number, use))
-    return found
+def uses_of(lines: Sequence[DecidedLine]) -> list[tuple[int, Use]]:
+    """Each granted line's number and its uses: one a calendar year."""
+    return [(number, use) for number, line in enumerate(lines, start=1) for use in uses_of_line(line)]
 
 
-def _by_year(stay: Stay, line: DecidedLine) -> list[tuple[date, int, Cents]]:
-    """The paid days are the last ones asked for: waiting days come first."""
-    first = stay.entry_date + timedelta(days=max(0, min(line.asked.units, stay.days) - line.units))
-    parts: list[tuple[date, int, Cents]] = []
-    left_units, left = line.units, line.granted
-    while left_units > 0:
-        in_year = min(left_units, (date(first.year + 1, 1, 1) - first).days)
-        granted = left if in_year == left_units else Cents(left * in_year // left_units)
-        if granted:
-            parts.append((first, in_year, granted))
-        left_units, left, first = left_units - in_year, Cents(left - granted), date(first.year + 1, 1, 1)
-    return parts
+def uses_of_line(line: DecidedLine) -> list[Use]:
+    """What one line uses."""
+    asked = line.asked
+    return [
+        Use(item=asked.item, benefit=asked.benefit, on=part.on, units=part.units, granted=part.granted)
+        for part in line.parts
+        if part.granted
+    ]
+
+
+def regranted(line: DecidedLine, granted: Cents, code: str, request: Request, care_date: date) -> DecidedLine:
+    """The line with another sum, over the same days; where nothing was granted, over all that were asked for."""
+    if line.parts:
+        years = [(part.on, part.units) for part in line.parts]
+    else:
+        years = [(request.entry_date if isinstance(request, Stay) else care_date, line.asked.units)]
+    parts: tuple[Part, ...] = spread(granted, years) if granted else ()
+    not_due = min(line.not_due, line.asked.price - line.asked.amo - granted)
+    return replace(line, granted=granted, parts=parts, code=code, not_due=Cents(not_due))

@@ -1,60 +1,88 @@
 """Pricing of a stay in hospital, line by line."""
 
-from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 from tpgateway.claims.model import FULL_STAY, Admission, AskedLine, DecidedLine, Item, Stay
 from tpgateway.claims.rules import reasons
-from tpgateway.claims.rules.optical import Case
-from tpgateway.guarantees.rules.evaluation import Charge, evaluate
-from tpgateway.money import ZERO, Cents
+from tpgateway.claims.rules.cases import Case
+from tpgateway.claims.rules.consumption import uses_of_line
+from tpgateway.errors import Reason
+from tpgateway.guarantees.model import BenefitLine, FormulaKind, Use
+from tpgateway.guarantees.rules.evaluation import Charge, evaluate, spread
+from tpgateway.money import ZERO, Cents, share
+
+_BY_DAY = frozenset({Item.DAILY_FEE, Item.SINGLE_ROOM, Item.ACCOMPANYING_BED})
+_WHOLE_BASE = 10_000
 
 
 def price(stay: Stay, case: Case) -> list[DecidedLine]:
-    """Every line priced, fees by the date of each day."""
-    return [_priced(asked, stay, case) for asked in stay.lines]
+    """Every line priced, fees by the date of each day; what one line uses, the next finds used."""
+    lines: list[DecidedLine] = []
+    spent: list[Use] = []
+    for asked in stay.lines:
+        line = _priced(asked, stay, case, spent)
+        spent += uses_of_line(line)
+        lines.append(line)
+    return lines
 
 
-def days_by_year(stay: Stay, units: int) -> tuple[tuple[int, int], ...]:
-    """The first days of the stay, so many, counted by calendar year."""
-    days = Counter((stay.entry_date + timedelta(days=number)).year for number in range(units))
-    return tuple(sorted(days.items()))
-
-
-def _priced(asked: AskedLine, stay: Stay, case: Case) -> DecidedLine:
+def _priced(asked: AskedLine, stay: Stay, case: Case, spent: list[Use]) -> DecidedLine:
     if asked.price == asked.amo:
-        return DecidedLine(asked=asked, granted=ZERO, units=0, code=reasons.NOTHING_LEFT.code)
+        return _nothing(asked, reasons.NOTHING_LEFT)
+    if any(_overlaps(use, stay) for use in case.uses if use.item == asked.item and use.benefit == asked.benefit):
+        return _nothing(asked, reasons.STAY_OVERLAPS)
     match asked.item:
         case Item.DAILY_FEE | Item.EMERGENCY_FEE | Item.HIGH_COST_ACT_FEE:
-            return _fee(asked, stay, case)
+            return _fee(asked, stay, case, spent)
         case Item.COPAYMENT if case.is_responsible:
             # CSS R871-2: a responsible contract pays the co-payment of hospital care in full.
-            granted = Cents(max(ZERO, min(asked.price, asked.base) - asked.amo))
-            return DecidedLine(asked=asked, granted=granted, units=asked.units, code=reasons.COPAYMENT_IN_FULL.code)
+            return _granted(asked, stay, min(asked.price, asked.base) - asked.amo, reasons.COPAYMENT_IN_FULL)
         case Item.EXCESS_FEES:
-            return _excess(_by_contract(asked, stay, case), case)
-    return _by_contract(asked, stay, case)
+            return _excess(_by_contract(asked, stay, case, spent), stay, case)
+    return _by_contract(asked, stay, case, spent)
 
 
-def _by_contract(asked: AskedLine, stay: Stay, case: Case) -> DecidedLine:
+def _overlaps(use: Use, stay: Stay) -> bool:
+    last = use.on + timedelta(days=(use.units if use.item in _BY_DAY else 1) - 1)
+    return use.on <= stay.exit_date and last >= stay.entry_date
+
+
+def _by_contract(asked: AskedLine, stay: Stay, case: Case, spent: list[Use]) -> DecidedLine:
     benefit = case.benefits.get(asked.benefit)
     if benefit is None:
-        return DecidedLine(asked=asked, granted=ZERO, units=0, code=reasons.BENEFIT_NOT_IN_CONTRACT.code)
-    is_by_day = asked.item in {Item.DAILY_FEE, Item.SINGLE_ROOM, Item.ACCOMPANYING_BED}
-    charge = Charge(
+        return _nothing(asked, reasons.BENEFIT_NOT_IN_CONTRACT)
+    found = evaluate(_above_base(benefit, asked), _charge(asked, stay), [*case.uses, *spent])
+    return DecidedLine(asked=asked, granted=found.granted, code=found.code, parts=found.parts)
+
+
+def _above_base(benefit: BenefitLine, asked: AskedLine) -> BenefitLine:
+    """Excess fees are what is charged above the base: of a part of the base, the base itself is paid elsewhere."""
+    formula = benefit.formula
+    if asked.item is not Item.EXCESS_FEES or formula.kind is not FormulaKind.PERCENTAGE:
+        return benefit
+    above = share(asked.base, max(0, (formula.rate_basis_points or 0) - _WHOLE_BASE))
+    ceiling = above if formula.ceiling_cents is None else Cents(min(above, formula.ceiling_cents))
+    return replace(
+        benefit,
+        formula=replace(
+            formula, kind=FormulaKind.FLAT, rate_basis_points=None, amount_cents=ceiling, ceiling_cents=None
+        ),
+    )
+
+
+def _charge(asked: AskedLine, stay: Stay) -> Charge:
+    return Charge(
         on=stay.entry_date,
         price=asked.price,
         base=asked.base,
         amo=asked.amo,
         units=asked.units,
-        days=days_by_year(stay, asked.units) if is_by_day else (),
+        is_by_day=asked.item in _BY_DAY,
     )
-    granted, units, code = evaluate(benefit, charge, case.uses)
-    return DecidedLine(asked=asked, granted=granted, units=units, code=code)
 
 
-def _fee(asked: AskedLine, stay: Stay, case: Case) -> DecidedLine:
+def _fee(asked: AskedLine, stay: Stay, case: Case, spent: list[Use]) -> DecidedLine:
     """What the law asks of the patient: never more than the national amount, and only where it is due."""
     tariffs, on = case.tariffs, stay.entry_date
     match asked.item:
@@ -72,19 +100,45 @@ def _fee(asked: AskedLine, stay: Stay, case: Case) -> DecidedLine:
             is_due = threshold is not None and asked.base >= threshold
             national = tariffs.cents("high_cost_act_fee", on)
     if not is_due or national is None:
-        return DecidedLine(asked=asked, granted=ZERO, units=0, code=reasons.FEE_NOT_DUE.code)
-    owed = Cents(min(asked.price, national))
+        not_due = Cents(asked.price - asked.amo)
+        return DecidedLine(asked=asked, granted=ZERO, code=reasons.FEE_NOT_DUE.code, not_due=not_due)
+    owed = Cents(max(asked.amo, min(asked.price, national)))
     if case.is_responsible:
-        code = reasons.DAILY_FEE_IN_FULL.code if asked.item is Item.DAILY_FEE else reasons.FEE_IN_FULL.code
-        line = DecidedLine(asked=asked, granted=Cents(max(ZERO, owed - asked.amo)), units=asked.units, code=code)
+        reason = reasons.DAILY_FEE_IN_FULL if asked.item is Item.DAILY_FEE else reasons.FEE_IN_FULL
+        line = _granted(asked, stay, owed - asked.amo, reason)
     else:
-        charged = replace(asked, price=owed, amo=Cents(min(asked.amo, owed)))
-        line = replace(_by_contract(charged, stay, case), asked=asked)
-    return replace(line, code=reasons.NATIONAL_AMOUNT.code) if line.granted and owed < asked.price else line
+        line = replace(_by_contract(replace(asked, price=owed), stay, case, spent), asked=asked)
+    too_much = Cents(asked.price - owed)
+    if too_much and line.granted:
+        line = replace(line, code=reasons.NATIONAL_AMOUNT.code)
+    return replace(line, not_due=too_much)
 
 
-def _excess(line: DecidedLine, case: Case) -> DecidedLine:
+def _excess(line: DecidedLine, stay: Stay, case: Case) -> DecidedLine:
     """CSS R871-2: outside the controlled-fee option, excess fees are paid up to the base again at most."""
     if not case.is_responsible or line.asked.is_optam or line.granted <= line.asked.base:
         return line
-    return replace(line, granted=line.asked.base, code=reasons.EXCESS_CEILING.code)
+    return _granted(line.asked, stay, line.asked.base, reasons.EXCESS_CEILING)
+
+
+def _granted(asked: AskedLine, stay: Stay, cents: int, reason: Reason) -> DecidedLine:
+    """A sum for all units; days go to the calendar years that they lie in."""
+    if cents <= 0:
+        return _nothing(asked, reasons.FORMULA_GIVES_NOTHING)
+    parts = spread(Cents(cents), _years(asked, stay))
+    return DecidedLine(asked=asked, granted=Cents(cents), code=reason.code, parts=parts)
+
+
+def _years(asked: AskedLine, stay: Stay) -> list[tuple[date, int]]:
+    if asked.item not in _BY_DAY:
+        return [(stay.entry_date, asked.units)]
+    years, first, left = [], stay.entry_date, asked.units
+    while left > 0:
+        count = min(left, (date(first.year + 1, 1, 1) - first).days)
+        years.append((first, count))
+        first, left = date(first.year + 1, 1, 1), left - count
+    return years
+
+
+def _nothing(asked: AskedLine, reason: Reason) -> DecidedLine:
+    return DecidedLine(asked=asked, granted=ZERO, code=reason.code)

@@ -21,6 +21,9 @@ TRANSITIONS: Mapping[State | None, Mapping[Kind, State]] = {
         Kind.REVIEW_STARTED: State.UNDER_REVIEW,
     },
     State.INFORMATION_REQUESTED: {
+        # Where a change comes to nothing, what was agreed before stands again.
+        Kind.APPROVED: State.APPROVED,
+        Kind.PARTIALLY_APPROVED: State.PARTIALLY_APPROVED,
         Kind.INFORMATION_GIVEN: State.UNDER_REVIEW,
         Kind.AMENDED: State.SUBMITTED,
         Kind.CANCELLED: State.CANCELLED,
@@ -37,7 +40,8 @@ TRANSITIONS: Mapping[State | None, Mapping[Kind, State]] = {
     State.APPEALED: {**_DECIDED, Kind.CANCELLED: State.CANCELLED},
     State.CANCELLED: {},
     State.USED: {},
-    State.EXPIRED: {},
+    # Billed in time, and told late.
+    State.EXPIRED: {Kind.USED: State.USED},
 }
 
 WAITS_FOR: Mapping[State, Party] = {

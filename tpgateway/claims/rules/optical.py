@@ -1,7 +1,6 @@
 """Pricing of an optical request, line by line."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from datetime import date
 
 from tpgateway.claims.model import (
@@ -15,39 +14,46 @@ from tpgateway.claims.model import (
     RenewalReason,
 )
 from tpgateway.claims.rules import people, reasons
-from tpgateway.guarantees.model import BenefitLine, FormulaKind, Tariffs, Use
-from tpgateway.guarantees.rules.evaluation import Charge, add_months, evaluate, too_early
+from tpgateway.claims.rules.cases import Case
+from tpgateway.claims.rules.consumption import uses_of_line
+from tpgateway.errors import Reason
+from tpgateway.guarantees.model import BenefitLine, FormulaKind, Use
+from tpgateway.guarantees.rules.evaluation import Charge, Part, add_months, evaluate, too_early
 from tpgateway.guarantees.rules.responsible import PAIRS, RENEWAL
 from tpgateway.money import ZERO, Cents
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """What a request is decided on: the contract, the person and the day."""
-
-    benefits: Mapping[str, BenefitLine]
-    is_responsible: bool
-    birth_date: str
-    care_date: date
-    tariffs: Tariffs
-    uses: Sequence[Use]
+_WHOLE_BASE = 10_000
 
 
 def price(request: OpticalRequest, case: Case) -> list[DecidedLine]:
-    """Every line priced, then the floor and the ceilings of a responsible contract applied."""
-    months = renewal_months(case, request.renewal_reason)
+    """Every line priced, then the floor and the ceilings of a responsible contract applied.
+
+    A change of sight is one only if it was prescribed after what was granted before.
+    """
     is_too_old = prescription_is_too_old(request.prescription_date, case)
-    lines = [_priced(asked, case, months, is_too_old=is_too_old) for asked in request.lines]
+    lines: list[DecidedLine] = []
+    spent: list[Use] = []
+    for asked in request.lines:
+        line = _priced(asked, case, _reason(request, asked, case), spent, is_too_old=is_too_old)
+        spent += uses_of_line(line)
+        lines.append(line)
     if not any(line.granted for line in lines if line.asked.item in LENSES):
         lines = [
-            replace(line, granted=ZERO, units=0, code=reasons.GOES_WITH_LENSES.code)
+            _nothing(line.asked, reasons.GOES_WITH_LENSES)
             if line.asked.item is Item.SUPPLEMENT and line.granted
             else line
             for line in lines
         ]
     if case.is_responsible:
-        lines = _under_ceilings(_above_floor(lines, case), case)
+        lines = _under_ceilings(_above_floor(lines, case), case, granted_before(request, case))
     return lines
+
+
+def _reason(request: OpticalRequest, asked: AskedLine, case: Case) -> RenewalReason | None:
+    before = [use.on for use in case.uses if use.item == asked.item]
+    if request.renewal_reason is RenewalReason.SIGHT_CHANGE and before and request.prescription_date <= max(before):
+        return None
+    return request.renewal_reason
 
 
 def renewal_months(case: Case, reason: RenewalReason | None) -> int:
@@ -72,49 +78,53 @@ def prescription_is_too_old(prescribed: date, case: Case) -> bool:
     return months is not None and case.care_date > add_months(prescribed, months)
 
 
-def _priced(asked: AskedLine, case: Case, months: int, *, is_too_old: bool) -> DecidedLine:
+def _priced(
+    asked: AskedLine, case: Case, reason: RenewalReason | None, spent: Sequence[Use], *, is_too_old: bool
+) -> DecidedLine:
     benefit = case.benefits.get(asked.benefit)
-    granted, code = ZERO, ""
     if asked.item in LENSES and is_too_old:
-        code = reasons.PRESCRIPTION_TOO_OLD.code
-    elif asked.item in EQUIPMENT and _is_renewed_too_early(asked, benefit, case, months):
-        code = reasons.RENEWAL_TOO_EARLY.code
-    elif _is_above_class_a(asked, case):
-        code = reasons.PRICE_ABOVE_CLASS_A.code
-    elif asked.price == asked.amo:
-        code = reasons.NOTHING_LEFT.code
-    elif asked.price_class is PriceClass.A and case.is_responsible:
+        return _nothing(asked, reasons.PRESCRIPTION_TOO_OLD)
+    if asked.item in EQUIPMENT and _is_renewed_too_early(asked, benefit, case, reason):
+        return _nothing(asked, reasons.RENEWAL_TOO_EARLY)
+    if _is_above_class_a(asked, case):
+        return _nothing(asked, reasons.PRICE_ABOVE_CLASS_A)
+    if asked.price == asked.amo:
+        return _nothing(asked, reasons.NOTHING_LEFT)
+    if asked.price_class is PriceClass.A and case.is_responsible:
         # CSS R871-2: a responsible contract pays class A in full, whatever its own lines say.
-        granted, code = Cents(asked.price - asked.amo), reasons.CLASS_A_IN_FULL.code
-    elif benefit is None:
-        code = reasons.BENEFIT_NOT_IN_CONTRACT.code
-    else:
-        charge = Charge(on=case.care_date, price=asked.price, base=asked.base, amo=asked.amo, units=asked.units)
-        granted, _, code = evaluate(benefit, charge, case.uses)
-    return DecidedLine(asked=asked, granted=granted, units=asked.units if granted else 0, code=code)
+        return _granted(asked, case, asked.price - asked.amo, reasons.CLASS_A_IN_FULL.code)
+    if benefit is None:
+        return _nothing(asked, reasons.BENEFIT_NOT_IN_CONTRACT)
+    charge = Charge(on=case.care_date, price=asked.price, base=asked.base, amo=asked.amo, units=asked.units)
+    found = evaluate(benefit, charge, [*case.uses, *spent])
+    return DecidedLine(asked=asked, granted=found.granted, code=found.code, parts=found.parts)
 
 
-def _is_renewed_too_early(asked: AskedLine, benefit: BenefitLine | None, case: Case, months: int) -> bool:
+def _is_renewed_too_early(
+    asked: AskedLine, benefit: BenefitLine | None, case: Case, reason: RenewalReason | None
+) -> bool:
     own = [use for use in case.uses if use.item == asked.item]
-    if not own:
-        return False
-    if benefit is not None and benefit.renewal_months is not None and months:
-        months = benefit.renewal_months
-    return too_early(months, case.care_date, own)
+    return bool(own) and too_early(_months(asked, benefit, case, reason), case.care_date, own)
+
+
+def _months(asked: AskedLine, benefit: BenefitLine | None, case: Case, reason: RenewalReason | None) -> int:
+    """A contract's own period counts for adults without a reason; a responsible one cannot lengthen class A's."""
+    national = renewal_months(case, reason)
+    is_child = people.age(case.birth_date, case.care_date) < 16
+    if reason is not None or is_child or benefit is None or benefit.renewal_months is None:
+        return national
+    if case.is_responsible and asked.price_class is PriceClass.A:
+        return national
+    return max(benefit.renewal_months, national) if case.is_responsible else benefit.renewal_months
 
 
 def _is_above_class_a(asked: AskedLine, case: Case) -> bool:
+    """Whether the price is that of no class A; where no limit is in force, none is."""
     if asked.price_class is not PriceClass.A:
         return False
     kind = f"lens_{asked.correction}" if asked.correction else asked.item.value
     limit = case.tariffs.at(f"optical_class_a_{kind}_limit", case.care_date)
-    return limit is not None and asked.price > limit
-
-
-def _letter(lines: Sequence[DecidedLine]) -> str | None:
-    """The pair's letter; None where there is no lens. A single lens counts as one of a pair of its own kind."""
-    corrections = frozenset(line.asked.correction.value for line in lines if line.asked.correction is not None)
-    return PAIRS[corrections] if corrections else None
+    return limit is None or asked.price > limit
 
 
 def _above_floor(lines: list[DecidedLine], case: Case) -> list[DecidedLine]:
@@ -122,57 +132,85 @@ def _above_floor(lines: list[DecidedLine], case: Case) -> list[DecidedLine]:
     of_class_b = [line for line in lines if line.asked.price_class is PriceClass.B]
     lenses = [line for line in of_class_b if line.asked.item in LENSES]
     benefits = [case.benefits.get(line.asked.benefit) for line in lenses]
-    goes_beyond = all(each is not None and each.formula.kind is not FormulaKind.COPAYMENT for each in benefits)
-    if len(lenses) < 2 or not goes_beyond or not all(line.granted for line in lenses):
+    if len(lenses) < 2 or not all(line.granted for line in lenses) or not all(map(_goes_beyond, benefits)):
         return lines
-    floor = case.tariffs.at(f"optical_floor_{_letter(lines)}", case.care_date) or 0
+    letter = PAIRS[frozenset(line.asked.correction.value for line in lenses if line.asked.correction)]
+    floor = case.tariffs.at(f"optical_floor_{letter}", case.care_date) or 0
     missing = floor - sum(line.granted + line.asked.amo for line in of_class_b)
     raised: list[DecidedLine] = []
     for line in lines:
         more = max(0, min(missing, line.patient)) if line in of_class_b and line.granted else 0
         missing -= more
-        raised.append(
-            replace(line, granted=Cents(line.granted + more), code=reasons.EQUIPMENT_FLOOR.code) if more else line
-        )
+        raised.append(_granted(line.asked, case, line.granted + more, reasons.EQUIPMENT_FLOOR.code) if more else line)
     return raised
 
 
-def _under_ceilings(lines: list[DecidedLine], case: Case) -> list[DecidedLine]:
+def _goes_beyond(benefit: BenefitLine | None) -> bool:
+    """Whether a line pays more than the co-payment."""
+    if benefit is None or benefit.formula.kind is FormulaKind.COPAYMENT:
+        return False
+    rate = benefit.formula.rate_basis_points
+    return benefit.formula.kind is not FormulaKind.PERCENTAGE or (rate or 0) > _WHOLE_BASE
+
+
+def _under_ceilings(lines: list[DecidedLine], case: Case, before: Sequence[Use]) -> list[DecidedLine]:
     """Class B cut to the frame's ceiling, then to the equipment's; lenses are served before all else."""
-    left = _left_to_insurer(lines, case)
+    left = _left_to_insurer(lines, case, before)
     frame_ceiling = case.tariffs.cents("optical_frame_ceiling", case.care_date)
     served: dict[int, DecidedLine] = {}
     for place, line in sorted(enumerate(lines), key=lambda pair: pair[1].asked.item not in LENSES):
         cut = line
-        if line.asked.price_class is PriceClass.B:
+        if line.asked.price_class is PriceClass.B and line.granted:
             if line.asked.item is Item.FRAME and frame_ceiling is not None:
-                cut = _cut(cut, frame_ceiling, reasons.FRAME_CEILING.code)
+                cut = _cut(cut, Cents(frame_ceiling - cut.asked.amo), case, reasons.FRAME_CEILING)
             if left is not None:
-                cut = _cut(cut, Cents(left + cut.asked.amo), reasons.EQUIPMENT_CEILING.code)
+                cut = _cut(cut, left, case, reasons.EQUIPMENT_CEILING)
                 left = Cents(left - cut.granted)
         served[place] = cut
     return [served[place] for place in range(len(lines))]
 
 
-def _left_to_insurer(lines: Sequence[DecidedLine], case: Case) -> Cents | None:
-    """What the pair's ceiling leaves to the insurer once the AMO has paid for class B; None where there is no lens.
+def _left_to_insurer(lines: Sequence[DecidedLine], case: Case, before: Sequence[Use]) -> Cents | None:
+    """What the pair's ceiling leaves to the insurer for class B; None where there is no lens.
 
-    A single lens has half of the lenses' part of its pair's ceiling, beside the frame's.
+    The equipment is what is granted now and what was within the period; the AMO's share counts in it. A single lens has half
+    of the lenses' part of its pair's ceiling, beside the frame's.
     """
-    letter = _letter(lines)
-    if letter is None:
+    lenses = {use.item: use.benefit.removeprefix("lens_")[:-2] for use in before if use.item in LENSES}
+    for line in lines:
+        if line.asked.correction is not None and line.granted:
+            lenses[line.asked.item.value] = line.asked.correction.value
+    if not lenses:
         return None
-    ceiling = case.tariffs.cents(f"optical_ceiling_{letter}", case.care_date)
+    ceiling = case.tariffs.cents(f"optical_ceiling_{PAIRS[frozenset(lenses.values())]}", case.care_date)
     frame = case.tariffs.cents("optical_frame_ceiling", case.care_date)
     if ceiling is None or frame is None:
         return None
-    if sum(line.asked.correction is not None for line in lines) == 1:
+    if len(lenses) == 1:
         ceiling = Cents((ceiling - frame) // 2 + frame)
-    paid = sum(line.asked.amo for line in lines if line.asked.price_class is PriceClass.B)
+    paid: int = sum(line.asked.amo for line in lines if line.asked.price_class is PriceClass.B and line.granted)
+    paid += sum(use.granted for use in before if use.benefit.endswith("_b"))
     return Cents(max(ZERO, ceiling - paid))
 
 
-def _cut(line: DecidedLine, ceiling: Cents, code: str) -> DecidedLine:
-    """The line with AMO and insurer together under the ceiling."""
-    granted = Cents(max(ZERO, min(line.granted, ceiling - line.asked.amo)))
-    return line if granted == line.granted else replace(line, granted=granted, code=code)
+def granted_before(request: OpticalRequest, case: Case) -> list[Use]:
+    """What belongs to the same equipment: granted within the period, so that a request may ask for the rest."""
+    months = renewal_months(case, request.renewal_reason)
+    own = EQUIPMENT | {Item.SUPPLEMENT}
+    return [use for use in case.uses if use.item in own and too_early(months, case.care_date, [use])]
+
+
+def _cut(line: DecidedLine, most: Cents, case: Case, reason: Reason) -> DecidedLine:
+    """The line with no more than so much granted."""
+    granted = Cents(max(ZERO, min(line.granted, most)))
+    return line if granted == line.granted else _granted(line.asked, case, granted, reason.code)
+
+
+def _granted(asked: AskedLine, case: Case, cents: int, code: str) -> DecidedLine:
+    granted = Cents(cents)
+    parts = (Part(case.care_date, asked.units, granted),) if granted else ()
+    return DecidedLine(asked=asked, granted=granted, code=code, parts=parts)
+
+
+def _nothing(asked: AskedLine, reason: Reason) -> DecidedLine:
+    return DecidedLine(asked=asked, granted=ZERO, code=reason.code)

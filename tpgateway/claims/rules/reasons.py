@@ -17,7 +17,7 @@ SOME_NOT_GRANTED = reason(
 NOTHING_GRANTED = reason(
     "nothing_granted",
     "La prise en charge est refusée : aucun élément ne peut être pris en charge.",
-    "Lisez le motif de chaque ligne ; modifiez la demande, contestez la décision ou facturez l'assuré.",
+    "Lisez le motif de chaque ligne ; faites une autre demande, contestez la décision ou facturez l'assuré.",
 )
 DOCUMENTS_ASKED = reason(
     "documents_asked",
@@ -43,6 +43,11 @@ APPEAL_MADE = reason(
     "appeal_made",
     "Votre contestation est transmise à l'organisme complémentaire.",
     "Attendez sa réponse : elle arrive au plus tard à la date indiquée.",
+)
+CHANGE_REFUSED = reason(
+    "change_refused",
+    "La modification n'est pas accordée : la prise en charge reste telle qu'elle était.",
+    "Utilisez la prise en charge telle quelle, ou demandez autre chose.",
 )
 INSURER_APPROVED = reason("insurer_approved", "L'organisme complémentaire accorde la prise en charge.")
 INSURER_CUT = reason(
@@ -85,6 +90,14 @@ NOT_ANSWERED = reason(
 
 # What becomes of a line.
 FORMULA_APPLIED = reason("formula_applied", "Pris en charge selon la garantie du contrat.")
+FORMULA_GIVES_NOTHING = reason(
+    "formula_gives_nothing", "La garantie du contrat ne laisse rien à la charge de l'organisme pour cet élément.", _BILL
+)
+STAY_OVERLAPS = reason(
+    "stay_overlaps",
+    "Le même élément est déjà pris en charge pour un séjour aux mêmes dates.",
+    "Modifiez ou prolongez la première demande au lieu d'en faire une autre.",
+)
 CEILING_REACHED = reason("ceiling_reached", "Limité au plafond de la garantie du contrat.", _BILL)
 YEAR_CEILING_REACHED = reason("year_ceiling_reached", "Limité au plafond annuel du contrat.", _BILL)
 WAITING_DAYS = reason("waiting_days", "Les premiers jours ne sont pas pris en charge par le contrat.", _BILL)

@@ -2,57 +2,97 @@
 
 from calendar import monthrange
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import NamedTuple
 
-from tpgateway.guarantees.model import BenefitLine, Per, Use
+from tpgateway.guarantees.model import BenefitLine, Domain, FormulaKind, Per, Use
 from tpgateway.money import ZERO, Cents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """What is charged from a day on: price, base and AMO share of all ``units`` (acts or days) together."""
+    """What is charged from a day on: price, base and AMO share of all ``units`` (acts or days) together.
+
+    ``is_by_day``: the units are days, one after the other.
+    """
 
     on: date
     price: Cents
     base: Cents
     amo: Cents
     units: int = 1
-    days: tuple[tuple[int, int], ...] = ()
-    """Of a stay: calendar years and how many of its days lie in each."""
+    is_by_day: bool = False
+
+
+class Part(NamedTuple):
+    """What is paid of a calendar year: from which day on, for how many units, and how much."""
+
+    on: date
+    units: int
+    granted: Cents
 
 
 class Evaluated(NamedTuple):
-    """What the line pays, for how many units, and the code of the rule that was applied."""
+    """What the line pays, by calendar year, and the code of the rule that was applied."""
 
-    granted: Cents
-    units: int
+    parts: tuple[Part, ...]
     code: str
+
+    @property
+    def granted(self) -> Cents:
+        return Cents(sum(part.granted for part in self.parts))
+
+    @property
+    def units(self) -> int:
+        return sum(part.units for part in self.parts)
 
 
 def evaluate(line: BenefitLine, charge: Charge, uses: Sequence[Use]) -> Evaluated:
-    """What the line pays. The code is that of the last rule that cut it: of several, the one that counts."""
+    """What the line pays. The code is that of the last rule that cut it: of several, the one that counts.
+
+    The renewal of glasses goes by piece, whichever benefit pays it, and is not looked at here.
+    """
     own = [use for use in uses if use.benefit == line.benefit]
-    if line.renewal_months is not None and too_early(line.renewal_months, charge.on, own):
-        return Evaluated(ZERO, 0, "renewal_too_early")
-    units, code = _units_paid(line, charge, own)
+    months = None if line.domain is Domain.OPTI else line.renewal_months
+    if months is not None and too_early(months, charge.on, own):
+        return Evaluated((), "renewal_too_early")
+    years, code = _paid_years(line, charge, own)
+    units = sum(count for _, count in years)
     if not units:
-        return Evaluated(ZERO, 0, code)
+        return Evaluated((), code)
     formula = line.formula
-    part = charge if units == charge.units else _part(charge, units)
+    if formula.per is Per.YEAR:
+        formula = replace(formula, ceiling_cents=None)  # it is each year's, and looked at below
+    part = charge if units == charge.units else _share_of(charge, units)
     granted = formula.insurer_share(price=part.price, base=part.base, amo=part.amo, units=units)
     if code == "formula_applied" and formula.ceiling_cents is not None:
         times = units if formula.per in {Per.ACT, Per.DAY} else 1
         if granted == formula.ceiling_cents * times < part.price - part.amo:
             code = "ceiling_reached"
-    if formula.per is Per.YEAR:
-        limit = formula.ceiling_cents if formula.ceiling_cents is not None else formula.amount_cents
-        if limit is not None:
-            left = max(ZERO, limit - sum(use.granted for use in own if use.on.year == charge.on.year))
-            if granted > left:
-                granted, code = Cents(left), "year_ceiling_reached"
-    return Evaluated(granted, units, code)
+    parts = spread(granted, years)
+    if formula.per is Per.YEAR and (limit := _year_limit(line)) is not None:
+        limited = []
+        for each in parts:
+            left = max(ZERO, limit - sum(use.granted for use in own if use.on.year == each.on.year))
+            limited.append(each._replace(granted=Cents(min(each.granted, left))))
+            if each.granted > left:
+                code = "year_ceiling_reached"
+        parts = tuple(limited)
+    if code == "formula_applied" and not granted:
+        code = "formula_gives_nothing"
+    return Evaluated(tuple(each for each in parts if each.granted), code)
+
+
+def spread(granted: Cents, years: Sequence[tuple[date, int]]) -> tuple[Part, ...]:
+    """A sum over calendar years, by their units; what does not divide falls to the last."""
+    units, left = sum(count for _, count in years), granted
+    parts = []
+    for on, count in years:
+        share = left if count == units else Cents(left * count // units)
+        parts.append(Part(on, count, share))
+        units, left = units - count, Cents(left - share)
+    return tuple(parts)
 
 
 def too_early(months: int, on: date, uses: Sequence[Use]) -> bool:
@@ -67,24 +107,35 @@ def add_months(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
-def _units_paid(line: BenefitLine, charge: Charge, uses: Sequence[Use]) -> tuple[int, str]:
-    """Units less the waiting days, and no more in a calendar year than the days covered."""
-    if not charge.days:
-        return charge.units, "formula_applied"
-    waiting, code, paid = line.waiting_days, "waiting_days" if line.waiting_days else "formula_applied", 0
-    for year, days in charge.days:
-        waited = min(waiting, days)
-        waiting, days_left = waiting - waited, days - waited
+def _year_limit(line: BenefitLine) -> Cents | None:
+    formula = line.formula
+    if formula.ceiling_cents is not None:
+        return formula.ceiling_cents
+    return formula.amount_cents if formula.kind is FormulaKind.FLAT else None
+
+
+def _paid_years(line: BenefitLine, charge: Charge, uses: Sequence[Use]) -> tuple[list[tuple[date, int]], str]:
+    """First day and units of each calendar year, less the waiting days, and no more of a year than the days covered."""
+    if not charge.is_by_day:
+        return [(charge.on, charge.units)], "formula_applied"
+    first, left = charge.on + timedelta(days=line.waiting_days), charge.units - line.waiting_days
+    code = "waiting_days" if line.waiting_days else "formula_applied"
+    paid: list[tuple[date, int]] = []
+    while left > 0:
+        in_year = min(left, (date(first.year + 1, 1, 1) - first).days)
+        count = in_year
         if line.days_covered is not None:
-            used = sum(use.units for use in uses if use.on.year == year)
-            allowed = max(0, line.days_covered - used)
-            if days_left > allowed:
-                days_left, code = allowed, "days_used_up"
-        paid += days_left
+            used = sum(use.units for use in uses if use.on.year == first.year)
+            if in_year > (count := min(in_year, max(0, line.days_covered - used))):
+                code = "days_used_up"
+        if count:
+            paid.append((first, count))
+        left -= in_year
+        first = date(first.year + 1, 1, 1)
     return paid, code
 
 
-def _part(charge: Charge, units: int) -> Charge:
+def _share_of(charge: Charge, units: int) -> Charge:
     """The same charge for some of its units."""
     price, base, amo = (Cents(amount * units // charge.units) for amount in (charge.price, charge.base, charge.amo))
-    return Charge(on=charge.on, price=price, base=base, amo=amo, units=units, days=charge.days)
+    return replace(charge, price=price, base=base, amo=amo, units=units)

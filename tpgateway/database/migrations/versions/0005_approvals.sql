@@ -35,6 +35,10 @@ INSERT INTO tariffs (code, valid_from, value, unit, source) VALUES
     ('optical_ceiling_f', '2020-01-01', 80000, 'cents', 'Contrat responsable, CSS R871-2'),
     ('optical_frame_ceiling', '2020-01-01', 10000, 'cents', 'Contrat responsable, CSS R871-2'),
     ('optical_class_a_frame_limit', '2020-01-01', 3000, 'cents', '100 % Santé'),
+    ('optical_class_a_lens_simple_limit', '2020-01-01', 17000, 'cents', '100 % Santé, prix limite usuel, à préciser par le réseau'),
+    ('optical_class_a_lens_complex_limit', '2020-01-01', 17000, 'cents', '100 % Santé, prix limite usuel, à préciser par le réseau'),
+    ('optical_class_a_lens_very_complex_limit', '2020-01-01', 17000, 'cents', '100 % Santé, prix limite usuel, à préciser par le réseau'),
+    ('optical_class_a_supplement_limit', '2020-01-01', 5000, 'cents', '100 % Santé, prix limite usuel, à préciser par le réseau'),
     ('optical_renewal_months', '2020-01-01', 24, 'months', 'Contrat responsable, CSS R871-2'),
     ('optical_renewal_months_under_16', '2020-01-01', 12, 'months', 'Contrat responsable, CSS R871-2'),
     ('optical_renewal_months_under_6', '2020-01-01', 6, 'months', 'Contrat responsable, CSS R871-2'),
@@ -65,11 +69,15 @@ ALTER TABLE insurers ADD COLUMN approval_rules jsonb NOT NULL DEFAULT '{}';
 -- Prior approvals -----------------------------------------------------------------------------------------------------
 
 ALTER TABLE prior_approvals
+    -- They are in the request from now on; a later revision drops them.
+    ALTER COLUMN prescription_date DROP NOT NULL,
+    ALTER COLUMN prescriber_rpps DROP NOT NULL,
     ADD COLUMN revision smallint NOT NULL DEFAULT 1 CHECK (revision >= 1),
     ADD COLUMN request jsonb NOT NULL DEFAULT '{}',
     ADD COLUMN code text NOT NULL DEFAULT '',
     ADD COLUMN comment text CHECK (length(comment) <= 2000),
     ADD COLUMN documents text[] NOT NULL DEFAULT '{}',
+    ADD COLUMN standing jsonb,
     ADD COLUMN billable_until date,
     ADD COLUMN waits_for text CHECK (waits_for IN ('practitioner', 'insurer')),
     ADD COLUMN due_at timestamptz;
@@ -77,26 +85,36 @@ UPDATE prior_approvals a SET
     code = (SELECT e.reason_code FROM prior_approval_events e
             WHERE e.insurer_id = a.insurer_id AND e.approval_id = a.id ORDER BY e.version DESC LIMIT 1),
     request = jsonb_build_object('prescription_date', prescription_date, 'prescriber_rpps', prescriber_rpps,
-                                 'renewal_reason', NULL);
-ALTER TABLE prior_approvals
-    DROP COLUMN prescription_date,
-    DROP COLUMN prescriber_rpps;
+                                 'renewal_reason', NULL),
+    billable_until = valid_until + 30,
+    due_at = CASE WHEN state IN ('approved', 'partially_approved')
+                  THEN (valid_until + 31)::timestamp AT TIME ZONE 'Europe/Paris' END;
 CREATE INDEX prior_approvals_due ON prior_approvals (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX prior_approvals_by_person ON prior_approvals (insurer_id, membership_number, id);
 CREATE INDEX prior_approvals_by_state ON prior_approvals (insurer_id, state, id);
+CREATE INDEX prior_approvals_waiting ON prior_approvals (insurer_id, waits_for, id) WHERE waits_for IS NOT NULL;
+CREATE INDEX prior_approvals_by_care ON prior_approvals (insurer_id, care_date, id);
 
 ALTER TABLE prior_approval_lines
     ADD COLUMN revision smallint NOT NULL DEFAULT 1 CHECK (revision >= 1),
     ADD COLUMN units smallint NOT NULL DEFAULT 1 CHECK (units BETWEEN 1 AND 366),
-    ADD COLUMN units_granted smallint NOT NULL DEFAULT 0 CHECK (units_granted BETWEEN 0 AND 366),
+    ADD COLUMN not_due_cents bigint NOT NULL DEFAULT 0 CHECK (not_due_cents >= 0),
+    -- What is granted by calendar year: first day, units, cents.
+    ADD COLUMN parts jsonb NOT NULL DEFAULT '[]',
+    DROP CONSTRAINT prior_approval_lines_add_up,
+    ADD CONSTRAINT prior_approval_lines_add_up
+        CHECK (granted_cents + amo_cents + patient_cents + not_due_cents = price_cents),
     ADD COLUMN correction text,
     ADD COLUMN price_class text,
     ADD COLUMN lpp text,
     ADD COLUMN is_optam boolean NOT NULL DEFAULT true,
     DROP CONSTRAINT prior_approval_lines_pkey,
     ADD PRIMARY KEY (insurer_id, approval_id, revision, line);
-UPDATE prior_approval_lines SET units_granted = (granted_cents > 0)::int,
-    price_class = right(benefit, 1), correction = substring(benefit FROM '^lens_(.*)_[ab]$');
+UPDATE prior_approval_lines l SET
+    price_class = right(benefit, 1), correction = substring(benefit FROM '^lens_(.*)_[ab]$'),
+    parts = CASE WHEN granted_cents > 0 THEN jsonb_build_array(jsonb_build_array(a.care_date, 1, granted_cents))
+                 ELSE '[]' END
+FROM prior_approvals a WHERE a.insurer_id = l.insurer_id AND a.id = l.approval_id;
 
 ALTER TABLE prior_approval_events ADD COLUMN details jsonb NOT NULL DEFAULT '{}';
 
@@ -117,6 +135,12 @@ CREATE TABLE benefit_uses (
     FOREIGN KEY (insurer_id, approval_id) REFERENCES prior_approvals (insurer_id, id)
 );
 CREATE INDEX benefit_uses_by_approval ON benefit_uses (insurer_id, approval_id);
+-- What was agreed before counts as used too.
+INSERT INTO benefit_uses
+SELECT a.insurer_id, a.membership_number, a.birth_date, a.birth_rank, a.id, l.line, a.care_date, l.item, l.benefit, 1,
+       l.granted_cents
+FROM prior_approvals a JOIN prior_approval_lines l ON l.insurer_id = a.insurer_id AND l.approval_id = a.id
+WHERE a.state IN ('approved', 'partially_approved') AND l.granted_cents > 0;
 
 -- Documents given with an approval: sealed, in pieces, so that none is ever whole in memory.
 CREATE TABLE prior_approval_attachments (
