@@ -106,6 +106,23 @@ async def test_nobody_sends_what_nobody_asked_for(
     assert (await attach(optician, asked, PDF)).code == "attachment_not_asked"
 
 
+async def test_a_second_question_wants_documents_of_its_own(
+    optician: Practitioner, insurer: Insurer, asked: dict[str, Any]
+) -> None:
+    for _ in range(10):
+        last = await attach(optician, asked, a_png(), key=f"k{_}")
+    again = await attach(optician, asked, a_png(), key="k9")
+    assert (again.body, again.headers["Idempotency-Replayed"]) == (last.body, "true")
+    answered = (await act(optician, asked, "information", answer="Voici.")).body
+    replayed = await attach(optician, asked, a_png(), key="k9")
+    assert replayed.body == last.body
+    more = (await act(insurer, answered, "information-request", question="Lisible ?", documents=["prescription"])).body
+    early = await act(optician, more, "information", answer="Déjà donnée.")
+    assert early.code == "attachment_missing"
+    assert (await attach(optician, more, a_png())).status == 201
+    assert (await act(optician, more, "information", answer="Voici.")).body["state"] == "under_review"
+
+
 async def test_documents_and_letters_are_the_parties_own(
     gateway: Gateway, optician: Practitioner, asked: dict[str, Any]
 ) -> None:

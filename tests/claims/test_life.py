@@ -426,3 +426,132 @@ async def test_nothing_of_the_old_is_changed_by_hand(gateway: Gateway, optician:
     await submit(optician, proof)
     with pytest.raises(asyncpg.RestrictViolationError):
         await gateway.execute("UPDATE prior_approval_events SET details = '{}'")
+
+
+async def test_a_change_that_is_refused_leaves_what_was_agreed(
+    gateway: Gateway, optician: Practitioner, insurer: Insurer, proof: str
+) -> None:
+    first = (await submit(optician, proof, frame=builders.a_frame(price_cents=9_000))).body
+    await set_rules(insurer, reviews=REVIEW)
+    for who in ("insurer", "silence"):
+        waiting = (await act(optician, first, "amendments", **_glasses())).body
+        assert (waiting["state"], waiting["totals"]["granted_cents"]) == ("under_review", 49_997)
+        if who == "insurer":
+            back = (await act(insurer, waiting, "decision", decision="refused", comment="Non.")).body
+            assert back["comment"] == "Non."
+        else:
+            assert await run_clocks(gateway, timedelta(days=16)) == 1
+            back = (await optician.call("GET", f"/v1/prior-approvals/{first['id']}")).body
+        assert (back["state"], back["code"], back["totals"]) == ("approved", "change_refused", first["totals"])
+        assert (back["valid_until"], back["due_at"]) == (first["valid_until"], first["due_at"])
+        assert await gateway.fetchval("SELECT sum(granted_cents) FROM benefit_uses") == 48_997
+        first = back
+    very = builders.a_lens(correction="very_complex")
+    nothing = {**_glasses(), "right_lens": very, "left_lens": very, "frame": builders.a_frame(price_class="a")}
+    kept = (await act(optician, first, "amendments", **nothing)).body
+    assert (kept["state"], kept["code"], kept["totals"]) == ("approved", "change_refused", first["totals"])
+
+
+async def test_what_an_insurer_has_cut_does_not_come_back_without_it(
+    optician: Practitioner, insurer: Insurer, pending: dict[str, Any]
+) -> None:
+    lines = [{"line": number, "granted_cents": 1} for number in (1, 2, 3)]
+    cut = (await act(insurer, pending, "decision", decision="approved", lines=lines)).body
+    assert (cut["state"], cut["code"]) == ("partially_approved", "insurer_cut")  # a cent each is no agreement
+    await set_rules(insurer, reviews=[])
+    amended = (await act(optician, cut, "amendments", **_glasses())).body
+    assert (amended["state"], amended["waits_for"]) == ("under_review", "insurer")
+    assert (await act(insurer, amended, "decision", decision="refused", lines=lines)).code == "field_invalid"
+
+
+async def test_a_request_in_pieces_is_looked_at_like_a_whole_one(
+    optician: Practitioner, insurer: Insurer, proof: str
+) -> None:
+    await set_rules(insurer, reviews=[{"domain": "OPTI", "from_cents": 30_000}])
+    first = (await submit(optician, proof, left_lens=None, frame=None)).body
+    second = (await submit(optician, proof, right_lens=None, frame=None)).body
+    assert (first["state"], second["state"]) == ("approved", "under_review")
+
+
+async def test_an_insurer_changes_the_rules_that_it_names(insurer: Insurer) -> None:
+    await set_rules(insurer, reviews=REVIEW, tacit_outcome="approve")
+    await asyncio.gather(set_rules(insurer, tacit_days=4), set_rules(insurer, answer_days=9))
+    shown = (await insurer.call("GET", "/v1/insurer")).body["approval_rules"]
+    assert (shown["tacit_days"], shown["answer_days"], shown["tacit_outcome"], len(shown["reviews"])) == (
+        4,
+        9,
+        "approve",
+        1,
+    )
+
+
+async def test_one_clock_that_cannot_run_holds_up_no_other(
+    gateway: Gateway, optician: Practitioner, insurer: Insurer, proof: str
+) -> None:
+    await set_rules(insurer, reviews=[{"domain": "OPTI"}])
+    poisoned = (await submit(optician, proof, frame=None)).body
+    other = await optician.check(builders.a_card(membership_number="7654321"))
+    sound = (await submit(optician, other.body["proof"])).body
+    await gateway.execute(
+        f"UPDATE prior_approvals SET due_at = due_at - interval '1 day', request = '{{}}' WHERE id = '{poisoned['id'][11:]}'"
+    )
+    assert await run_clocks(gateway, timedelta(days=20)) == 1
+    after = (await optician.call("GET", f"/v1/prior-approvals/{sound['id']}")).body
+    assert after["code"] == "tacit_refusal"
+
+
+async def test_a_day_of_billing_is_possible_and_may_be_told_late(
+    gateway: Gateway, optician: Practitioner, proof: str
+) -> None:
+    approval = (await submit(optician, proof)).body
+    for day in ("1900-01-01", "2099-01-01"):
+        assert (await act(optician, approval, "use", billed_on=day)).code == "billed_on_impossible"
+    assert await run_clocks(gateway, timedelta(days=212)) == 1
+    late = (await optician.call("GET", f"/v1/prior-approvals/{approval['id']}")).body
+    assert (late["state"], late["valid_until"]) == ("expired", None)
+    used = (await act(optician, late, "use", billed_on=builders.today().isoformat())).body
+    assert used["state"] == "used"
+    assert await gateway.fetchval(USES) == 3
+
+
+async def test_an_approval_for_care_long_past_lives_from_its_decision_on(
+    gateway: Gateway, optician: Practitioner, insurer: Insurer
+) -> None:
+    await insurer.put_product(valid_from="2020-01-01")
+    old = builders.today() - timedelta(days=250)
+    await insurer.load(builders.a_right(valid_from=f"{old.year}-01-01", valid_to=f"{builders.today().year}-12-31"))
+    await gateway.execute("UPDATE conventions SET validity = daterange('2020-01-01', NULL)")
+    proof = (await optician.check({**builders.a_card(), "care_date": old.isoformat()})).body["proof"]
+    prescribed = (old - timedelta(days=5)).isoformat()
+    approval = (await submit(optician, proof, prescription_date=prescribed)).body
+    assert approval["valid_until"] == (builders.today() + timedelta(days=180)).isoformat()
+    assert await run_clocks(gateway, timedelta(minutes=2)) == 0
+
+
+async def test_what_is_said_can_be_written_as_xml(
+    optician: Practitioner, insurer: Insurer, pending: dict[str, Any]
+) -> None:
+    for text in ("A\u0001", "Copié\u000bdepuis un traitement de texte", "\ufffe"):
+        assert (await act(insurer, pending, "information-request", question=text)).code == "field_invalid"
+    fine = "Une ligne,\npuis\tune autre : « œ » € 😀"
+    asked = (await act(insurer, pending, "information-request", question=fine)).body
+    shown = await optician.call("GET", f"/v1/prior-approvals/{asked['id']}", headers={"Accept": "application/xml"})
+    assert (shown.status, fine.encode() in shown.body) == (200, True)
+
+
+async def test_a_suspended_insurer_gets_no_new_requests(gateway: Gateway, optician: Practitioner, proof: str) -> None:
+    await gateway.execute("UPDATE insurers SET state = 'suspended'")
+    reply = await optician.call("POST", "/v1/prior-approvals", builders.a_request(proof))
+    assert reply.code == "insurer_unknown"
+
+
+async def test_an_item_of_a_stay_is_asked_for_once(hospital: Practitioner) -> None:
+    proof = (await hospital.check(builders.a_card(), "HOSP")).body["proof"]
+    twice = [builders.an_item("daily_fee"), builders.an_item("daily_fee", is_optam=False)]
+    body = {"insurer_number": "0099990011", "proof": proof, "stay": builders.a_stay(items=twice)}
+    reply = await hospital.call("POST", "/v1/prior-approvals", body)
+    assert reply.faults == {"/stay/items/1": "field_invalid"}
+    body["stay"] = builders.a_stay()
+    assert (await hospital.call("POST", "/v1/prior-approvals", body)).body["state"] == "approved"
+    again = (await hospital.call("POST", "/v1/prior-approvals", body)).body
+    assert (again["state"], {line["code"] for line in again["lines"]}) == ("refused", {"stay_overlaps"})

@@ -127,6 +127,31 @@ async def test_what_is_wrong_is_told_with_line_and_path_and_without_the_value(
     assert await gateway.fetchval("SELECT count(*) FROM prior_approvals") == 0
 
 
+async def test_a_number_with_thousands_of_zeros_is_refused(optician: Practitioner, proof: str) -> None:
+    body = as_xml("prior_approval", builders.a_request(proof)).replace(b">24000<", b">" + b"0" * 5_000 + b"24000<", 1)
+    reply = await send(optician, "/v1/prior-approvals/simulation", body)
+    assert (reply.status, set(reply.faults.values())) == (422, {"xml_not_by_schema"})
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_xml"),
+    [
+        ("application/xml", True),
+        ("application/json", False),
+        ("application/xml;q=0, application/json", False),
+        ("application/json;q=0.5, text/xml", True),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", False),
+        ("*/*", False),
+        ("application/xml;q=x", False),
+    ],
+)
+async def test_the_answer_is_what_is_wanted_most(optician: Practitioner, proof: str, accept: str, is_xml: bool) -> None:
+    reply = await optician.call(
+        "POST", "/v1/prior-approvals/simulation", builders.a_request(proof), headers={"Accept": accept}
+    )
+    assert reply.headers["Content-Type"].startswith("application/xml" if is_xml else "application/json")
+
+
 BOMB = b'<!DOCTYPE a [<!ENTITY b "' + b"x" * 1000 + b'">' + b"".join(
     b'<!ENTITY b%d "%s">' % (n, b"&b;" * 100) for n in range(50)
 ) + b"]>"  # fmt: skip
