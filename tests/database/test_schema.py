@@ -33,6 +33,39 @@ async def test_migrating_twice_or_by_several_at_once_is_safe(empty: str) -> None
     assert await migrate(empty) == []
 
 
+async def test_approvals_from_before_count_and_end_as_new_ones_do(empty: str) -> None:
+    await migrate(empty, to="0004_rights")
+    connection = await asyncpg.connect(empty)
+    await connection.execute(
+        """
+        SET session_replication_role = replica;
+        INSERT INTO insurers (number, name, convention_types) VALUES ('0099990011', 'Lac', '{SP}');
+        INSERT INTO prior_approvals (insurer_id, practitioner_id, card_check_id, domain, state, version, care_date,
+            prescription_date, prescriber_rpps, membership_number, birth_date, birth_rank, valid_until, submitted_at)
+        SELECT i.id, uuidv7(), uuidv7(), 'OPTI', s.state, 2, '2026-07-01', '2026-06-20', '10999999906', '1', '19800229', 1,
+               '2026-12-28', now() FROM insurers i, unnest('{approved,cancelled}'::text[]) AS s (state);
+        INSERT INTO prior_approval_lines
+        SELECT insurer_id, id, 1, 'right_lens', 'lens_very_complex_b', 24000, 5, 3, 20000, 3997, 'formula_applied'
+        FROM prior_approvals;
+        INSERT INTO prior_approval_events (insurer_id, approval_id, version, kind, state, actor_kind, reason_code,
+                                           occurred_at)
+        SELECT insurer_id, id, 2, state, state, 'system', 'all_granted', now() FROM prior_approvals;
+        """
+    )
+    assert await migrate(empty) == ["0005_approvals"]
+    row = await connection.fetchrow("SELECT * FROM prior_approvals WHERE state = 'approved'")
+    assert row
+    assert (row["code"], row["billable_until"].isoformat()) == ("all_granted", "2027-01-27")
+    assert row["due_at"].isoformat() == "2027-01-27T23:00:00+00:00"
+    line = await connection.fetchrow("SELECT correction, price_class, parts FROM prior_approval_lines LIMIT 1")
+    assert line
+    assert (line["correction"], line["price_class"]) == ("very_complex", "b")
+    assert line["parts"] == '[["2026-07-01", 1, 20000]]'
+    uses = await connection.fetch("SELECT item, benefit, used_on, granted_cents FROM benefit_uses")
+    assert [tuple(use.values())[3] for use in uses] == [20_000]
+    await connection.close()
+
+
 def test_the_revisions_are_those_that_alembic_finds_in_order() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))

@@ -31,8 +31,11 @@ async def present_revision(connection: Connection) -> str | None:
     return revision
 
 
-async def migrate(url: str) -> list[str]:
-    """Brings the database to this program's revision; answers the revisions applied. Others migrating are waited for."""
+async def migrate(url: str, *, to: str = "head") -> list[str]:
+    """Brings the database to this program's revision, or one on the way; answers those applied if it is the last.
+
+    Others migrating are waited for.
+    """
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415  # a third of a second, for this alone
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
@@ -41,7 +44,7 @@ async def migrate(url: str) -> list[str]:
         await guard.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
         before = await present_revision(guard)
         async with engine.begin() as connection:
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, to)
     finally:
         await guard.close()
         await engine.dispose()
@@ -49,7 +52,7 @@ async def migrate(url: str) -> list[str]:
     return known[known.index(before) + 1 :] if before in known else known
 
 
-def _upgrade(connection: "SqlConnection") -> None:
+def _upgrade(connection: "SqlConnection", to: str) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
@@ -57,4 +60,4 @@ def _upgrade(connection: "SqlConnection") -> None:
     config.set_main_option("script_location", str(_FOLDER))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
