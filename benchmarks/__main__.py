@@ -113,7 +113,7 @@ async def approvals(gateway: Gateway, empty: str) -> list[Row]:
     """Optical requests, each for somebody else: decided, recorded and told to the insurer in the call."""
     every = await gateway.optical_requests(0, APPROVALS)
     half = len(every) * 2 // 3
-    seconds = min(SECONDS, 3.0)  # there are only so many people
+    seconds = min(SECONDS, 2.5)  # there are only so many people
     ours = await measure(gateway.url, every[:half], connections=CONNECTIONS, seconds=seconds, each_once=True)
     rate = ours.per_second / 2
     tail = await measure(gateway.url, every[half:], connections=CONNECTIONS, seconds=seconds, rate=rate, each_once=True)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 DRIVERS = max(1, min(4, (os.cpu_count() or 2) - 1))
+# Drivers that start take processors from what is measured: what comes meanwhile is not counted, on either side.
+WARM_UP = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +39,9 @@ async def measure(
     rate: float | None = None,
     each_once: bool = False,
 ) -> Measure:
-    """Sends the requests in turn for so long, at most ``rate`` a second; raises ``RuntimeError`` where one fails.
+    """Sends the requests in turn, after warming up for so long, at most ``rate`` a second.
 
-    ``each_once``: no request is sent by two connections; raises ``RuntimeError`` where they do not last.
+    ``each_once``: no request is sent by two connections. Raises ``RuntimeError`` where one fails, or they do not last.
     """
     share = [connections // DRIVERS + (number < connections % DRIVERS) for number in range(DRIVERS)]
     pause = connections / rate if rate else 0.0
@@ -76,7 +78,15 @@ async def _drive(
 
 
 async def _connection(
-    host: str, port: int, requests: list[bytes], until: float, latencies: list[float], pause: float, *, each_once: bool
+    host: str,
+    port: int,
+    requests: list[bytes],
+    begin: float,
+    until: float,
+    latencies: list[float],
+    pause: float,
+    *,
+    each_once: bool,
 ) -> None:
     reader, writer = await asyncio.open_connection(host, port)
     number, turn = 0, time.perf_counter() + random.random() * pause  # noqa: S311
@@ -90,7 +100,8 @@ async def _connection(
             raise RuntimeError(head.split(b"\r\n", 1)[0].decode())
         at = head.lower().index(b"content-length: ") + 16
         await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
-        latencies.append((time.perf_counter() - started) * 1000)
+        if started >= begin:
+            latencies.append((time.perf_counter() - started) * 1000)
         if pause:
             turn += pause
             await asyncio.sleep(max(0.0, turn - time.perf_counter()))
@@ -103,7 +114,8 @@ async def _main() -> None:
     requests = [each.encode() for each in task["requests"]]
     once = task["each_once"]
     latencies: list[float] = []
-    until = time.perf_counter() + task["seconds"]
+    begin = time.perf_counter() + WARM_UP
+    until = begin + task["seconds"]
     await asyncio.gather(
         *(
             # Each connection begins at another request, so that they do not all ask the same at once.
@@ -111,6 +123,7 @@ async def _main() -> None:
                 parts.hostname or "",
                 parts.port or 80,
                 requests[start :: task["connections"]] if once else requests[start:] + requests[:start],
+                begin,
                 until,
                 latencies,
                 task["pause"],

@@ -69,7 +69,11 @@ def openapi_text() -> str:
 async def create_app(settings: Settings, database_url: str) -> web.Application:
     """The application, its pool open; raises ``DatabaseNotUsable``."""
     pool = await open_pool(
-        database_url, size=settings.database_pool_size, name="tpgateway serve", role=settings.database_role
+        database_url,
+        size=settings.database_pool_size,
+        name="tpgateway serve",
+        role=settings.database_role,
+        is_stateless=True,
     )
     storage = sessions.PostgresStorage(
         is_https=settings.is_https,

@@ -25,16 +25,19 @@ def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-async def open_pool(url: str, *, size: int, name: str, role: str | None = None) -> Pool:
+async def open_pool(url: str, *, size: int, name: str, role: str | None = None, is_stateless: bool = False) -> Pool:
     """A pool on a database whose server and schema were checked; raises ``DatabaseNotUsable``.
 
-    Its connections act under ``role`` where one is given, whatever more the login itself may do.
+    Its connections act under ``role`` where one is given, whatever more the login itself may do. ``is_stateless``: whoever
+    has one leaves nothing in its session (no lock, cursor, setting or listener outlives a transaction), so that it need not
+    be cleaned, at a round trip's cost, each time that it is given back.
     """
     pool = asyncpg.create_pool(
         url,
         min_size=min(2, size),
         max_size=size,
         init=prepare_connection,
+        reset=_leave if is_stateless else None,
         timeout=5,
         command_timeout=60,
         server_settings={"application_name": name, **({"role": role} if role else {})},
@@ -52,6 +55,10 @@ async def open_pool(url: str, *, size: int, name: str, role: str | None = None) 
         await pool.close()
         raise
     return pool
+
+
+async def _leave(connection: Connection) -> None:
+    """A connection whose user left nothing behind."""
 
 
 async def verify(url: str) -> None:

@@ -214,13 +214,15 @@ async def publish(
 ) -> None:
     """Writes the insurer's event and enqueues its deliveries, in the caller's transaction.
 
-    Call it last: the insurer's counter is locked from here to the commit.
+    Call it last: the insurer's counter is locked from its end to the commit, and its other events wait for that long.
     """
-    event_id, endpoints = await InsurerStore(connection).append_event(
-        insurer_id, kind, subject_id=subject_id, data=data, now=now, channel=EVENTS_CHANNEL
-    )
+    store = InsurerStore(connection)
+    event_id, endpoints = await store.next_event(insurer_id)
     for endpoint in endpoints:
         await enqueue(connection, JobKind.DELIVER_EVENT, insurer=insurer_id, event=event_id, endpoint=endpoint)
+    await store.append_event(
+        insurer_id, event_id, kind, subject_id=subject_id, data=data, now=now, channel=EVENTS_CHANNEL
+    )
 
 
 async def read_events(

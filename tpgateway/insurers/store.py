@@ -134,41 +134,50 @@ class InsurerStore:
         )
         return done == "UPDATE 1"
 
+    async def next_event(self, insurer: InsurerId) -> tuple[EventId, Sequence[EndpointId]]:
+        """The id that the insurer's next event will have, and where it is to be posted."""
+        row = await self.connection.fetchrow(
+            "SELECT uuidv7() AS id, (SELECT array_agg(e.id ORDER BY e.id) FROM insurer_endpoints e"
+            " WHERE e.insurer_id = $1 AND e.removed_at IS NULL) AS endpoints",
+            insurer,
+        )
+        assert row
+        return EventId(row["id"]), [EndpointId(endpoint) for endpoint in row["endpoints"] or ()]
+
     async def append_event(
         self,
         insurer: InsurerId,
+        event: EventId,
         kind: EventKind,
         *,
         subject_id: UUID,
         data: Mapping[str, Any],
         now: datetime,
         channel: str,
-    ) -> tuple[EventId, Sequence[EndpointId]]:
-        """The insurer's next event, and where it is to be posted; who listens to the channel hears of it at the commit.
+    ) -> None:
+        """The insurer's next event; who listens to the channel hears of it at the commit.
 
         The insurer's counter stays locked until the transaction ends, so that no number is skipped and none is seen before
-        a smaller one.
+        a smaller one: it is to be the last statement.
         """
-        row = await self.connection.fetchrow(
+        await self.connection.execute(
             """
             WITH counter AS (
                 UPDATE insurer_event_counters SET last = last + 1 WHERE insurer_id = $1 RETURNING last
+            ), event AS (
+                INSERT INTO insurer_events (insurer_id, id, sequence, kind, subject_id, data, occurred_at)
+                SELECT $1, $2, last, $3, $4, $5, $6 FROM counter
             )
-            INSERT INTO insurer_events (insurer_id, sequence, kind, subject_id, data, occurred_at)
-            SELECT $1, last, $2, $3, $4, $5 FROM counter
-            RETURNING id, pg_notify($6, $1::text),
-                (SELECT array_agg(e.id ORDER BY e.id) FROM insurer_endpoints e
-                 WHERE e.insurer_id = $1 AND e.removed_at IS NULL) AS endpoints
+            SELECT pg_notify($7, $1::text)
             """,
             insurer,
+            event,
             kind,
             subject_id,
             dict(data),
             now,
             channel,
         )
-        assert row
-        return EventId(row["id"]), [EndpointId(endpoint) for endpoint in row["endpoints"] or ()]
 
     async def events_after(self, insurer: InsurerId, after: int, limit: int) -> Sequence[Event]:
         rows = await self.connection.fetch(
