@@ -131,7 +131,9 @@ def _operation(route: Route, references: _References) -> dict[str, Any]:
         if isinstance(route.body, Media):
             found["requestBody"]["description"] = route.body.description
         if route.xml and route.xml.request:
-            found["requestBody"]["content"]["application/xml"] = {"schema": {"type": "string"}}
+            found["requestBody"]["content"]["application/xml"] = {
+                "schema": {"type": "string", "description": route.xml.request.about}
+            }
         found["x-body-limit-bytes"] = route.body_limit
     return found
 
@@ -208,7 +210,7 @@ def _answers(route: Route, references: _References) -> Iterator[tuple[str, dict[
             if isinstance(each, type):
                 content["application/json"] = {"schema": references[(each, "serialization")]}
                 if route.xml and route.xml.answer:
-                    content["application/xml"] = {"schema": {"type": "string"}}
+                    content["application/xml"] = {"schema": {"type": "string", "description": route.xml.answer.about}}
             elif isinstance(each, Media):
                 content[each.media_type] = {"schema": {"type": "string"}}
                 description = each.description

@@ -45,6 +45,7 @@ class Document:
         self._schema = etree.XMLSchema(tree)
         self._namespace = tree.getroot().get("targetNamespace")
         self._root, self._singular = root, singular
+        self.about = f"an element `{root}` of schemas/{schema.name}"
 
     def read(self, raw: bytes, shape: type[BaseModel]) -> "Read":
         """The document as JSON for the shape; raises ``NotXml``, and ``InvalidRequest`` with what the schema refuses."""
