@@ -50,9 +50,10 @@ def price(request: OpticalRequest, case: Case) -> list[DecidedLine]:
 
 
 def _reason(request: OpticalRequest, asked: AskedLine, case: Case) -> RenewalReason | None:
-    before = [use.on for use in case.uses if use.item == asked.item]
-    if request.renewal_reason is RenewalReason.SIGHT_CHANGE and before and request.prescription_date <= max(before):
-        return None
+    if request.renewal_reason is RenewalReason.SIGHT_CHANGE:
+        before = [use.on for use in case.uses if use.item == asked.item]
+        if before and request.prescription_date <= max(before):
+            return None
     return request.renewal_reason
 
 
@@ -130,13 +131,14 @@ def _is_above_class_a(asked: AskedLine, case: Case) -> bool:
 def _above_floor(lines: list[DecidedLine], case: Case) -> list[DecidedLine]:
     """CSS R871-2: where the contract pays more than the co-payment, a pair of class B comes to the floor at least."""
     of_class_b = [line for line in lines if line.asked.price_class is PriceClass.B]
-    lenses = [line for line in of_class_b if line.asked.item in LENSES]
-    benefits = [case.benefits.get(line.asked.benefit) for line in lenses]
-    if len(lenses) < 2 or not all(line.granted for line in lenses) or not all(map(_goes_beyond, benefits)):
+    lenses = [line for line in of_class_b if line.asked.item in LENSES and line.granted]
+    if len(lenses) < 2 or not all(_goes_beyond(case.benefits.get(line.asked.benefit)) for line in lenses):
         return lines
-    letter = PAIRS[frozenset(line.asked.correction.value for line in lenses if line.asked.correction)]
+    letter = PAIRS[frozenset(line.asked.correction for line in lenses if line.asked.correction)]
     floor = case.tariffs.at(f"optical_floor_{letter}", case.care_date) or 0
     missing = floor - sum(line.granted + line.asked.amo for line in of_class_b)
+    if missing <= 0:
+        return lines
     raised: list[DecidedLine] = []
     for line in lines:
         more = max(0, min(missing, line.patient)) if line in of_class_b and line.granted else 0
@@ -176,10 +178,10 @@ def _left_to_insurer(lines: Sequence[DecidedLine], case: Case, before: Sequence[
     The equipment is what is granted now and what was within the period; the AMO's share counts in it. A single lens has half
     of the lenses' part of its pair's ceiling, beside the frame's.
     """
-    lenses = {use.item: use.benefit.removeprefix("lens_")[:-2] for use in before if use.item in LENSES}
+    lenses: dict[str, str] = {use.item: use.benefit.removeprefix("lens_")[:-2] for use in before if use.item in LENSES}
     for line in lines:
         if line.asked.correction is not None and line.granted:
-            lenses[line.asked.item.value] = line.asked.correction.value
+            lenses[line.asked.item] = line.asked.correction
     if not lenses:
         return None
     ceiling = case.tariffs.cents(f"optical_ceiling_{PAIRS[frozenset(lenses.values())]}", case.care_date)
@@ -195,6 +197,8 @@ def _left_to_insurer(lines: Sequence[DecidedLine], case: Case, before: Sequence[
 
 def granted_before(request: OpticalRequest, case: Case) -> list[Use]:
     """What belongs to the same equipment: granted within the period, so that a request may ask for the rest."""
+    if not case.uses:
+        return []
     months = renewal_months(case, request.renewal_reason)
     own = EQUIPMENT | {Item.SUPPLEMENT}
     return [use for use in case.uses if use.item in own and too_early(months, case.care_date, [use])]

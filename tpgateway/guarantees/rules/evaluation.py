@@ -53,7 +53,7 @@ def evaluate(line: BenefitLine, charge: Charge, uses: Sequence[Use]) -> Evaluate
 
     The renewal of glasses goes by piece, whichever benefit pays it, and is not looked at here.
     """
-    own = [use for use in uses if use.benefit == line.benefit]
+    own = [use for use in uses if use.benefit == line.benefit] if uses else []
     months = None if line.domain is Domain.OPTI else line.renewal_months
     if months is not None and too_early(months, charge.on, own):
         return Evaluated((), "renewal_too_early")
@@ -79,13 +79,15 @@ def evaluate(line: BenefitLine, charge: Charge, uses: Sequence[Use]) -> Evaluate
             if each.granted > left:
                 code = "year_ceiling_reached"
         parts = tuple(limited)
-    if code == "formula_applied" and not granted:
-        code = "formula_gives_nothing"
-    return Evaluated(tuple(each for each in parts if each.granted), code)
+    if not granted:
+        return Evaluated((), "formula_gives_nothing" if code == "formula_applied" else code)
+    return Evaluated(parts if all(each.granted for each in parts) else tuple(filter(_is_paid, parts)), code)
 
 
 def spread(granted: Cents, years: Sequence[tuple[date, int]]) -> tuple[Part, ...]:
     """A sum over calendar years, by their units; what does not divide falls to the last."""
+    if len(years) == 1:
+        return (Part(*years[0], granted),)
     units, left = sum(count for _, count in years), granted
     parts = []
     for on, count in years:
@@ -105,6 +107,10 @@ def add_months(day: date, months: int) -> date:
     years, month = divmod(day.month - 1 + months, 12)
     year = day.year + years
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def _is_paid(part: Part) -> bool:
+    return part.granted > ZERO
 
 
 def _year_limit(line: BenefitLine) -> Cents | None:
