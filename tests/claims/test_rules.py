@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -333,7 +334,7 @@ def test_stays_are_never_granted_more_than_is_left_and_use_what_they_are_granted
 
 
 def _fields(case: Case) -> dict[str, Any]:
-    return {name: getattr(case, name) for name in case.__slots__}
+    return {each.name: getattr(case, each.name) for each in fields(case)}
 
 
 @given(st.sampled_from([None, *State]), st.sampled_from(Kind))

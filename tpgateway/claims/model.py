@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, NewType
 from uuid import UUID
 
@@ -111,7 +112,7 @@ class Admission(StrEnum):
 FULL_STAY = "03"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AskedLine:
     """One thing asked for; amounts are of all its ``units`` (pieces, acts, days) together.
 
@@ -129,7 +130,7 @@ class AskedLine:
     lpp: str | None = None
     is_optam: bool = True
 
-    @property
+    @cached_property
     def benefit(self) -> str:
         """The benefit line that may pay for it, such as ``lens_complex_b`` or ``single_room``."""
         if self.price_class is not None:

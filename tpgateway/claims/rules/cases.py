@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
-from tpgateway.guarantees.model import BenefitLine, Tariffs, Use
+from tpgateway.claims.rules import people
+from tpgateway.guarantees.model import BenefitLine, Per, Tariffs, Use
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """The contract, the person, the day, the law, and what the person used before."""
 
@@ -17,3 +19,13 @@ class Case:
     care_date: date
     tariffs: Tariffs
     uses: Sequence[Use]
+
+    @cached_property
+    def has_year_limits(self) -> bool:
+        """Whether a line of the contract counts by the year, so that lines of one request count against each other."""
+        return any(line.formula.per is Per.YEAR or line.days_covered is not None for line in self.benefits.values())
+
+    @cached_property
+    def age(self) -> int:
+        """The person's, on the day of care."""
+        return people.age(self.birth_date, self.care_date)

@@ -22,7 +22,8 @@ def price(stay: Stay, case: Case) -> list[DecidedLine]:
     spent: list[Use] = []
     for asked in stay.lines:
         line = _priced(asked, stay, case, spent)
-        spent += uses_of_line(line)
+        if case.has_year_limits:
+            spent += uses_of_line(line)
         lines.append(line)
     return lines
 
@@ -52,7 +53,7 @@ def _by_contract(asked: AskedLine, stay: Stay, case: Case, spent: list[Use]) -> 
     benefit = case.benefits.get(asked.benefit)
     if benefit is None:
         return _nothing(asked, reasons.BENEFIT_NOT_IN_CONTRACT)
-    found = evaluate(_above_base(benefit, asked), _charge(asked, stay), [*case.uses, *spent])
+    found = evaluate(_above_base(benefit, asked), _charge(asked, stay), [*case.uses, *spent] if spent else case.uses)
     return DecidedLine(asked=asked, granted=found.granted, code=found.code, parts=found.parts)
 
 

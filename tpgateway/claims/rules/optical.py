@@ -13,7 +13,7 @@ from tpgateway.claims.model import (
     PriceClass,
     RenewalReason,
 )
-from tpgateway.claims.rules import people, reasons
+from tpgateway.claims.rules import reasons
 from tpgateway.claims.rules.cases import Case
 from tpgateway.claims.rules.consumption import uses_of_line
 from tpgateway.errors import Reason
@@ -35,7 +35,8 @@ def price(request: OpticalRequest, case: Case) -> list[DecidedLine]:
     spent: list[Use] = []
     for asked in request.lines:
         line = _priced(asked, case, _reason(request, asked, case), spent, is_too_old=is_too_old)
-        spent += uses_of_line(line)
+        if case.has_year_limits:
+            spent += uses_of_line(line)
         lines.append(line)
     if not any(line.granted for line in lines if line.asked.item in LENSES):
         lines = [
@@ -59,7 +60,7 @@ def _reason(request: OpticalRequest, asked: AskedLine, case: Case) -> RenewalRea
 
 def renewal_months(case: Case, reason: RenewalReason | None) -> int:
     """After how many months an equipment is paid for again (CSS R871-2: 2 years, 1 up to 16, 6 months under 6)."""
-    age, tariffs, on = people.age(case.birth_date, case.care_date), case.tariffs, case.care_date
+    age, tariffs, on = case.age, case.tariffs, case.care_date
     if reason is RenewalReason.MEDICAL_CONDITION:
         return 0
     suffix = "_under_6" if age < 6 else "_under_16" if age < 16 else ""
@@ -73,8 +74,7 @@ def renewal_months(case: Case, reason: RenewalReason | None) -> int:
 
 def prescription_is_too_old(prescribed: date, case: Case) -> bool:
     """Whether lenses may no longer be made on a prescription: its life depends on the person's age."""
-    age = people.age(case.birth_date, case.care_date)
-    suffix = "_under_16" if age < 16 else "_from_43" if age >= 43 else ""
+    suffix = "_under_16" if case.age < 16 else "_from_43" if case.age >= 43 else ""
     months = case.tariffs.at(f"optical_prescription_months{suffix}", case.care_date)
     return months is not None and case.care_date > add_months(prescribed, months)
 
@@ -97,7 +97,7 @@ def _priced(
     if benefit is None:
         return _nothing(asked, reasons.BENEFIT_NOT_IN_CONTRACT)
     charge = Charge(on=case.care_date, price=asked.price, base=asked.base, amo=asked.amo, units=asked.units)
-    found = evaluate(benefit, charge, [*case.uses, *spent])
+    found = evaluate(benefit, charge, [*case.uses, *spent] if spent else case.uses)
     return DecidedLine(asked=asked, granted=found.granted, code=found.code, parts=found.parts)
 
 
@@ -111,7 +111,7 @@ def _is_renewed_too_early(
 def _months(asked: AskedLine, benefit: BenefitLine | None, case: Case, reason: RenewalReason | None) -> int:
     """A contract's own period counts for adults without a reason; a responsible one cannot lengthen class A's."""
     national = renewal_months(case, reason)
-    is_child = people.age(case.birth_date, case.care_date) < 16
+    is_child = case.age < 16
     if reason is not None or is_child or benefit is None or benefit.renewal_months is None:
         return national
     if case.is_responsible and asked.price_class is PriceClass.A:
