@@ -10,6 +10,7 @@ import pytest
 from tests import builders
 from tests.driver import Gateway, Insurer, Practitioner, Reply
 from tpgateway.claims import jobs
+from tpgateway.guarantees.rules.evaluation import add_months
 from tpgateway.insurers import client
 from tpgateway.jobs import Tools
 from tpgateway.web.state import STATE
@@ -225,6 +226,8 @@ async def test_a_cancelled_approval_gives_back_exactly_what_it_used(
     assert again["totals"] == second["totals"]
     too_early = (await submit(optician, proof, right_lens=None, left_lens=None)).body
     assert (too_early["state"], too_early["lines"][0]["code"]) == ("refused", "renewal_too_early")
+    today = builders.today()
+    assert too_early["lines"][0]["available_from"] == add_months(today, 24).isoformat()
     assert first["state"] == "approved"
 
 

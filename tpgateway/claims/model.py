@@ -185,6 +185,8 @@ class DecidedLine:
     code: str
     parts: tuple[Part, ...] = ()
     not_due: Cents = ZERO
+    available_from: date | None = None
+    """Where it comes too early: from which day on it would be paid."""
 
     @property
     def units(self) -> int:

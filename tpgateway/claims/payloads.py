@@ -344,6 +344,7 @@ class LineView(View):
     code: str = Field(description="the rule that was applied")
     message_fr: str
     next_step_fr: str | None
+    available_from: date | None = Field(description="of what comes too early: the day from which it is paid for again")
 
     @classmethod
     def of(cls, number: int, line: DecidedLine) -> "LineView":
@@ -363,6 +364,7 @@ class LineView(View):
             code=line.code,
             message_fr=reason.message_fr,
             next_step_fr=reason.next_step_fr,
+            available_from=line.available_from,
         )
 
 

@@ -61,16 +61,17 @@ class _Statement:
 _INSERT_LINES = _Statement(
     """
     INSERT INTO prior_approval_lines (insurer_id, approval_id, line, revision, item, benefit, price_cents, base_cents,
-        amo_cents, granted_cents, patient_cents, not_due_cents, code, units, parts, correction, price_class, lpp, is_optam)
+        amo_cents, granted_cents, patient_cents, not_due_cents, code, units, parts, correction, price_class, lpp, is_optam,
+        available_from)
     SELECT $1, {approval}, n, {revision}, item, benefit, price, base, amo, granted, patient, not_due, code, units,
-           parts::jsonb, correction, class, lpp, is_optam
+           parts::jsonb, correction, class, lpp, is_optam, available_from
     FROM {source} unnest({}::text[], {}::text[], {}::bigint[], {}::bigint[], {}::bigint[], {}::bigint[], {}::bigint[],
                          {}::bigint[], {}::text[], {}::smallint[], {}::text[], {}::text[], {}::text[], {}::text[],
-                         {}::boolean[])
+                         {}::boolean[], {}::date[])
          WITH ORDINALITY AS l (item, benefit, price, base, amo, granted, patient, not_due, code, units, parts,
-                               correction, class, lpp, is_optam, n)
+                               correction, class, lpp, is_optam, available_from, n)
     """,
-    15,
+    16,
 )
 _INSERT_EVENTS = _Statement(
     """
@@ -146,8 +147,8 @@ class ApprovalStore:
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
                 RETURNING id
             ), lines AS ({_INSERT_LINES.format(approval="a.id", revision="$7", first=22, source="approval a,")}),
-            events AS ({_INSERT_EVENTS.format(approval="a.id", first=37, source="approval a,")}),
-            uses AS ({_INSERT_USES.format(approval="a.id", person="$10, $11, $12", first=45, source="approval a,")})
+            events AS ({_INSERT_EVENTS.format(approval="a.id", first=38, source="approval a,")}),
+            uses AS ({_INSERT_USES.format(approval="a.id", person="$10, $11, $12", first=46, source="approval a,")})
             SELECT id FROM approval
             """,  # noqa: S608
             approval.insurer_id,
@@ -369,6 +370,7 @@ def _line_columns(lines: Sequence[DecidedLine]) -> list[list[Any]]:
         [line.asked.price_class for line in lines],
         [line.asked.lpp for line in lines],
         [line.asked.is_optam for line in lines],
+        [line.available_from for line in lines],
     ]
 
 
@@ -449,4 +451,5 @@ def _line(kept: dict[str, Any]) -> DecidedLine:
         code=kept["code"],
         parts=tuple(Part(date.fromisoformat(on), units, Cents(granted)) for on, units, granted in kept["parts"]),
         not_due=Cents(kept["not_due_cents"]),
+        available_from=date.fromisoformat(kept["available_from"]) if kept["available_from"] else None,
     )

@@ -119,7 +119,10 @@ def _table(pdf: "_Letter", approval: PriorApproval) -> None:
                 f" ({asked.units} {_UNITS.get(asked.item, 'actes')})" if asked.units > 1 else ""
             )
             amounts = (asked.price, asked.amo, line.granted, line.patient)
-            cells = [name, *(format_fr(amount) for amount in amounts), REASONS[line.code].message_fr]
+            why = REASONS[line.code].message_fr
+            if line.available_from is not None:
+                why += f" À partir du {_day(line.available_from)}."
+            cells = [name, *(format_fr(amount) for amount in amounts), why]
             table.row([_text(cell) for cell in cells])
         sums = [
             sum(line.asked.price for line in approval.lines),

@@ -1,6 +1,7 @@
 """Pricing of an optical request, line by line."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 from tpgateway.claims.model import (
@@ -85,8 +86,8 @@ def _priced(
     benefit = case.benefits.get(asked.benefit)
     if asked.item in LENSES and is_too_old:
         return _nothing(asked, reasons.PRESCRIPTION_TOO_OLD)
-    if asked.item in EQUIPMENT and _is_renewed_too_early(asked, benefit, case, reason):
-        return _nothing(asked, reasons.RENEWAL_TOO_EARLY)
+    if asked.item in EQUIPMENT and (again := _available_from(asked, benefit, case, reason)) is not None:
+        return replace(_nothing(asked, reasons.RENEWAL_TOO_EARLY), available_from=again)
     if _is_above_class_a(asked, case):
         return _nothing(asked, reasons.PRICE_ABOVE_CLASS_A)
     if asked.price == asked.amo:
@@ -101,11 +102,14 @@ def _priced(
     return DecidedLine(asked=asked, granted=found.granted, code=found.code, parts=found.parts)
 
 
-def _is_renewed_too_early(
+def _available_from(
     asked: AskedLine, benefit: BenefitLine | None, case: Case, reason: RenewalReason | None
-) -> bool:
+) -> date | None:
+    """The day from which a piece is paid for again; None where it is on the day of care."""
     own = [use for use in case.uses if use.item == asked.item]
-    return bool(own) and too_early(_months(asked, benefit, case, reason), case.care_date, own)
+    if not own or not too_early(months := _months(asked, benefit, case, reason), case.care_date, own):
+        return None
+    return add_months(max(use.on for use in own), months)
 
 
 def _months(asked: AskedLine, benefit: BenefitLine | None, case: Case, reason: RenewalReason | None) -> int:

@@ -119,7 +119,7 @@ BENEFIT_NOT_IN_CONTRACT = reason(
 RENEWAL_TOO_EARLY = reason(
     "renewal_too_early",
     "Un équipement a déjà été pris en charge : le délai de renouvellement n'est pas écoulé.",
-    "Attendez la fin du délai, ou indiquez l'évolution de la vue si l'ordonnance la constate.",
+    "Attendez le jour indiqué, ou signalez l'évolution de la vue si une ordonnance plus récente la constate.",
 )
 PRESCRIPTION_TOO_OLD = reason(
     "prescription_too_old",

@@ -98,6 +98,7 @@ CREATE INDEX prior_approvals_by_care ON prior_approvals (insurer_id, care_date, 
 ALTER TABLE prior_approval_lines
     ADD COLUMN revision smallint NOT NULL DEFAULT 1 CHECK (revision >= 1),
     ADD COLUMN units smallint NOT NULL DEFAULT 1 CHECK (units BETWEEN 1 AND 366),
+    ADD COLUMN available_from date,
     ADD COLUMN not_due_cents bigint NOT NULL DEFAULT 0 CHECK (not_due_cents >= 0),
     -- What is granted by calendar year: first day, units, cents.
     ADD COLUMN parts jsonb NOT NULL DEFAULT '[]',
