@@ -347,6 +347,7 @@ async def test_a_caller_who_hangs_up_on_a_batch_leaves_nothing_behind(pharmacist
         return not under_way & {"RequestHandler._handle_request", "_answer", "_send"}
 
     await until(is_over)
+    assert (await pharmacist.check(builders.a_card(), "PHAR")).status == 200
 
 
 async def test_a_caller_who_goes_away_in_a_batch_leaves_the_service_well(pharmacist: Practitioner) -> None:
