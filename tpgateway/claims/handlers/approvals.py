@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 
-from tpgateway.claims import service
+from tpgateway.claims import parties, service
 from tpgateway.claims.model import Kind, PriorApproval
+from tpgateway.claims.parties import Act, ApprovalUnknown, Owned
 from tpgateway.claims.payloads import (
     AmendmentRequest,
     AppealRequest,
@@ -21,7 +22,8 @@ from tpgateway.claims.payloads import (
     SimulationView,
     UseRequest,
 )
-from tpgateway.claims.service import TOOLS, Act, ApprovalUnknown, Grant, Owned, Tools
+from tpgateway.claims.service import TOOLS, Tools
+from tpgateway.claims.steps import Grant
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import InsurerId, Reference
 from tpgateway.insurers.payloads import ReferencePath
@@ -49,7 +51,7 @@ async def simulate(call: Call, *, body: PriorApprovalRequest) -> Answer:
 
 
 async def list_approvals(call: Call, *, query: ApprovalsQuery) -> Answer:
-    found = await service.list_of_practitioner(call.connection, _me(call), query.search(), actor=call.actor)
+    found = await parties.list_of_practitioner(call.connection, _me(call), query.search(), actor=call.actor)
     return _page(found, query.limit)
 
 
@@ -58,7 +60,7 @@ async def show_approval(call: Call, *, path: ReferencePath) -> Answer:
 
 
 async def list_approval_events(call: Call, *, path: ReferencePath) -> Answer:
-    events = await service.events(call.connection, await read_own(call, path.reference))
+    events = await parties.events(call.connection, await read_own(call, path.reference))
     return Answer(body=ApprovalEventListView(events=[ApprovalEventView.of(event) for event in events]))
 
 
@@ -112,7 +114,7 @@ async def use(call: Call, *, path: ReferencePath, body: UseRequest) -> Answer:
 
 
 async def list_insurer_approvals(call: Call, *, query: ApprovalsQuery) -> Answer:
-    found = await service.list_of_insurer(
+    found = await parties.list_of_insurer(
         call.connection, InsurerId(call.caller.account_id), query.search(), actor=call.actor
     )
     return _page(found, query.limit)
@@ -169,7 +171,7 @@ async def or_not_found() -> AsyncIterator[None]:
 async def read_own(call: Call, reference: Reference) -> PriorApproval:
     """The caller's own approval; raises ``NotFound``."""
     async with or_not_found():
-        return await service.read(call.connection, owned(call, reference), act_of(call))
+        return await parties.read(call.connection, owned(call, reference), act_of(call))
 
 
 async def _changed(change: Awaitable[PriorApproval]) -> Answer:

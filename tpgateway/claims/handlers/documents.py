@@ -9,7 +9,7 @@ from typing import IO
 
 from aiohttp import web
 
-from tpgateway.claims import service
+from tpgateway.claims import documents, parties
 from tpgateway.claims.codec.documents import ENDINGS, media_type
 from tpgateway.claims.errors import AttachmentUnreadable, StateForbids
 from tpgateway.claims.handlers.approvals import act_of, or_not_found, owned, read_own
@@ -35,7 +35,9 @@ async def add_attachment(call: Call, *, path: ReferencePath, query: AttachmentQu
     refuse_encoded(call.request)
     own = owned(call, path.reference)
     async with or_not_found(), call.state.connection() as connection, connection.transaction():
-        attachment_id = await service.may_attach(connection, own, query.kind, is_again=call.idempotency_key is not None)
+        attachment_id = await documents.may_attach(
+            connection, own, query.kind, is_again=call.idempotency_key is not None
+        )
     with tempfile.TemporaryFile() as spool:
         attachment = await _receive(call, spool, attachment_id, query.kind)
         await asyncio.to_thread(spool.seek, 0)
@@ -44,7 +46,7 @@ async def add_attachment(call: Call, *, path: ReferencePath, query: AttachmentQu
             replay = replay_of(call, request=bytes.fromhex(attachment.sha256)) if call.idempotency_key else None
             if replay and (kept := await replay.begin()) is not None:
                 return replayed(kept)
-            await service.attach(connection, own, attachment, _sealed_pieces(spool), act_of(call))
+            await documents.attach(connection, own, attachment, _sealed_pieces(spool), act_of(call))
             response = respond(Answer(status=201, body=AttachmentView.of(attachment)))
             if replay:
                 await replay.keep(kept_from(response))
@@ -67,12 +69,12 @@ async def _receive(call: Call, spool: IO[bytes], attachment_id: AttachmentId, ki
             raise AttachmentUnreadable
         while len(pending) >= _PIECE:
             piece, pending = pending[:_PIECE], pending[_PIECE:]
-            _spool(spool, vault.seal(piece, purpose=service.piece_purpose(attachment_id, number)))
+            _spool(spool, vault.seal(piece, purpose=documents.piece_purpose(attachment_id, number)))
             number += 1
     if found is None:
         raise AttachmentUnreadable
     if pending:
-        _spool(spool, vault.seal(pending, purpose=service.piece_purpose(attachment_id, number)))
+        _spool(spool, vault.seal(pending, purpose=documents.piece_purpose(attachment_id, number)))
     return Attachment(
         id=attachment_id, kind=kind, media_type=found, size=size, sha256=digest.hexdigest(), added_at=call.now
     )
@@ -88,7 +90,7 @@ async def _sealed_pieces(spool: IO[bytes]) -> AsyncIterator[bytes]:
 
 
 async def list_attachments(call: Call, *, path: ReferencePath) -> Answer:
-    found = await service.attachments(call.connection, await read_own(call, path.reference))
+    found = await parties.attachments(call.connection, await read_own(call, path.reference))
     return Answer(body=AttachmentListView(attachments=[AttachmentView.of(each) for each in found]))
 
 
@@ -96,7 +98,7 @@ async def show_attachment(call: Call, *, path: AttachmentPath) -> web.StreamResp
     """The document as it was given. Each reading is audited."""
     own = owned(call, path.reference)
     async with or_not_found(), call.state.connection() as connection, connection.transaction():
-        insurer_id, attachment = await service.open_attachment(
+        insurer_id, attachment = await documents.open_attachment(
             connection, own, AttachmentId(path.attachment_id), act_of(call)
         )
     response = web.StreamResponse(
@@ -112,8 +114,8 @@ async def show_attachment(call: Call, *, path: AttachmentPath) -> web.StreamResp
     await response.prepare(call.request)
     for number in range(-(-attachment.size // _PIECE)):
         async with call.state.connection() as connection:
-            sealed = await service.piece(connection, insurer_id, attachment.id, number)
-        await response.write(call.state.vault.open(sealed, purpose=service.piece_purpose(attachment.id, number)))
+            sealed = await documents.piece(connection, insurer_id, attachment.id, number)
+        await response.write(call.state.vault.open(sealed, purpose=documents.piece_purpose(attachment.id, number)))
     await response.write_eof()
     return response
 
@@ -125,7 +127,7 @@ async def show_letter(call: Call, *, path: ReferencePath) -> Answer:
     approval = await read_own(call, path.reference)
     if not has_letter(approval.state):
         raise StateForbids(f"the state is {approval.state}")
-    insurer_name, practitioner_name, decided_at = await service.letter_facts(call.connection, approval, act_of(call))
+    insurer_name, practitioner_name, decided_at = await documents.letter_facts(call.connection, approval, act_of(call))
     parties = Parties(
         insurer_name=insurer_name,
         practitioner_name=practitioner_name,
