@@ -230,6 +230,25 @@ def covered_card(run: int) -> dict[str, Any]:
     return _card(LAC, member(100 + run % (COVERED_PEOPLE - 100)))
 
 
+def hospital_request(card: dict[str, Any], proof: str, today: date, *, days: int) -> dict[str, Any]:
+    """A request for a full stay from today on, with a single room."""
+    items = [
+        {"item": "daily_fee", "quantity": days, "price_cents": 2_300 * days},
+        {"item": "single_room", "quantity": days, "price_cents": 6_500 * days},
+    ]
+    stay = {
+        "finess": HOSPITAL.form["finess"],
+        "treasury": {"office": "033090", "body": "123"},
+        "admission": "planned",
+        "entry_date": today.isoformat(),
+        "exit_date": (today + timedelta(days=days - 1)).isoformat(),
+        "dmt": "223",
+        "mode_of_treatment": "03",
+        "items": items,
+    }
+    return {"insurer_number": card["insurer_number"], "proof": proof, "stay": stay}
+
+
 def optical_request(card: dict[str, Any], proof: str, today: date) -> dict[str, Any]:
     """A request for two progressive lenses and a frame, all of free price."""
     lens = {

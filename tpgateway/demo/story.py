@@ -86,8 +86,10 @@ class Story:
         await self._load(people.MARAIS, other, people.other_rights_file(self.today))
         self.teller.chapter("The pharmacist checks cards: five different answers")
         await self._check_cards()
-        self.teller.chapter("The optician asks for an approval, decided at once; the insurer is told")
+        self.teller.chapter("Approvals: glasses and a stay, decided at once; the insurer is told")
         await self._ask_for_approval()
+        await self._refuse_a_second_pair()
+        await self._stay_in_hospital()
         self.teller.chapter("The optician's software fetches its tables and reads its convention")
         await self._read_tables()
         self.house.memory.data["runs"] += 1
@@ -347,6 +349,37 @@ class Story:
         self._expect(feed["events"][0] == event, "events feed", feed)
         sent = f"GET /v1/insurer/events?after={event['sequence'] - 1}"
         self._tell(people.LAC.name, sent, f"200 the same event {event['id']}", started)
+
+    async def _refuse_a_second_pair(self) -> None:
+        seed, token = people.OPTICIAN, self._tokens[people.OPTICIAN.key]
+        card = people.covered_card(self.house.memory.data["runs"])
+        check = await self._check(seed, card, "OPTI")
+        request = people.optical_request(card, check.body["proof"], self.today)
+        reply = await self._call("POST", "/v1/prior-approvals", body=request, token=token)
+        line = reply.body["lines"][0]
+        self._expect(line["code"] == "renewal_too_early", "second pair", reply.body)
+        came = f"201 {reply.body['state']}: {line['message_fr']} À partir du {line['available_from']}."
+        self._tell_reply(seed.label, "POST /v1/prior-approvals (a second pair)", came, reply)
+
+    async def _stay_in_hospital(self) -> None:
+        seed, token = people.HOSPITAL, self._tokens[people.HOSPITAL.key]
+        card = people.covered_card(self.house.memory.data["runs"])
+        check = await self._check(seed, card, "HOSP")
+        body = people.hospital_request(card, check.body["proof"], self.today, days=4)
+        reply = await self._call("POST", "/v1/prior-approvals", body=body, token=token)
+        self._expect(reply.status == 201 and reply.body["state"] == "approved", "stay", reply.body)
+        came = f"201 approved: {format_fr(Cents(reply.body['totals']['granted_cents']))} granted for 4 days"
+        self._tell_reply(seed.label, "POST /v1/prior-approvals (a stay)", came, reply)
+        path = f"/v1/prior-approvals/{reply.body['id']}"
+        longer = people.hospital_request(card, check.body["proof"], self.today, days=6)["stay"]
+        change = {"version": reply.body["version"], "stay": longer}
+        reply = await self._call("POST", f"{path}/extension", body=change, token=token)
+        self._expect(reply.status == 200 and reply.body["revision"] == 2, "extension", reply.body)
+        came = f"200 approved: {format_fr(Cents(reply.body['totals']['granted_cents']))} granted for 6 days"
+        self._tell_reply(seed.label, "POST …/extension", came, reply)
+        reply = await self._call("GET", f"{path}/letter", token=token)
+        self._expect(reply.status == 200 and reply.body.startswith(b"%PDF"), "letter", reply.status)
+        self._tell_reply(seed.label, "GET …/letter", f"200 {len(reply.body)} bytes of PDF", reply)
 
     # Tables ---------------------------------------------------------------------------------------------------------
 
