@@ -1,7 +1,8 @@
 """Keeps requests from waiting for a database that does not answer.
 
-A connection of its own asks ten times a second whether the server is there. Where no answer comes, who asks for a connection
-is refused at once, and who waits for an answer of the database waits no longer. As soon as it answers, all goes on.
+A connection of its own asks ten times a second whether the server is there. Where no answer comes twice, or the connection
+breaks, who asks for a connection is refused at once, and who waits for an answer of the database waits no longer. As soon as
+it answers, all goes on. (One answer may be late because this process or the machine was busy.)
 """
 
 import asyncio
@@ -65,7 +66,8 @@ class Guard:
                         own.terminate()
                         own = None
                     missed += 1
-                    self._leave(type(error).__name__, is_sure=missed > 1 or not isinstance(error, TimeoutError))
+                    if missed > 1 or not isinstance(error, TimeoutError):
+                        self._leave(type(error).__name__)
                 else:
                     missed = 0
                     if self.is_away:
@@ -76,10 +78,10 @@ class Guard:
             if own is not None:
                 own.terminate()
 
-    def _leave(self, failure: str, *, is_sure: bool) -> None:
-        """New requests are refused at the first sign; who waits already is sent away once it is sure."""
+    def _leave(self, failure: str) -> None:
+        """New requests are refused; who waits already is sent away."""
         if not self.is_away:
             _log.error("database_away", failure=failure)
         self.is_away = True
-        for connection in list(self._in_use) if is_sure else ():
+        for connection in list(self._in_use):
             connection.terminate()
