@@ -70,8 +70,8 @@ async def step(
     state = life.after(approval.state, kind)
     changes = lines is not None and lines != approval.lines
     valid_until, billable_until = approval.valid_until, approval.billable_until
-    if any(line.granted for line in lines or ()):
-        # Granted after all, or later: its days are counted from now.
+    if any(line.granted for line in lines or ()) and (changes or approval.state is State.UNDER_REVIEW):
+        # Granted after all, or later: its days are counted from now. What an appeal leaves as it was ends as it did.
         national = await tariffs(connection)
         valid_until, billable_until = decisions.validity(
             approval.request, approval.care_date, national, today=day_of(act.now)
@@ -108,7 +108,7 @@ async def restore(
     await save(connection, approval, after, [(event_of(after, kind, by, act.now, details), act.actor)])
     action = Action.APPROVAL_DECIDED if by == "insurer" else Action.APPROVAL_CLOCK_RAN_OUT
     await audit.record(connection, actor=act.actor, action=action, subject_id=after.id, insurer_id=after.insurer_id)
-    await tell_insurer(connection, after, kind, now=act.now)
+    await tell_insurer(connection, after, kind, now=act.now, details=details)
     return after
 
 
@@ -259,6 +259,7 @@ async def tell_insurer(
                 "amo_cents": line.asked.amo,
                 "granted_cents": line.granted,
                 "patient_cents": line.patient,
+                "not_due_cents": line.not_due,
                 "code": line.code,
             }
             for number, line in enumerate(approval.lines, start=1)
