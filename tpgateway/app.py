@@ -35,8 +35,9 @@ from tpgateway.database.pool import open_pool, verify
 from tpgateway.dre.routes import ROUTES as DRE
 from tpgateway.guarantees.routes import ROUTES as GUARANTEES
 from tpgateway.guarantees.service import BenefitCache, TariffCache
-from tpgateway.insurers import client
+from tpgateway.insurers import client, credentials
 from tpgateway.insurers import service as insurers
+from tpgateway.insurers.routes import REMARKS as INSURER_REMARKS
 from tpgateway.insurers.routes import ROUTES as INSURERS
 from tpgateway.mail import Post
 from tpgateway.members.routes import ROUTES as MEMBERS
@@ -47,7 +48,7 @@ from tpgateway.settings import Settings
 from tpgateway.vault import Vault
 from tpgateway.web import docs, frame, logs, metrics, openapi, sessions
 from tpgateway.web.limits import Limiter
-from tpgateway.web.oauth import CLIENT_FINDERS
+from tpgateway.web.oauth import CLIENT_FINDERS, KEY_REFRESHER
 from tpgateway.web.routes import ROUTES as WEB
 from tpgateway.web.routing import Route
 from tpgateway.web.server import Runner
@@ -113,8 +114,11 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         watch=Watch(state.connection, settings, Post.of(settings, state.vault), state.metrics),
         live=app[LIVE],
     )
+    app[frame.REMARKS] = INSURER_REMARKS
     app[frame.SESSIONS] = sessions.middleware(storage)
-    app[CLIENT_FINDERS] = (api_clients.find, insurers.find_client)
+    app[CLIENT_FINDERS] = (api_clients.find, credentials.find)
+    keys = credentials.PublishedKeys(state.connection)
+    app[KEY_REFRESHER] = keys.refresh
     frame.mount(app, ROUTES)
     docs.mount(app, openapi_text())
     portal.mount(app)
@@ -122,8 +126,9 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
     async def resources(_: web.Application) -> AsyncIterator[None]:
         await state.notices.open()
         await app[CHECKER].open()
-        http = client.open_session(allows_private=settings.webhook_private_targets, limit=0)
+        http = client.open_session(allows_private=settings.webhook_private_targets)
         app[LIVE].open(http)
+        keys.http = http
         works = (state.limiter.keep_sharing(pool), state.request_log.keep_writing(), state.guard.keep_watching())
         beside = [asyncio.create_task(work) for work in works]
         yield

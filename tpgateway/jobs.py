@@ -36,7 +36,6 @@ class JobKind(StrEnum):
     SEND_MAIL = "send_mail"
     ANSWER_REGISTRATION = "answer_registration"
     ANSWER_REQUEST = "answer_request"
-    DELIVER_EVENT = "deliver_event"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,11 @@ from pgqueuer.models import Schedule
 from tpgateway import links, mail
 from tpgateway.audit import chain
 from tpgateway.claims import jobs as claims_jobs
+from tpgateway.database.notices import Notices
 from tpgateway.database.pool import open_pool
-from tpgateway.insurers import client
-from tpgateway.insurers import jobs as insurer_jobs
+from tpgateway.insurers import client, credentials
+from tpgateway.insurers import service as insurers
+from tpgateway.insurers.courier import Courier
 from tpgateway.jobs import Handler, JobKind, RetryRequested, Tools, ids_of, queries
 from tpgateway.members import door
 from tpgateway.practitioners import jobs as practitioner_jobs
@@ -27,7 +29,7 @@ from tpgateway.vault import Vault
 from tpgateway.web import idempotency, limits, oauth, sessions
 from tpgateway.web.logs import where
 
-JOBS: Mapping[JobKind, Handler] = {**mail.JOBS, **practitioner_jobs.JOBS, **insurer_jobs.JOBS}
+JOBS: Mapping[JobKind, Handler] = {**mail.JOBS, **practitioner_jobs.JOBS}
 _MOST_TRIES = 12
 _LONGEST_DELAY = timedelta(hours=1)
 _RESTART_SECONDS = 1.0
@@ -43,6 +45,7 @@ _FORGETS = (
     limits.forget_old,
     door.forget_old,
     practitioners.forget_unconfirmed,
+    insurers.forget_old,
 )
 
 
@@ -78,11 +81,17 @@ async def run(settings: Settings, database_url: str, stop: asyncio.Event) -> Non
             tools = Tools(pool=pool, settings=settings, vault=vault, http=http)
             queue = build_queue(tools)
             await link_audit_once(tools)  # what came while no worker ran does not wait for the next minute
-            stopper = asyncio.create_task(_relay(stop, queue.shutdown))
+            notices = Notices(database_url, insurers.EVENTS_CHANNEL)
+            await notices.open()
+            courier = Courier(tools, notices)
+            beside = [asyncio.create_task(courier.run()), asyncio.create_task(_relay(stop, queue.shutdown))]
             try:
                 await queue.run(dequeue_timeout=timedelta(seconds=5), batch_size=50)
             finally:
-                stopper.cancel()
+                await courier.stop()
+                for task in beside:
+                    task.cancel()
+                await notices.close()
     finally:
         await pool.close()
 
@@ -102,6 +111,10 @@ def build_queue(tools: Tools) -> PgQueuer:
     @queue.schedule("sweep", "*/10 * * * *")
     async def sweep(_: Schedule) -> None:
         await sweep_once(tools)
+
+    @queue.schedule("refresh_keys", "*/10 * * * *")
+    async def refresh_keys(_: Schedule) -> None:
+        await credentials.PublishedKeys(tools.pool.acquire, tools.http).refresh_old()
 
     @queue.schedule("run_clocks", "* * * * *")
     async def run_clocks(_: Schedule) -> None:

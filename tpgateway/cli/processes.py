@@ -60,7 +60,7 @@ def serve(
 
 @app.command()
 def work() -> None:
-    """Work off the queue (mails, deliveries to insurers) until SIGTERM or Ctrl-C.
+    """Work off the queue (mails, clocks) and post events to insurers until SIGTERM or Ctrl-C.
 
     Example: `TPG_SECRETS_DIR=/etc/tpgateway/secrets tpgateway work`
     """

@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 import structlog
 
+ANY = ""
+"""The key of who waits for a notice whatever its key."""
+
 _RETRY_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
@@ -66,8 +69,9 @@ class Notices:
             await asyncio.sleep(_RETRY_SECONDS)
 
     def _heard(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        for event in self._waiting.get(str(payload), ()):
-            event.set()
+        for key in (str(payload), ANY):
+            for event in self._waiting.get(key, ()):
+                event.set()
 
     def _wake_all(self) -> None:
         for events in self._waiting.values():

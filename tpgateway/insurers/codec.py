@@ -1,14 +1,22 @@
-"""Approval rules as they are kept."""
+"""Approval rules as they are kept, and the XML document of an event."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from tpgateway.insurers.model import ApprovalRules
+from tpgateway.web.xml import Document
 
 _RULES: TypeAdapter[ApprovalRules] = TypeAdapter(ApprovalRules)
 _NONE = ApprovalRules()
+
+EVENT = Document(
+    Path(__file__).parent / "xsd" / "event.xsd",
+    "event",
+    singular={"lines": "line", "documents": "document", "identifiers": "identifier"},
+)
 
 
 def as_json(rules: ApprovalRules) -> dict[str, Any]:

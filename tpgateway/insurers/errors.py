@@ -21,6 +21,51 @@ class InsurerExists(Problem):
     hint = "tpgateway insurers list shows them."
 
 
+class InsurerStateAlready(Problem):
+    code = "insurer_state_already"
+    status = 409
+    title = "The insurer is in this state already"
+    message_fr = "L'organisme est déjà dans cet état."
+    next_step_fr = "Il n'y a rien à faire."
+    hint = "tpgateway insurers list shows states."
+
+
+class EndpointOff(Problem):
+    code = "endpoint_off"
+    status = 409
+    title = "Nothing can be posted there: there is no endpoint in use"
+    message_fr = "Aucun point de réception n'est en service."
+    next_step_fr = "Remettez le point de réception en service, puis redemandez les événements."
+    hint = 'PATCH the endpoint with {"enabled": true} first; the events stand in GET /v1/insurer/events all the while.'
+
+
+class EndpointRotates(Problem):
+    code = "endpoint_rotates"
+    status = 409
+    title = "The endpoint's former secret still signs"
+    message_fr = "Un changement de secret est déjà en cours."
+    next_step_fr = "Attendez la fin du délai, ou mettez fin à l'ancien secret tout de suite."
+    hint = "overlap_hours: 0 ends both former secrets at once."
+
+
+class ClientUnderWay(Problem):
+    code = "key_rotation_under_way"
+    status = 409
+    title = "The client's former key still works"
+    message_fr = "Un changement de clé est déjà en cours."
+    next_step_fr = "Attendez la fin du délai, ou mettez fin à l'ancienne clé tout de suite."
+    hint = "overlap_hours: 0 ends the former key at once."
+
+
+class LastClient(Problem):
+    code = "last_client"
+    status = 409
+    title = "This is the client that calls: it cannot end itself"
+    message_fr = "Un accès ne peut pas se supprimer lui-même."
+    next_step_fr = "Créez un autre accès, puis supprimez celui-ci avec le nouveau."
+    hint = "Get a token with another client of the insurer first."
+
+
 class EndpointRefused(Problem):
     code = "endpoint_refused"
     status = 422

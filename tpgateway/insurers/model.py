@@ -28,6 +28,9 @@ class EventKind(StrEnum):
     APPROVAL_USED = "prior_approval.used"
     APPROVAL_EXPIRED = "prior_approval.expired"
     RIGHTS_IMPORTED = "rights_import.finished"
+    TABLES_PUBLISHED = "dre_tables.published"
+    CONVENTION_SIGNED = "convention.signed"
+    CONVENTION_LEFT = "convention.left"
 
 
 class TacitOutcome(StrEnum):
@@ -72,6 +75,14 @@ class ApprovalRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """Whom we write to when something of the insurer's fails."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Insurer:
     """An account; ``number`` is the AMC number padded to ten digits."""
 
@@ -81,6 +92,7 @@ class Insurer:
     state: InsurerState
     convention_types: tuple[str, ...]
     approval_rules: ApprovalRules = ApprovalRules()
+    contacts: tuple[Contact, ...] = ()
 
     @property
     def is_active(self) -> bool:
@@ -109,13 +121,54 @@ class Reference:
         return cls(insurer_number=number, id=UUID(rest))
 
 
+class BodyFormat(StrEnum):
+    """How the body of a webhook is written."""
+
+    JSON = "json"
+    XML = "xml"
+
+
+class Disabled(StrEnum):
+    """Why nothing is posted to an endpoint any more."""
+
+    GONE = "gone"
+    """It answered 410."""
+    FAILING = "failing"
+    """It took nothing for a week."""
+    ASKED = "asked"
+    """The insurer wants a pause."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where an insurer wants its events posted."""
+    """Where an insurer wants its events posted: those of ``kinds``, of every kind where it is None.
+
+    ``public_key`` verifies the ``v1a`` signatures; ``former_until`` is until when the secret before is signed with too.
+    """
 
     id: EndpointId
     url: str
     created_at: datetime
+    kinds: tuple[EventKind, ...] | None
+    format: BodyFormat
+    public_key: str | None
+    former_until: datetime | None
+    failing_since: datetime | None
+    disabled_at: datetime | None
+    disabled_for: Disabled | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsurerClient:
+    """A system of the insurer's: its key stands here or is read at an address of its own."""
+
+    id: UUID
+    name: str
+    jwks_url: str | None
+    created_at: datetime
+    last_used_at: datetime | None
+    former_until: datetime | None
+    revoked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,3 +203,38 @@ class Delivery:
     @property
     def is_taken(self) -> bool:
         return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def is_refused_for_good(self) -> bool:
+        """Whether the endpoint says that it is no more: nothing is posted there again."""
+        return self.status == 410
+
+    @property
+    def is_endpoint_down(self) -> bool:
+        """Whether it is the endpoint that fails, rather than this event that it does not want."""
+        return self.status is None or self.status >= 500 or self.status == 429
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """What came of posting an event, and when it is tried again: None where it was taken or is given up."""
+
+    event_id: EventId
+    sequence: int
+    attempted_at: datetime
+    delivery: Delivery
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One line of the delivery log."""
+
+    event_id: EventId
+    sequence: int
+    kind: EventKind
+    attempt: int
+    attempted_at: datetime
+    status: int | None
+    failure: str | None
+    milliseconds: int

@@ -1,26 +1,36 @@
 """Shapes of what insurers send and get."""
 
 import json
-from dataclasses import replace
-from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self, cast
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, field_validator, model_validator
 
 from tpgateway.errors import FieldInvalid
 from tpgateway.insurers import codec
+from tpgateway.insurers.endpoints import EndpointChange, NewEndpoint
 from tpgateway.insurers.model import (
     ApprovalRules,
     AttachmentRule,
+    Attempt,
+    BodyFormat,
+    Contact,
+    Disabled,
+    Endpoint,
     Event,
     EventKind,
     Insurer,
+    InsurerClient,
     InsurerState,
     Reference,
     ReviewRule,
     TacitOutcome,
 )
+from tpgateway.members.payloads import Email
+from tpgateway.web.fields import PublicJwkField
 from tpgateway.web.validation import Parameters, Payload, View, fault_error
 
 
@@ -57,8 +67,22 @@ class ApprovalRulesShape(Payload):
         return replace(rules, **named)
 
 
+class ContactShape(Payload):
+    """Whom to write to when something fails: an endpoint that takes nothing any more, say."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    email: Email
+
+
 class InsurerChange(Payload):
-    approval_rules: ApprovalRulesShape
+    """What is named is replaced: rules each by itself, contacts as a whole."""
+
+    approval_rules: ApprovalRulesShape | None = None
+    contacts: Annotated[list[ContactShape], Field(max_length=10)] | None = None
+
+    @property
+    def new_contacts(self) -> list[Contact] | None:
+        return None if self.contacts is None else [Contact(**each.model_dump()) for each in self.contacts]
 
 
 class InsurerView(View):
@@ -67,6 +91,7 @@ class InsurerView(View):
     name: str
     state: InsurerState
     convention_types: list[str]
+    contacts: list[ContactShape]
     approval_rules: ApprovalRulesShape
 
     @classmethod
@@ -77,6 +102,7 @@ class InsurerView(View):
             name=insurer.name,
             state=insurer.state,
             convention_types=list(insurer.convention_types),
+            contacts=[ContactShape(name=each.name, email=each.email) for each in insurer.contacts],
             approval_rules=ApprovalRulesShape.model_validate_json(json.dumps(codec.as_json(insurer.approval_rules))),
         )
 
@@ -98,24 +124,174 @@ class ReferencePath(Parameters):
         return cast(Reference, self.id)
 
 
+UrlField = Annotated[
+    str,
+    StringConstraints(min_length=10, max_length=2000),
+    Field(examples=["https://mutuelle.example/tpgateway/events"]),
+]
+Kinds = Annotated[list[EventKind], Field(max_length=len(EventKind), description="none: every kind, those to come too")]
+
+
+class AddressRequest(Payload):
+    url: UrlField
+
+
 class EndpointRequest(Payload):
-    url: Annotated[str, StringConstraints(min_length=10, max_length=2000)] = Field(
-        examples=["https://mutuelle.example/tpgateway/events"]
+    url: UrlField
+    kinds: Kinds = Field(default=[])
+    format: BodyFormat = BodyFormat.JSON
+
+
+class EndpointChangeRequest(Payload):
+    """What is named is replaced."""
+
+    kinds: Kinds | None = None
+    format: BodyFormat | None = None
+    enabled: bool | None = Field(
+        default=None, description="false pauses; true starts again, whatever it was stopped for"
     )
+
+    def change(self) -> EndpointChange:
+        return EndpointChange(
+            kinds=None if self.kinds is None else tuple(dict.fromkeys(self.kinds)),
+            format=self.format,
+            is_enabled=self.enabled,
+        )
 
 
 class EndpointView(View):
     id: UUID
     url: str
     created_at: datetime
+    kinds: list[EventKind] = Field(description="none: every kind")
+    format: BodyFormat
+    public_key: str | None = Field(description="whpk_…, verifies the v1a signatures (Ed25519)")
+    former_until: datetime | None = Field(description="until when the secret before the last exchange signs too")
+    failing_since: datetime | None = Field(
+        description="nothing was taken since; after a week nothing is posted any more"
+    )
+    disabled_at: datetime | None
+    disabled_for: Disabled | None = Field(description="gone: it answered 410; failing: for a week; asked: by PATCH")
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> Self:
+        return cls.model_validate({**asdict(endpoint), "kinds": list(endpoint.kinds or ())})
 
 
 class NewEndpointView(EndpointView):
     secret: str = Field(description="whsec_…, to verify signatures with (Standard Webhooks); shown this once")
 
+    @classmethod
+    def made(cls, made: NewEndpoint) -> Self:
+        kinds = list(made.endpoint.kinds or ())
+        return cls.model_validate({**asdict(made.endpoint), "kinds": kinds, "secret": made.secret})
+
 
 class EndpointListView(View):
     endpoints: list[EndpointView]
+
+
+class OverlapRequest(Payload):
+    """Another secret and key."""
+
+    overlap_hours: int = Field(default=24, ge=0, le=168, description="how long the former ones sign too")
+
+
+class AttemptView(View):
+    """One try to post an event: a status, or the failure where none came."""
+
+    event_id: UUID
+    sequence: int
+    kind: EventKind
+    attempt: int
+    attempted_at: datetime
+    status: int | None
+    failure: str | None
+    milliseconds: int
+
+
+class AttemptsQuery(Parameters):
+    event: UUID | None = None
+    before: datetime | None = Field(default=None, description="attempted_at of the last one already had")
+    limit: int = Field(default=100, ge=1, le=1000)
+
+    @field_validator("before")
+    @classmethod
+    def _aware(cls, value: datetime | None) -> datetime | None:
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+
+class AttemptListView(View):
+    attempts: list[AttemptView]
+
+    @classmethod
+    def of(cls, attempts: Sequence[Attempt]) -> Self:
+        return cls(attempts=[AttemptView.showing(each) for each in attempts])
+
+
+class EventPath(Parameters):
+    id: UUID
+
+
+class RedeliveryRequest(Payload):
+    endpoint_id: UUID | None = Field(default=None, description="null: every endpoint in use")
+
+
+class PeriodRequest(Payload):
+    """A period, its end not included."""
+
+    start: AwareDatetime = Field(alias="from", examples=["2026-11-21T08:00:00Z"])
+    end: AwareDatetime = Field(alias="to", examples=["2026-11-22T08:00:00Z"])
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.end <= self.start:
+            raise fault_error(FieldInvalid, detail="to must be after from")
+        return self
+
+
+class RedeliveryView(View):
+    events: int = Field(description="how many are posted again")
+    endpoints: list[UUID]
+
+
+class KeyShape(Payload):
+    """A public key, or the address of a JWK Set in which keys are exchanged without telling us."""
+
+    public_jwk: PublicJwkField | None = None
+    jwks_url: UrlField | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.public_jwk is None) == (self.jwks_url is None):
+            raise fault_error(FieldInvalid, detail="public_jwk or jwks_url, one of both")
+        return self
+
+
+class InsurerClientRequest(KeyShape):
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class KeyRotationRequest(KeyShape):
+    overlap_hours: int = Field(default=24, ge=0, le=168, description="how long the former key still works")
+
+
+class InsurerClientView(View):
+    client_id: UUID
+    name: str
+    jwks_url: str | None
+    created_at: datetime
+    last_used_at: datetime | None
+    former_until: datetime | None = Field(description="until when the key before the last exchange works")
+    revoked_at: datetime | None
+
+    @classmethod
+    def of(cls, client: InsurerClient) -> Self:
+        return cls.model_validate({**asdict(client), "client_id": client.id})
+
+
+class InsurerClientListView(View):
+    clients: list[InsurerClientView]
 
 
 class LiveSourceView(View):
@@ -149,6 +325,12 @@ class EventView(View):
             timestamp=event.occurred_at,
             data=dict(event.data),
         )
+
+
+def event_body(event: Event, form: BodyFormat) -> str:
+    """The event as it is posted."""
+    view = EventView.of(event)
+    return view.model_dump_json() if form is BodyFormat.JSON else codec.EVENT.write(view).decode()
 
 
 class EventsQuery(Parameters):

@@ -1,109 +1,194 @@
-"""Operations of insurers' accounts and events."""
+"""Operations of insurers' accounts, systems, endpoints and events."""
+
+from functools import partial
 
 from tpgateway.insurers import errors, handlers
 from tpgateway.insurers.payloads import (
+    AddressRequest,
+    AttemptListView,
+    AttemptsQuery,
+    EndpointChangeRequest,
     EndpointListView,
     EndpointPath,
     EndpointRequest,
+    EndpointView,
     EventListView,
+    EventPath,
     EventsQuery,
     InsurerChange,
+    InsurerClientListView,
+    InsurerClientRequest,
+    InsurerClientView,
     InsurerView,
+    KeyRotationRequest,
     LiveSourceView,
     NewEndpointView,
     NewLiveSourceView,
+    OverlapRequest,
+    PeriodRequest,
+    RedeliveryRequest,
+    RedeliveryView,
 )
-from tpgateway.web.callers import INSURER
+from tpgateway.web.callers import INSURER, Access
 from tpgateway.web.routing import Route
 
+_INSURERS = partial(Route, tag="Insurers", access=INSURER)
+
+REMARKS = {Access.INSURER_CLIENT: handlers.say_what_waits}
+
 ROUTES = [
-    Route(
+    _INSURERS(
         method="GET",
         path="/v1/insurer",
         handler=handlers.show_insurer,
         summary="The caller's own account",
-        tag="Insurers",
-        access=INSURER,
         answers={200: InsurerView},
     ),
-    Route(
+    _INSURERS(
         method="PATCH",
         path="/v1/insurer",
         handler=handlers.change_insurer,
-        summary="How the insurer takes part in decisions",
-        tag="Insurers",
-        access=INSURER,
+        summary="How the insurer takes part in decisions, and whom to write to",
         body=InsurerChange,
         answers={200: InsurerView},
     ),
-    Route(
+    _INSURERS(
+        method="GET",
+        path="/v1/insurer/clients",
+        handler=handlers.list_clients,
+        summary="The insurer's systems",
+        answers={200: InsurerClientListView},
+    ),
+    _INSURERS(
+        method="POST",
+        path="/v1/insurer/clients",
+        handler=handlers.add_client,
+        summary="Let another system in, by its key or the address of its keys",
+        body=InsurerClientRequest,
+        answers={201: InsurerClientView},
+        problems=[errors.EndpointRefused],
+    ),
+    _INSURERS(
+        method="POST",
+        path="/v1/insurer/clients/{id}/key",
+        handler=handlers.rotate_client,
+        summary="Exchange a system's key",
+        path_shape=EndpointPath,
+        body=KeyRotationRequest,
+        answers={200: InsurerClientView},
+        problems=[errors.EndpointRefused, errors.ClientUnderWay],
+    ),
+    _INSURERS(
+        method="DELETE",
+        path="/v1/insurer/clients/{id}",
+        handler=handlers.revoke_client,
+        summary="Let a system in no more",
+        path_shape=EndpointPath,
+        answers={204: None},
+        problems=[errors.LastClient],
+    ),
+    _INSURERS(
         method="GET",
         path="/v1/insurer/endpoints",
         handler=handlers.list_endpoints,
         summary="Where events are posted",
-        tag="Insurers",
-        access=INSURER,
         answers={200: EndpointListView},
     ),
-    Route(
+    _INSURERS(
         method="POST",
         path="/v1/insurer/endpoints",
         handler=handlers.add_endpoint,
         summary="Have events posted to a URL",
-        tag="Insurers",
-        access=INSURER,
         body=EndpointRequest,
         answers={201: NewEndpointView},
         problems=[errors.EndpointRefused],
     ),
-    Route(
+    _INSURERS(
+        method="PATCH",
+        path="/v1/insurer/endpoints/{id}",
+        handler=handlers.change_endpoint,
+        summary="Choose what is posted there, pause it, start it again",
+        path_shape=EndpointPath,
+        body=EndpointChangeRequest,
+        answers={200: EndpointView},
+    ),
+    _INSURERS(
         method="DELETE",
         path="/v1/insurer/endpoints/{id}",
         handler=handlers.remove_endpoint,
         summary="Have no more events posted there",
-        tag="Insurers",
-        access=INSURER,
         path_shape=EndpointPath,
         answers={204: None},
     ),
-    Route(
+    _INSURERS(
+        method="POST",
+        path="/v1/insurer/endpoints/{id}/secret",
+        handler=handlers.rotate_endpoint,
+        summary="Exchange the secret that events are signed with",
+        path_shape=EndpointPath,
+        body=OverlapRequest,
+        answers={201: NewEndpointView},
+        problems=[errors.EndpointRotates],
+    ),
+    _INSURERS(
+        method="GET",
+        path="/v1/insurer/endpoints/{id}/deliveries",
+        handler=handlers.list_attempts,
+        summary="Every try to post an event there",
+        path_shape=EndpointPath,
+        query=AttemptsQuery,
+        answers={200: AttemptListView},
+    ),
+    _INSURERS(
+        method="POST",
+        path="/v1/insurer/endpoints/{id}/redelivery",
+        handler=handlers.post_period_again,
+        summary="Have the events of a period posted again",
+        path_shape=EndpointPath,
+        body=PeriodRequest,
+        answers={202: RedeliveryView},
+        problems=[errors.EndpointOff],
+    ),
+    _INSURERS(
         method="PUT",
         path="/v1/insurer/live-source",
         handler=handlers.set_live_source,
         summary="Answer checks of one's own people live, at a URL",
-        tag="Insurers",
-        access=INSURER,
-        body=EndpointRequest,
+        body=AddressRequest,
         answers={200: NewLiveSourceView},
         problems=[errors.EndpointRefused],
     ),
-    Route(
+    _INSURERS(
         method="GET",
         path="/v1/insurer/live-source",
         handler=handlers.show_live_source,
         summary="Where checks are answered live",
-        tag="Insurers",
-        access=INSURER,
         answers={200: LiveSourceView},
     ),
-    Route(
+    _INSURERS(
         method="DELETE",
         path="/v1/insurer/live-source",
         handler=handlers.remove_live_source,
         summary="Have checks look at the rights that were loaded",
-        tag="Insurers",
-        access=INSURER,
         answers={204: None},
     ),
-    Route(
+    _INSURERS(
         method="GET",
         path="/v1/insurer/events",
         handler=handlers.list_events,
         summary="The feed of events, in order, without gaps",
-        tag="Insurers",
-        access=INSURER,
         query=EventsQuery,
         answers={200: EventListView},
         transactional=False,
+    ),
+    _INSURERS(
+        method="POST",
+        path="/v1/insurer/events/{id}/redelivery",
+        handler=handlers.post_event_again,
+        summary="Have an event posted again",
+        path_shape=EventPath,
+        body=RedeliveryRequest,
+        answers={202: RedeliveryView},
+        problems=[errors.EndpointOff],
     ),
 ]

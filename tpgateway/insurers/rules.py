@@ -26,6 +26,31 @@ def delay_after(attempt: int) -> timedelta | None:
     return RETRY_DELAYS[attempt - 1] if attempt <= len(RETRY_DELAYS) else None
 
 
+# An endpoint that took nothing for so long is no longer tried.
+FAILING_FOR = timedelta(days=7)
+# So many posts to one endpoint are under way at once; one that fails gets one at a time, ever later.
+AT_ONCE = 16
+_FAILURES_UNTIL_CAUTIOUS = 3
+_LONGEST_PAUSE = timedelta(minutes=1)
+
+
+def places(failures: int) -> int:
+    """How many posts may be with an endpoint that failed so many times in a row."""
+    return 1 if failures >= _FAILURES_UNTIL_CAUTIOUS else AT_ONCE
+
+
+def pause_after(failures: int) -> timedelta:
+    """How long an endpoint that failed so many times in a row is left alone."""
+    if failures < _FAILURES_UNTIL_CAUTIOUS:
+        return timedelta(0)
+    return min(timedelta(seconds=2 ** min(failures - _FAILURES_UNTIL_CAUTIOUS, 10)), _LONGEST_PAUSE)
+
+
+def with_jitter(delay: timedelta, chance: float) -> timedelta:
+    """A twentieth shorter to a twentieth longer, by chance (0 to 1): what failed together does not come back together."""
+    return delay * (0.95 + chance / 10)
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the public internet."""
     parsed = ipaddress.ip_address(address)

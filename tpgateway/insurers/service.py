@@ -1,9 +1,7 @@
-"""Use cases of insurers: accounts, endpoints, events."""
+"""Use cases of insurers: accounts and events."""
 
-import base64
-import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,27 +11,24 @@ from tpgateway.audit import Action, Actor
 from tpgateway.database import Connection
 from tpgateway.insurers import codec as rules_codec
 from tpgateway.insurers import rules
-from tpgateway.insurers.errors import EndpointRefused, InsurerExists, InsurerUnknown
+from tpgateway.insurers.client import new_secret
+from tpgateway.insurers.errors import EndpointRefused, InsurerExists, InsurerStateAlready, InsurerUnknown
 from tpgateway.insurers.model import (
     ApprovalRules,
-    Endpoint,
-    EndpointId,
+    Contact,
     Event,
     EventKind,
     Insurer,
     InsurerId,
+    InsurerState,
     LiveSource,
 )
-from tpgateway.insurers.store import InsurerStore
-from tpgateway.jobs import JobKind, enqueue
+from tpgateway.insurers.store import ClientStore, EventStore, InsurerStore
 from tpgateway.vault import Vault
-from tpgateway.web.callers import Access, Caller
-from tpgateway.web.oauth import Client
 
 EVENTS_CHANNEL = "insurer_events"
-SECRET_PURPOSE = "webhook secret"  # noqa: S105  # what it is for, not one
-LIVE_SECRET_PURPOSE = "live source secret"  # noqa: S105
-_SECRET_BYTES = 32
+_FORGOTTEN_AT_ONCE = 50_000
+LIVE_SECRET_PURPOSE = "live source secret"  # noqa: S105  # what it is for, not one
 
 
 async def add(
@@ -42,18 +37,61 @@ async def add(
     number: str,
     name: str,
     convention_types: Sequence[str],
-    public_jwk: Mapping[str, Any],
+    public_jwk: Mapping[str, Any] | None = None,
+    jwks_url: str | None = None,
+    contacts: Sequence[Contact] = (),
     actor: Actor,
 ) -> tuple[Insurer, UUID]:
-    """A new insurer and the client_id of its key; raises ``InsurerExists``."""
+    """A new insurer and the client_id of its key, or of the address of its keys; raises ``InsurerExists``."""
     store = InsurerStore(connection)
     insurer_id = await store.add(number, name, convention_types)
     if insurer_id is None:
         raise InsurerExists
-    client_id = await store.add_client(insurer_id, public_jwk)
+    await store.set_contacts(insurer_id, [asdict(contact) for contact in contacts])
+    client = await ClientStore(connection).add(insurer_id, name="first key", public_jwk=public_jwk, jwks_url=jwks_url)
     await audit.record(connection, actor=actor, action=Action.INSURER_ADDED, subject_id=insurer_id)
-    await audit.record(connection, actor=actor, action=Action.INSURER_KEY_ADDED, subject_id=client_id)
-    return await get(connection, insurer_id), client_id
+    await audit.record(connection, actor=actor, action=Action.INSURER_KEY_ADDED, subject_id=client.id)
+    return await get(connection, insurer_id), client.id
+
+
+async def suspend(connection: Connection, number: str, reason: str, *, now: datetime, actor: Actor) -> Insurer:
+    """The insurer leaves the network for a while: no token, no check, no request. Events go on, and are kept for it.
+
+    Raises ``InsurerUnknown`` and ``InsurerStateAlready``.
+    """
+    return await _set_state(connection, number, InsurerState.SUSPENDED, reason, now, Action.INSURER_SUSPENDED, actor)
+
+
+async def restore(connection: Connection, number: str, *, now: datetime, actor: Actor) -> Insurer:
+    """The insurer is back; raises ``InsurerUnknown`` and ``InsurerStateAlready``."""
+    return await _set_state(connection, number, InsurerState.ACTIVE, None, now, Action.INSURER_RESTORED, actor)
+
+
+async def _set_state(
+    connection: Connection,
+    number: str,
+    state: InsurerState,
+    reason: str | None,
+    now: datetime,
+    action: Action,
+    actor: Actor,
+) -> Insurer:
+    insurer = await find(connection, number)
+    if not await InsurerStore(connection).set_state(insurer.id, state, now=now, reason=reason):
+        raise InsurerStateAlready(state.value)
+    await audit.record(connection, actor=actor, action=action, subject_id=insurer.id, insurer_id=insurer.id)
+    return await get(connection, insurer.id)
+
+
+async def set_contacts(
+    connection: Connection, insurer_id: InsurerId, contacts: Sequence[Contact], *, actor: Actor
+) -> Insurer:
+    """Whom to write to from now on."""
+    await InsurerStore(connection).set_contacts(insurer_id, [asdict(contact) for contact in contacts])
+    await audit.record(
+        connection, actor=actor, action=Action.INSURER_CONTACTS_SET, subject_id=insurer_id, insurer_id=insurer_id
+    )
+    return await get(connection, insurer_id)
 
 
 async def get(connection: Connection, insurer_id: InsurerId) -> Insurer:
@@ -89,69 +127,6 @@ async def list_all(connection: Connection) -> Sequence[Insurer]:
     return await InsurerStore(connection).list()
 
 
-async def find_client(connection: Connection, client_id: UUID) -> Client | None:
-    """The token endpoint's look-up."""
-    row = await InsurerStore(connection).find_client(client_id)
-    return (
-        None
-        if row is None
-        else Client(
-            caller=Caller(
-                access=Access.INSURER_CLIENT, account_id=row["insurer_id"], client_id=client_id, scopes=frozenset()
-            ),
-            public_jwks=[row["public_jwk"]],
-        )
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEndpoint:
-    """An endpoint just made, with the signing secret that is shown this once."""
-
-    endpoint: Endpoint
-    secret: str
-
-
-async def add_endpoint(
-    connection: Connection,
-    vault: Vault,
-    insurer_id: InsurerId,
-    *,
-    url: str,
-    allows_private: bool,
-    now: datetime,
-    actor: Actor,
-) -> NewEndpoint:
-    """Events are posted to the URL from now on; raises ``EndpointRefused``."""
-    if fault := rules.endpoint_fault(url, allows_private=allows_private):
-        raise EndpointRefused(fault)
-    secret = _new_secret()
-    endpoint = await InsurerStore(connection).add_endpoint(
-        insurer_id, url=url, secret=vault.seal(secret.encode(), purpose=SECRET_PURPOSE), now=now
-    )
-    await audit.record(
-        connection, actor=actor, action=Action.ENDPOINT_ADDED, subject_id=endpoint.id, insurer_id=insurer_id
-    )
-    return NewEndpoint(endpoint=endpoint, secret=secret)
-
-
-async def list_endpoints(connection: Connection, insurer_id: InsurerId) -> Sequence[Endpoint]:
-    """The insurer's endpoints in use."""
-    return await InsurerStore(connection).list_endpoints(insurer_id)
-
-
-async def remove_endpoint(
-    connection: Connection, insurer_id: InsurerId, endpoint_id: EndpointId, *, now: datetime, actor: Actor
-) -> bool:
-    """Nothing more is posted there; False where the insurer has no such endpoint."""
-    is_done = await InsurerStore(connection).remove_endpoint(insurer_id, endpoint_id, now)
-    if is_done:
-        await audit.record(
-            connection, actor=actor, action=Action.ENDPOINT_REMOVED, subject_id=endpoint_id, insurer_id=insurer_id
-        )
-    return is_done
-
-
 async def set_live_source(
     connection: Connection,
     vault: Vault,
@@ -165,7 +140,7 @@ async def set_live_source(
     """From now on the insurer answers checks itself, at the URL, with a fresh secret; raises ``EndpointRefused``."""
     if fault := rules.endpoint_fault(url, allows_private=allows_private):
         raise EndpointRefused(fault)
-    secret = _new_secret()
+    secret = new_secret()
     sealed = vault.seal(secret.encode(), purpose=LIVE_SECRET_PURPOSE)
     await InsurerStore(connection).set_live_source(insurer_id, url=url, secret=sealed, now=now)
     await audit.record(
@@ -199,10 +174,6 @@ async def remove_live_source(connection: Connection, insurer_id: InsurerId, *, a
     return is_done
 
 
-def _new_secret() -> str:
-    return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
-
-
 async def publish(
     connection: Connection,
     insurer_id: InsurerId,
@@ -212,24 +183,57 @@ async def publish(
     data: Mapping[str, Any],
     now: datetime,
 ) -> None:
-    """Writes the insurer's event and enqueues its deliveries, in the caller's transaction.
+    """Writes the insurer's event and what is to be posted of it, in the caller's transaction.
 
     Call it last: the insurer's counter is locked from its end to the commit, and its other events wait for that long.
     """
-    store = InsurerStore(connection)
-    event_id, endpoints = await store.next_event(insurer_id)
-    for endpoint in endpoints:
-        await enqueue(connection, JobKind.DELIVER_EVENT, insurer=insurer_id, event=event_id, endpoint=endpoint)
-    await store.append_event(
-        insurer_id, event_id, kind, subject_id=subject_id, data=data, now=now, channel=EVENTS_CHANNEL
+    await publish_to(connection, [insurer_id], kind, subject_id=subject_id, data=data, now=now)
+
+
+async def publish_to(
+    connection: Connection,
+    insurer_ids: Sequence[InsurerId],
+    kind: EventKind,
+    *,
+    subject_id: UUID,
+    data: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """The same happening told to several insurers, to each as its own event. Call it last, and once in a transaction."""
+    await EventStore(connection).append(
+        insurer_ids, kind, subject_id=subject_id, data=data, now=now, channel=EVENTS_CHANNEL
     )
+
+
+async def wake(connection: Connection, insurer_id: InsurerId) -> None:
+    """Whoever delivers looks at once at what waits for the insurer, when the caller's transaction commits."""
+    await EventStore(connection).notify(insurer_id, EVENTS_CHANNEL)
 
 
 async def read_events(
     connection: Connection, insurer_id: InsurerId, *, after: int, limit: int, actor: Actor
 ) -> Sequence[Event]:
-    """The insurer's events past a sequence number, in order. Those read are audited; a look in vain is not."""
-    events = await InsurerStore(connection).events_after(insurer_id, after, limit)
+    """The insurer's events past a sequence number, in order. Those read are audited; a look in vain is not.
+
+    That it asks for what comes after tells that the insurer has what came before.
+    """
+    store = EventStore(connection)
+    if after:
+        await store.note_cursor(insurer_id, after)
+    events = await store.after(insurer_id, after, limit)
     if events:
         await audit.record(connection, actor=actor, action=Action.EVENTS_READ, insurer_id=insurer_id)
     return events
+
+
+async def pending_events(connection: Connection, insurer_id: InsurerId) -> int:
+    """How many events wait for the insurer: neither read in the feed nor taken by an endpoint."""
+    return await EventStore(connection).pending(insurer_id)
+
+
+async def forget_old(connection: Connection, *, now: datetime) -> int:
+    """Removes events past the 13 months for which they are kept, with the log of their delivery; answers how many.
+
+    It is the database's own clock that says which, and the database that refuses any other.
+    """
+    return await EventStore(connection).forget(_FORGOTTEN_AT_ONCE)

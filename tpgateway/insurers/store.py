@@ -1,4 +1,4 @@
-"""SQL of insurers, their endpoints, events and deliveries."""
+"""SQL of insurers, their systems, endpoints, events and deliveries. One method, one statement."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,20 +11,25 @@ from tpgateway.database import Connection
 from tpgateway.insurers import codec
 from tpgateway.insurers.model import (
     ApprovalRules,
-    Delivery,
+    Attempt,
+    BodyFormat,
+    Contact,
+    Disabled,
     Endpoint,
     EndpointId,
     Event,
     EventId,
     EventKind,
     Insurer,
+    InsurerClient,
     InsurerId,
     InsurerState,
+    Posted,
 )
 
 
 class InsurerStore:
-    """One method, one statement."""
+    """Accounts, and who answers checks itself."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -44,14 +49,6 @@ class InsurerStore:
             list(convention_types),
         )
         return InsurerId(added) if added else None
-
-    async def add_client(self, insurer: InsurerId, public_jwk: Mapping[str, Any]) -> UUID:
-        client: UUID = await self.connection.fetchval(
-            "INSERT INTO insurer_clients (insurer_id, public_jwk) VALUES ($1, $2) RETURNING id",
-            insurer,
-            dict(public_jwk),
-        )
-        return client
 
     async def get(self, insurer: InsurerId) -> Insurer | None:
         row = await self.connection.fetchrow("SELECT * FROM insurers WHERE id = $1", insurer)
@@ -76,25 +73,25 @@ class InsurerStore:
         rows = await self.connection.fetch("SELECT * FROM insurers ORDER BY number")
         return [_insurer(row) for row in rows]
 
-    async def find_client(self, client_id: UUID) -> asyncpg.Record | None:
-        """The key of a live client of an active insurer."""
-        return await self.connection.fetchrow(
-            "SELECT c.insurer_id, c.public_jwk FROM insurer_clients c JOIN insurers i ON i.id = c.insurer_id"
-            " WHERE c.id = $1 AND c.revoked_at IS NULL AND i.state = 'active'",
-            client_id,
+    async def set_contacts(self, insurer: InsurerId, contacts: Sequence[Mapping[str, str]]) -> None:
+        await self.connection.execute(
+            "UPDATE insurers SET contacts = $2 WHERE id = $1", insurer, [dict(each) for each in contacts]
         )
 
-    async def add_endpoint(self, insurer: InsurerId, *, url: str, secret: bytes, now: datetime) -> Endpoint:
-        row = await self.connection.fetchrow(
-            "INSERT INTO insurer_endpoints (insurer_id, url, secret, created_at) VALUES ($1, $2, $3, $4)"
-            " RETURNING id, url, created_at",
+    async def set_state(self, insurer: InsurerId, state: InsurerState, *, now: datetime, reason: str | None) -> bool:
+        """False where it is in this state already."""
+        done = await self.connection.execute(
+            """
+            UPDATE insurers SET state = $2, suspended_at = CASE WHEN $2 = 'suspended' THEN $3::timestamptz END,
+                                suspended_for = $4
+            WHERE id = $1 AND state <> $2
+            """,
             insurer,
-            url,
-            secret,
+            state,
             now,
+            reason,
         )
-        assert row is not None
-        return _endpoint(row)
+        return bool(done == "UPDATE 1")
 
     async def set_live_source(self, insurer: InsurerId, *, url: str, secret: bytes, now: datetime) -> None:
         await self.connection.execute(
@@ -117,37 +114,409 @@ class InsurerStore:
         done = await self.connection.execute("DELETE FROM insurer_live_sources WHERE insurer_id = $1", insurer)
         return bool(done == "DELETE 1")
 
-    async def list_endpoints(self, insurer: InsurerId) -> Sequence[Endpoint]:
-        """The endpoints in use, oldest first."""
-        rows = await self.connection.fetch(
-            "SELECT id, url, created_at FROM insurer_endpoints WHERE insurer_id = $1 AND removed_at IS NULL ORDER BY id",
+
+class ClientStore:
+    """The systems of insurers, by their keys."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def add(
+        self, insurer: InsurerId, *, name: str, public_jwk: Mapping[str, Any] | None, jwks_url: str | None
+    ) -> InsurerClient:
+        row = await self.connection.fetchrow(
+            "INSERT INTO insurer_clients (insurer_id, name, public_jwk, jwks_url) VALUES ($1, $2, $3, $4) RETURNING *",
             insurer,
+            name,
+            None if public_jwk is None else dict(public_jwk),
+            jwks_url,
+        )
+        assert row is not None
+        return _client(row)
+
+    async def list(self, insurer: InsurerId) -> Sequence[InsurerClient]:
+        """All clients, those revoked included, oldest first."""
+        rows = await self.connection.fetch("SELECT * FROM insurer_clients WHERE insurer_id = $1 ORDER BY id", insurer)
+        return [_client(row) for row in rows]
+
+    async def lock(self, insurer: InsurerId, client: UUID) -> InsurerClient | None:
+        """A live client, locked until the transaction ends."""
+        row = await self.connection.fetchrow(
+            "SELECT * FROM insurer_clients WHERE insurer_id = $1 AND id = $2 AND revoked_at IS NULL FOR UPDATE",
+            insurer,
+            client,
+        )
+        return None if row is None else _client(row)
+
+    async def rotate(
+        self,
+        insurer: InsurerId,
+        client: UUID,
+        *,
+        public_jwk: Mapping[str, Any] | None,
+        jwks_url: str | None,
+        former_until: datetime | None,
+    ) -> InsurerClient:
+        """Puts another key in place; the one before stays good until ``former_until``."""
+        row = await self.connection.fetchrow(
+            """
+            UPDATE insurer_clients
+            SET public_jwk = $3, jwks_url = $4, jwks = NULL, jwks_read_at = NULL, former_until = $5,
+                former_public_jwk = CASE WHEN $5::timestamptz IS NOT NULL THEN public_jwk END
+            WHERE insurer_id = $1 AND id = $2 RETURNING *
+            """,
+            insurer,
+            client,
+            None if public_jwk is None else dict(public_jwk),
+            jwks_url,
+            former_until,
+        )
+        assert row is not None
+        return _client(row)
+
+    async def revoke(self, insurer: InsurerId, client: UUID, now: datetime) -> bool:
+        done = await self.connection.execute(
+            "UPDATE insurer_clients SET revoked_at = $3 WHERE insurer_id = $1 AND id = $2 AND revoked_at IS NULL",
+            insurer,
+            client,
+            now,
+        )
+        return bool(done == "UPDATE 1")
+
+    async def find(self, client: UUID) -> asyncpg.Record | None:
+        """The keys of a live client of an active insurer."""
+        return await self.connection.fetchrow(
+            """
+            SELECT c.insurer_id, c.public_jwk, c.jwks_url, c.jwks, c.jwks_read_at,
+                   CASE WHEN c.former_until > now() THEN c.former_public_jwk END AS former_public_jwk
+            FROM insurer_clients c JOIN insurers i ON i.id = c.insurer_id
+            WHERE c.id = $1 AND c.revoked_at IS NULL AND i.state = 'active'
+            """,
+            client,
+        )
+
+    async def mark_used(self, client: UUID, now: datetime) -> None:
+        await self.connection.execute("UPDATE insurer_clients SET last_used_at = $2 WHERE id = $1", client, now)
+
+    async def claim_jwks(self, client: UUID, now: datetime, before: datetime) -> str | None:
+        """The address of a client's keys, and the right to read it now; None where they were read since ``before``."""
+        url: str | None = await self.connection.fetchval(
+            """
+            UPDATE insurer_clients SET jwks_read_at = $2
+            WHERE id = $1 AND jwks_url IS NOT NULL AND revoked_at IS NULL AND (jwks_read_at IS NULL OR jwks_read_at < $3)
+            RETURNING jwks_url
+            """,
+            client,
+            now,
+            before,
+        )
+        return url
+
+    async def set_jwks(self, client: UUID, url: str, jwks: Mapping[str, Any]) -> None:
+        """What was read at an address, where the client's keys still stand there."""
+        await self.connection.execute(
+            "UPDATE insurer_clients SET jwks = $3 WHERE id = $1 AND jwks_url = $2", client, url, dict(jwks)
+        )
+
+    async def with_published_keys(self, before: datetime) -> Sequence[UUID]:
+        """Live clients with keys at an address that was last read before a moment."""
+        rows = await self.connection.fetch(
+            "SELECT id FROM insurer_clients WHERE jwks_url IS NOT NULL AND revoked_at IS NULL AND jwks_read_at < $1",
+            before,
+        )
+        return [row["id"] for row in rows]
+
+
+class EndpointStore:
+    """Where events are posted, and what came of it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def add(
+        self,
+        insurer: InsurerId,
+        *,
+        url: str,
+        kinds: Sequence[EventKind] | None,
+        form: BodyFormat,
+        secret: bytes,
+        signing_key: bytes,
+        public_key: str,
+        now: datetime,
+    ) -> Endpoint:
+        row = await self.connection.fetchrow(
+            """
+            INSERT INTO insurer_endpoints (insurer_id, url, kinds, format, secret, signing_key, public_key, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *
+            """,
+            insurer,
+            url,
+            None if kinds is None else list(kinds),
+            form,
+            secret,
+            signing_key,
+            public_key,
+            now,
+        )
+        assert row is not None
+        return _endpoint(row)
+
+    async def list(self, insurer: InsurerId) -> Sequence[Endpoint]:
+        """The endpoints that were not removed, oldest first."""
+        rows = await self.connection.fetch(
+            "SELECT * FROM insurer_endpoints WHERE insurer_id = $1 AND removed_at IS NULL ORDER BY id", insurer
         )
         return [_endpoint(row) for row in rows]
 
-    async def remove_endpoint(self, insurer: InsurerId, endpoint: EndpointId, now: datetime) -> bool:
+    async def get(self, insurer: InsurerId, endpoint: EndpointId) -> Endpoint | None:
+        """An endpoint that was not removed, locked against other changes until the transaction ends."""
+        row = await self.connection.fetchrow(
+            "SELECT * FROM insurer_endpoints WHERE insurer_id = $1 AND id = $2 AND removed_at IS NULL FOR NO KEY UPDATE",
+            insurer,
+            endpoint,
+        )
+        return None if row is None else _endpoint(row)
+
+    async def change(self, insurer: InsurerId, endpoint: Endpoint) -> None:
+        """Keeps which kinds are posted, in which form, and whether any are."""
+        await self.connection.execute(
+            """
+            UPDATE insurer_endpoints SET kinds = $3, format = $4, disabled_at = $5, disabled_for = $6, failing_since = $7
+            WHERE insurer_id = $1 AND id = $2
+            """,
+            insurer,
+            endpoint.id,
+            None if endpoint.kinds is None else list(endpoint.kinds),
+            endpoint.format,
+            endpoint.disabled_at,
+            endpoint.disabled_for,
+            endpoint.failing_since,
+        )
+
+    async def rotate(
+        self,
+        insurer: InsurerId,
+        endpoint: EndpointId,
+        *,
+        secret: bytes,
+        signing_key: bytes,
+        public_key: str,
+        former_until: datetime | None,
+    ) -> Endpoint:
+        """Puts other keys in place; those before sign too until ``former_until``."""
+        row = await self.connection.fetchrow(
+            """
+            UPDATE insurer_endpoints
+            SET secret = $3, signing_key = $4, public_key = $5, former_until = $6,
+                former_secret = CASE WHEN $6::timestamptz IS NOT NULL THEN secret END,
+                former_signing_key = CASE WHEN $6::timestamptz IS NOT NULL THEN signing_key END
+            WHERE insurer_id = $1 AND id = $2 RETURNING *
+            """,
+            insurer,
+            endpoint,
+            secret,
+            signing_key,
+            public_key,
+            former_until,
+        )
+        assert row is not None
+        return _endpoint(row)
+
+    async def remove(self, insurer: InsurerId, endpoint: EndpointId, now: datetime) -> bool:
         done = await self.connection.execute(
             "UPDATE insurer_endpoints SET removed_at = $3 WHERE insurer_id = $1 AND id = $2 AND removed_at IS NULL",
             insurer,
             endpoint,
             now,
         )
-        return done == "UPDATE 1"
+        return bool(done == "UPDATE 1")
 
-    async def next_event(self, insurer: InsurerId) -> tuple[EventId, Sequence[EndpointId]]:
-        """The id that the insurer's next event will have, and where it is to be posted."""
-        row = await self.connection.fetchrow(
-            "SELECT uuidv7() AS id, (SELECT array_agg(e.id ORDER BY e.id) FROM insurer_endpoints e"
-            " WHERE e.insurer_id = $1 AND e.removed_at IS NULL) AS endpoints",
-            insurer,
+    async def empty_outbox(self, insurer: InsurerId, endpoint: EndpointId) -> None:
+        """Nothing waits to be posted there any more."""
+        await self.connection.execute(
+            "DELETE FROM insurer_outbox WHERE insurer_id = $1 AND endpoint_id = $2", insurer, endpoint
         )
-        assert row
-        return EventId(row["id"]), [EndpointId(endpoint) for endpoint in row["endpoints"] or ()]
 
-    async def append_event(
+    async def post_again(self, insurer: InsurerId, endpoint: EndpointId, event: EventId, now: datetime) -> None:
+        """One event is posted once more, with ten tries before it."""
+        await self.connection.execute(
+            """
+            INSERT INTO insurer_outbox (insurer_id, endpoint_id, sequence, event_id, subject_id, due_at)
+            SELECT insurer_id, $2, sequence, id, subject_id, $4 FROM insurer_events WHERE insurer_id = $1 AND id = $3
+            ON CONFLICT (insurer_id, endpoint_id, sequence) DO UPDATE SET tries = 0, due_at = least(insurer_outbox.due_at, $4)
+            """,
+            insurer,
+            endpoint,
+            event,
+            now,
+        )
+
+    async def post_period_again(
         self,
         insurer: InsurerId,
-        event: EventId,
+        endpoint: EndpointId,
+        kinds: Sequence[EventKind] | None,
+        *,
+        start: datetime,
+        end: datetime,
+        now: datetime,
+    ) -> int:
+        """All events of a period that the endpoint wants; answers how many."""
+        done = await self.connection.execute(
+            """
+            INSERT INTO insurer_outbox (insurer_id, endpoint_id, sequence, event_id, subject_id, due_at)
+            SELECT insurer_id, $2, sequence, id, subject_id, $6 FROM insurer_events
+            WHERE insurer_id = $1 AND occurred_at >= $3 AND occurred_at < $4 AND ($5::text[] IS NULL OR kind = ANY ($5))
+            ON CONFLICT (insurer_id, endpoint_id, sequence) DO UPDATE SET tries = 0, due_at = least(insurer_outbox.due_at, $6)
+            """,
+            insurer,
+            endpoint,
+            start,
+            end,
+            None if kinds is None else list(kinds),
+            now,
+        )
+        return int(done.split()[-1])
+
+    async def attempts(
+        self, insurer: InsurerId, endpoint: EndpointId, event: EventId | None, *, before: datetime | None, limit: int
+    ) -> Sequence[Attempt]:
+        """The delivery log of an endpoint, of one event or all, latest first, before a moment."""
+        rows = await self.connection.fetch(
+            """
+            SELECT d.event_id, e.sequence, e.kind, d.attempt, d.attempted_at, d.status, d.failure, d.milliseconds
+            FROM insurer_deliveries d JOIN insurer_events e ON e.insurer_id = d.insurer_id AND e.id = d.event_id
+            WHERE d.insurer_id = $1 AND d.endpoint_id = $2 AND ($3::uuid IS NULL OR d.event_id = $3)
+              AND ($4::timestamptz IS NULL OR d.attempted_at < $4)
+            ORDER BY d.attempted_at DESC, e.sequence DESC LIMIT $5
+            """,
+            insurer,
+            endpoint,
+            event,
+            before,
+            limit,
+        )
+        return [Attempt(**{**row, "kind": EventKind(row["kind"])}) for row in rows]
+
+    async def with_work(self, now: datetime) -> Sequence[tuple[InsurerId, EndpointId]]:
+        """The endpoints in use for which something is due."""
+        rows = await self.connection.fetch(
+            """
+            SELECT insurer_id, id FROM insurer_endpoints p
+            WHERE removed_at IS NULL AND disabled_at IS NULL AND EXISTS (
+                SELECT FROM insurer_outbox o WHERE o.insurer_id = p.insurer_id AND o.endpoint_id = p.id AND o.due_at <= $1
+            )
+            """,
+            now,
+        )
+        return [(InsurerId(row["insurer_id"]), EndpointId(row["id"])) for row in rows]
+
+    async def claim(
+        self, insurer: InsurerId, endpoint: EndpointId, *, now: datetime, until: datetime, limit: int
+    ) -> Sequence[asyncpg.Record]:
+        """Events to post now, nobody else's until ``until``: of each subject the earliest, as only that may go out."""
+        return await self.connection.fetch(
+            """
+            WITH target AS (
+                SELECT url, format, secret, signing_key, former_until, former_secret, former_signing_key
+                FROM insurer_endpoints
+                WHERE insurer_id = $1 AND id = $2 AND removed_at IS NULL AND disabled_at IS NULL
+            ), picked AS (
+                SELECT o.sequence FROM insurer_outbox o, target
+                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.due_at <= $3 AND NOT EXISTS (
+                    SELECT FROM insurer_outbox before
+                    WHERE before.insurer_id = $1 AND before.endpoint_id = $2 AND before.subject_id = o.subject_id
+                      AND before.sequence < o.sequence
+                )
+                ORDER BY o.due_at, o.sequence LIMIT $5 FOR UPDATE OF o SKIP LOCKED
+            ), claimed AS (
+                UPDATE insurer_outbox o SET due_at = $4 FROM picked
+                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = picked.sequence
+                RETURNING o.sequence, o.tries
+            )
+            SELECT e.id, e.sequence, e.kind, e.occurred_at, e.data, claimed.tries, target.*
+            FROM claimed JOIN insurer_events e ON e.insurer_id = $1 AND e.sequence = claimed.sequence, target
+            ORDER BY e.sequence
+            """,
+            insurer,
+            endpoint,
+            now,
+            until,
+            limit,
+        )
+
+    async def record(
+        self, insurer: InsurerId, endpoint: EndpointId, posted: Sequence[Posted], now: datetime
+    ) -> datetime | None:
+        """Logs what posts came to, and when those not taken are tried again; answers since when the endpoint fails."""
+        failing_since: datetime | None = await self.connection.fetchval(
+            """
+            WITH posted AS (
+                SELECT * FROM unnest($3::bigint[], $4::uuid[], $5::timestamptz[], $6::smallint[], $7::text[], $8::int[],
+                                     $9::timestamptz[])
+                    AS p (sequence, event_id, attempted_at, status, failure, milliseconds, due_at)
+            ), logged AS (
+                INSERT INTO insurer_deliveries (insurer_id, event_id, endpoint_id, attempt, attempted_at, status, failure,
+                                                milliseconds)
+                SELECT $1, event_id, $2, 1 + coalesce((
+                           SELECT max(d.attempt) FROM insurer_deliveries d
+                           WHERE d.insurer_id = $1 AND d.event_id = posted.event_id AND d.endpoint_id = $2
+                       ), 0), attempted_at, status, failure, milliseconds
+                FROM posted
+            ), later AS (
+                UPDATE insurer_outbox o SET due_at = posted.due_at, tries = o.tries + 1 FROM posted
+                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = posted.sequence
+                  AND posted.due_at IS NOT NULL
+            ), done AS (
+                DELETE FROM insurer_outbox o USING posted
+                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = posted.sequence AND posted.due_at IS NULL
+            ), health AS (
+                UPDATE insurer_endpoints SET failing_since = CASE WHEN $10 THEN NULL ELSE $11::timestamptz END
+                WHERE insurer_id = $1 AND id = $2 AND (failing_since IS NULL) <> $10
+                RETURNING failing_since
+            )
+            SELECT CASE WHEN $10 THEN NULL ELSE coalesce((SELECT failing_since FROM health), failing_since) END
+            FROM insurer_endpoints WHERE insurer_id = $1 AND id = $2
+            """,
+            insurer,
+            endpoint,
+            [each.sequence for each in posted],
+            [each.event_id for each in posted],
+            [each.attempted_at for each in posted],
+            [each.delivery.status for each in posted],
+            [each.delivery.failure for each in posted],
+            [each.delivery.milliseconds for each in posted],
+            [each.due_at for each in posted],
+            any(each.delivery.is_taken for each in posted),
+            now,
+        )
+        return failing_since
+
+    async def disable(self, insurer: InsurerId, endpoint: EndpointId, why: Disabled, now: datetime) -> str | None:
+        """Its URL; None where it was disabled or removed before."""
+        url: str | None = await self.connection.fetchval(
+            """
+            UPDATE insurer_endpoints SET disabled_at = $4, disabled_for = $3
+            WHERE insurer_id = $1 AND id = $2 AND removed_at IS NULL AND disabled_at IS NULL RETURNING url
+            """,
+            insurer,
+            endpoint,
+            why,
+            now,
+        )
+        return url
+
+
+class EventStore:
+    """What insurers are told."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def append(
+        self,
+        insurers: Sequence[InsurerId],
         kind: EventKind,
         *,
         subject_id: UUID,
@@ -155,23 +524,31 @@ class InsurerStore:
         now: datetime,
         channel: str,
     ) -> None:
-        """The insurer's next event; who listens to the channel hears of it at the commit.
+        """The next event of each of these insurers, with what is to be posted; who listens to the channel hears of it.
 
-        The insurer's counter stays locked until the transaction ends, so that no number is skipped and none is seen before
-        a smaller one: it is to be the last statement.
+        An insurer's counter stays locked until the transaction ends, so that no number is skipped and none is seen before a
+        smaller one: it is to be the last statement. Counters are locked in one order, so that no two wait for each other.
         """
         await self.connection.execute(
             """
-            WITH counter AS (
-                UPDATE insurer_event_counters SET last = last + 1 WHERE insurer_id = $1 RETURNING last
-            ), event AS (
-                INSERT INTO insurer_events (insurer_id, id, sequence, kind, subject_id, data, occurred_at)
-                SELECT $1, $2, last, $3, $4, $5, $6 FROM counter
+            WITH counters AS (
+                SELECT insurer_id FROM insurer_event_counters WHERE insurer_id = ANY ($1)
+                ORDER BY insurer_id FOR NO KEY UPDATE
+            ), counted AS (
+                UPDATE insurer_event_counters c SET last = c.last + 1 FROM counters
+                WHERE c.insurer_id = counters.insurer_id RETURNING c.insurer_id, c.last
+            ), appended AS (
+                INSERT INTO insurer_events (insurer_id, sequence, kind, subject_id, data, occurred_at)
+                SELECT insurer_id, last, $2, $3, $4, $5 FROM counted RETURNING insurer_id, sequence, id
+            ), to_post AS (
+                INSERT INTO insurer_outbox (insurer_id, endpoint_id, sequence, event_id, subject_id, due_at)
+                SELECT a.insurer_id, p.id, a.sequence, a.id, $3, $5
+                FROM appended a JOIN insurer_endpoints p ON p.insurer_id = a.insurer_id
+                WHERE p.removed_at IS NULL AND p.disabled_at IS NULL AND (p.kinds IS NULL OR $2 = ANY (p.kinds))
             )
-            SELECT pg_notify($7, $1::text)
+            SELECT pg_notify($6, insurer_id::text) FROM appended
             """,
-            insurer,
-            event,
+            list(insurers),
             kind,
             subject_id,
             dict(data),
@@ -179,7 +556,10 @@ class InsurerStore:
             channel,
         )
 
-    async def events_after(self, insurer: InsurerId, after: int, limit: int) -> Sequence[Event]:
+    async def notify(self, insurer: InsurerId, channel: str) -> None:
+        await self.connection.execute("SELECT pg_notify($2, $1)", str(insurer), channel)
+
+    async def after(self, insurer: InsurerId, after: int, limit: int) -> Sequence[Event]:
         rows = await self.connection.fetch(
             "SELECT id, sequence, kind, occurred_at, data FROM insurer_events"
             " WHERE insurer_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
@@ -189,43 +569,48 @@ class InsurerStore:
         )
         return [_event(row) for row in rows]
 
-    async def event(self, insurer: InsurerId, event: EventId) -> Event | None:
-        row = await self.connection.fetchrow(
-            "SELECT id, sequence, kind, occurred_at, data FROM insurer_events WHERE insurer_id = $1 AND id = $2",
-            insurer,
-            event,
-        )
-        return None if row is None else _event(row)
-
-    async def endpoint_target(self, insurer: InsurerId, endpoint: EndpointId) -> asyncpg.Record | None:
-        """URL and sealed secret of an endpoint in use."""
-        return await self.connection.fetchrow(
-            "SELECT url, secret FROM insurer_endpoints WHERE insurer_id = $1 AND id = $2 AND removed_at IS NULL",
-            insurer,
-            endpoint,
+    async def exists(self, insurer: InsurerId, event: EventId) -> bool:
+        return bool(
+            await self.connection.fetchval(
+                "SELECT true FROM insurer_events WHERE insurer_id = $1 AND id = $2", insurer, event
+            )
         )
 
-    async def record_delivery(
-        self, insurer: InsurerId, event: EventId, endpoint: EndpointId, delivery: Delivery, now: datetime
-    ) -> int:
-        """Keeps what a try came to; answers which attempt it was, the first being 1."""
-        attempt: int = await self.connection.fetchval(
+    async def note_cursor(self, insurer: InsurerId, after: int) -> None:
+        """The insurer has read so far, or further already."""
+        await self.connection.execute(
             """
-            INSERT INTO insurer_deliveries (insurer_id, event_id, endpoint_id, attempt, attempted_at, status, failure,
-                                            milliseconds)
-            SELECT $1, $2, $3, count(*) + 1, $4, $5, $6, $7 FROM insurer_deliveries
-            WHERE insurer_id = $1 AND event_id = $2 AND endpoint_id = $3
-            RETURNING attempt
+            INSERT INTO insurer_feed_cursors AS c (insurer_id, after)
+            SELECT insurer_id, least(last, $2) FROM insurer_event_counters WHERE insurer_id = $1
+            ON CONFLICT (insurer_id) DO UPDATE SET after = excluded.after WHERE c.after < excluded.after
             """,
             insurer,
-            event,
-            endpoint,
-            now,
-            delivery.status,
-            delivery.failure,
-            delivery.milliseconds,
+            after,
         )
-        return attempt
+
+    async def pending(self, insurer: InsurerId) -> int:
+        """How many events the insurer has not had: past its cursor in the feed, and taken by no endpoint of its own.
+
+        Where it has endpoints, these are what waits to be posted; kinds that it does not want posted are not among them.
+        """
+        count: int = await self.connection.fetchval(
+            """
+            SELECT CASE
+                WHEN EXISTS (SELECT FROM insurer_endpoints p
+                             WHERE p.insurer_id = c.insurer_id AND p.removed_at IS NULL AND p.disabled_at IS NULL)
+                THEN (SELECT count(DISTINCT sequence) FROM insurer_outbox o
+                      WHERE o.insurer_id = c.insurer_id AND o.sequence > coalesce(f.after, 0))
+                ELSE c.last - coalesce(f.after, 0) END
+            FROM insurer_event_counters c LEFT JOIN insurer_feed_cursors f USING (insurer_id) WHERE c.insurer_id = $1
+            """,
+            insurer,
+        )
+        return count
+
+    async def forget(self, most: int) -> int:
+        """Removes events that are over 13 months old, with the log of their delivery; answers how many."""
+        count: int = await self.connection.fetchval("SELECT forget_insurer_events($1)", most)
+        return count
 
 
 def _insurer(row: asyncpg.Record) -> Insurer:
@@ -236,11 +621,29 @@ def _insurer(row: asyncpg.Record) -> Insurer:
         state=InsurerState(row["state"]),
         convention_types=tuple(row["convention_types"]),
         approval_rules=codec.from_json(row["approval_rules"]),
+        contacts=tuple(Contact(**each) for each in row["contacts"]),
     )
 
 
+def _client(row: asyncpg.Record) -> InsurerClient:
+    names = ("id", "name", "jwks_url", "created_at", "last_used_at", "former_until", "revoked_at")
+    return InsurerClient(**{name: row[name] for name in names})
+
+
 def _endpoint(row: asyncpg.Record) -> Endpoint:
-    return Endpoint(id=EndpointId(row["id"]), url=row["url"], created_at=row["created_at"])
+    kinds, why = row["kinds"], row["disabled_for"]
+    return Endpoint(
+        id=EndpointId(row["id"]),
+        url=row["url"],
+        created_at=row["created_at"],
+        kinds=None if kinds is None else tuple(EventKind(kind) for kind in kinds),
+        format=BodyFormat(row["format"]),
+        public_key=row["public_key"],
+        former_until=row["former_until"],
+        failing_since=row["failing_since"],
+        disabled_at=row["disabled_at"],
+        disabled_for=why and Disabled(why),
+    )
 
 
 def _event(row: asyncpg.Record) -> Event:

@@ -6,7 +6,7 @@ One middleware gives each request an id and turns whatever happens into an answe
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -43,6 +43,8 @@ _GONE = (
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 ALLOWANCE: web.RequestKey[Allowance] = web.RequestKey("allowance", Allowance)
 
+CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
+
 _FAILURE_COST = 5
 _JSON = "application/json"
 _IN_MEMORY = 64 * 1024
@@ -50,6 +52,10 @@ _IN_MEMORY = 64 * 1024
 # How a page, rather than a machine, is told of a problem; the portal gives it.
 ErrorPage = Callable[[web.Request, Problem, str], Awaitable[web.Response]]
 ERROR_PAGE: web.AppKey[ErrorPage] = web.AppKey("error_page")
+
+# What more an answer to a kind of caller says in its headers.
+Remarks = Callable[[State, Caller], Awaitable[Mapping[str, str]]]
+REMARKS: web.AppKey[Mapping[Access, Remarks]] = web.AppKey("remarks")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # What gives a request its session, where one is wanted.
@@ -103,9 +109,23 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
         headers.setdefault("Cache-Control", "no-store")
         if (allowance := request.get(ALLOWANCE)) is not None:
             headers.update(allowance.headers)
+        headers.update(await remarks(request))
     operation = request.match_info.route.name or "unmatched"
     state.request_log.note(Entry(time.time(), request_id, operation, request.method, response.status, spent))
     return response
+
+
+async def remarks(request: web.Request) -> Mapping[str, str]:
+    """What more the answer to this caller says in its headers; nothing where that cannot be known at this moment."""
+    caller = request.get(CALLER)
+    if caller is None or (remark := request.app[REMARKS].get(caller.access)) is None:
+        return {}
+    try:
+        return await remark(request.app[STATE], caller)
+    except Exception as error:
+        if not is_gone(error):
+            raise
+        return {}
 
 
 def is_gone(error: Exception) -> bool:
@@ -138,6 +158,8 @@ def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
         state = request.app[STATE]
         call = Call(request=request, state=state, request_id=request[REQUEST_ID], now=datetime.now(UTC))
         call.known = caller = await identify(call)
+        if caller is not None:
+            request[CALLER] = caller
         owner = caller.owner if caller else stranger_of(request)
         allowance = state.limiter.take(owner) if cost == 1 else await take(state, owner, cost)
         request[ALLOWANCE] = allowance

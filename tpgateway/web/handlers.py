@@ -1,11 +1,12 @@
 """Handlers of the frame's own operations."""
 
 import asyncio
+from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from tpgateway.errors import REASONS
 from tpgateway.web import oauth
-from tpgateway.web.callers import Scope
+from tpgateway.web.callers import Caller, Scope
 from tpgateway.web.frame import read_body
 from tpgateway.web.payloads import (
     AuthorizationServerView,
@@ -35,16 +36,14 @@ async def issue_token(call: Call) -> Answer:
     form = dict(pairs)
     if len(form) != len(pairs):
         raise oauth.TokenRequestInvalid("a parameter stands twice in the form")
+    try:
+        caller = await _authenticate(call, form)
+    except oauth.ClientInvalid:
+        client_id = oauth.asserted_client(form)
+        if client_id is None or not await call.request.app[oauth.KEY_REFRESHER](client_id):
+            raise
+        caller = await _authenticate(call, form)
     tokens = call.state.tokens
-    async with call.state.connection() as connection, connection.transaction():
-        caller = await oauth.authenticate(
-            connection,
-            call.request.app[oauth.CLIENT_FINDERS],
-            form=form,
-            authorization=call.request.headers.get("Authorization"),
-            audiences=[tokens.issuer, f"{tokens.issuer}/oauth/token"],
-            now=call.now,
-        )
     return Answer(
         body=TokenView(
             access_token=tokens.issue(caller, call.now),
@@ -53,6 +52,19 @@ async def issue_token(call: Call) -> Answer:
             scope=" ".join(sorted(caller.scopes)),
         )
     )
+
+
+async def _authenticate(call: Call, form: Mapping[str, str]) -> Caller:
+    tokens = call.state.tokens
+    async with call.state.connection() as connection, connection.transaction():
+        return await oauth.authenticate(
+            connection,
+            call.request.app[oauth.CLIENT_FINDERS],
+            form=form,
+            authorization=call.request.headers.get("Authorization"),
+            audiences=[tokens.issuer, f"{tokens.issuer}/oauth/token"],
+            now=call.now,
+        )
 
 
 async def publish_keys(call: Call) -> Answer:

@@ -83,6 +83,9 @@ class Client:
 
 
 ClientFinder = Callable[[Connection, UUID], Awaitable[Client | None]]
+# Looks whether a client has other keys now than those known; answers whether to try again.
+KeyRefresher = Callable[[UUID], Awaitable[bool]]
+KEY_REFRESHER: web.AppKey[KeyRefresher] = web.AppKey("key_refresher")
 CLIENT_FINDERS: web.AppKey[Sequence[ClientFinder]] = web.AppKey("client_finders")
 
 
@@ -117,6 +120,16 @@ async def authenticate(
     if client.mark_used is not None and caller.client_id is not None:
         await client.mark_used(connection, caller.client_id)
     return replace(caller, scopes=asked or caller.scopes)
+
+
+def asserted_client(form: Mapping[str, str]) -> UUID | None:
+    """Who an assertion says that it is of; nothing of it is verified."""
+    try:
+        return UUID(
+            str(jwt.decode(form.get("client_assertion", ""), options={"verify_signature": False}).get("sub", ""))
+        )
+    except (jwt.PyJWTError, ValueError):
+        return None
 
 
 async def _by_secret(

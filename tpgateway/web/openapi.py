@@ -37,6 +37,9 @@ _ALWAYS = {
     "RateLimit": "what remains of the caller's limit, and until when",
     "RateLimit-Policy": "the caller's limit",
 }
+_TO_INSURERS = {
+    "X-Pending-Events": "how many events you have not had: neither read in the feed nor taken by an endpoint"
+}
 _REPLAYED = {"Idempotency-Replayed": "true where this is the answer given before"}
 _ON_PROBLEM = {
     401: {"WWW-Authenticate": "how to authenticate"},
@@ -214,7 +217,12 @@ def _answers(route: Route, references: _References) -> Iterator[tuple[str, dict[
             elif isinstance(each, Media):
                 content[each.media_type] = {"schema": {"type": "string"}}
                 description = each.description
-        headers = {**_ALWAYS, **(_REPLAYED if route.takes_key else {}), **route.answer_headers}
+        headers = {
+            **_ALWAYS,
+            **(_REPLAYED if route.takes_key else {}),
+            **(_TO_INSURERS if Access.INSURER_CLIENT in route.access else {}),
+            **route.answer_headers,
+        }
         yield (
             str(status),
             {"description": description, "headers": _headers(headers), **({"content": content} if content else {})},

@@ -21,7 +21,7 @@ from tpgateway.claims.payloads import (
     AttachmentView,
 )
 from tpgateway.insurers.payloads import ReferencePath
-from tpgateway.web.frame import kept_from, refuse_encoded, replay_of, replayed, respond
+from tpgateway.web.frame import kept_from, refuse_encoded, remarks, replay_of, replayed, respond
 from tpgateway.web.problems import BodyTooLarge
 from tpgateway.web.routing import Answer, Call
 
@@ -109,6 +109,7 @@ async def show_attachment(call: Call, *, path: AttachmentPath) -> web.StreamResp
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
             "X-Request-Id": call.request_id,
+            **await remarks(call.request),
         }
     )
     await response.prepare(call.request)
