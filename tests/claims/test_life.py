@@ -99,6 +99,29 @@ async def test_an_insurer_cuts_lines_and_the_practitioner_contests(
     assert await gateway.fetchval(USES) == 3
 
 
+async def test_an_insurer_says_why_it_refuses_or_cuts(
+    optician: Practitioner, insurer: Insurer, pending: dict[str, Any]
+) -> None:
+    bare = await act(insurer, pending, "decision", decision="refused")
+    assert (bare.status, bare.code) == (422, "field_missing")
+    assert (await act(insurer, pending, "decision", decision="refused", code="because")).faults == {
+        "/code": "field_invalid"
+    }
+    cut = {"line": 3, "granted_cents": 0, "code": "insurer_price_too_high"}
+    partly = (await act(insurer, pending, "decision", decision="partially_approved", lines=[cut])).body
+    assert partly["lines"][2]["code"] == "insurer_price_too_high"
+    assert "prix" in partly["lines"][2]["message_fr"]
+    appealed = (await act(optician, partly, "appeal", arguments="Le prix est celui du marché.")).body
+    assert appealed["state"] == "appealed"
+
+
+async def test_a_refusal_with_a_code_gives_it_for_all_and_each(insurer: Insurer, pending: dict[str, Any]) -> None:
+    refused = (await act(insurer, pending, "decision", decision="refused", code="insurer_not_justified")).body
+    assert (refused["state"], refused["code"]) == ("refused", "insurer_not_justified")
+    assert {line["code"] for line in refused["lines"]} == {"insurer_not_justified"}
+    assert refused["next_step_fr"].startswith("Contestez")
+
+
 async def test_a_refusal_is_contested_and_granted(
     gateway: Gateway, optician: Practitioner, insurer: Insurer, proof: str
 ) -> None:
@@ -119,7 +142,7 @@ async def test_a_refusal_is_contested_and_granted(
         contested = (await act(optician, granted, "appeal", arguments="Encore.")).body
         reply = await act(insurer, contested, "decision", decision="partially_approved", lines=lines)
         assert (reply.status, reply.code) == (422, code)
-        granted = (await act(insurer, contested, "decision", decision="refused")).body
+        granted = (await act(insurer, contested, "decision", decision="refused", comment="Non.")).body
 
 
 async def test_questions_and_answers_go_to_and_fro(
@@ -272,7 +295,7 @@ async def test_of_several_acts_at_once_one_wins_and_the_others_hear_of_it(
 ) -> None:
     replies = await asyncio.gather(
         act(insurer, pending, "decision", decision="approved"),
-        act(insurer, pending, "decision", decision="refused"),
+        act(insurer, pending, "decision", decision="refused", code="insurer_not_justified"),
         act(insurer, pending, "information-request", **A_QUESTION),
         act(optician, pending, "amendments", **_glasses()),
     )

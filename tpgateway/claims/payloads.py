@@ -32,7 +32,7 @@ from tpgateway.claims.model import (
     State,
     Stay,
 )
-from tpgateway.claims.rules import life
+from tpgateway.claims.rules import life, reasons
 from tpgateway.claims.rules.corrections import correction_of
 from tpgateway.errors import REASONS, Fault, FieldInvalid, FieldMissing, InvalidRequest
 from tpgateway.guarantees.model import Domain
@@ -309,9 +309,25 @@ class QuestionRequest(Payload):
     documents: list[Document] = Field(default=[], max_length=2, description="what must be attached", examples=[[]])
 
 
+def _of_insurers(code: str) -> str:
+    if code not in reasons.OF_INSURERS:
+        raise fault_error(FieldInvalid, detail=f"one of {', '.join(reasons.OF_INSURERS)}")
+    return code
+
+
+InsurersCode = Annotated[
+    str,
+    AfterValidator(_of_insurers),
+    Field(
+        description="why; the sentences stand in GET /v1/problems", json_schema_extra={"enum": [*reasons.OF_INSURERS]}
+    ),
+]
+
+
 class GrantRequest(Payload):
     line: int = Field(ge=1, le=50)
     granted_cents: Amount
+    code: InsurersCode | None = None
 
 
 class DecisionRequest(Payload):
@@ -320,12 +336,15 @@ class DecisionRequest(Payload):
     version: Version
     decision: Literal["approved", "partially_approved", "refused"]
     lines: list[GrantRequest] = Field(default=[], max_length=50, examples=[[]])
+    code: InsurersCode | None = Field(default=None, examples=[None])
     comment: Said | None = Field(default=None, description="in French, shown to the practice", examples=[None])
 
     @model_validator(mode="after")
-    def _refusal_has_no_lines(self) -> "DecisionRequest":
+    def _refusal_has_a_reason_and_no_lines(self) -> "DecisionRequest":
         if self.decision == "refused" and self.lines:
             raise fault_error(FieldInvalid, detail="a refusal grants nothing: leave lines out")
+        if self.decision == "refused" and self.code is None and self.comment is None:
+            raise fault_error(FieldMissing, detail="a refusal says why: code, comment or both")
         return self
 
 

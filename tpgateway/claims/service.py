@@ -278,9 +278,16 @@ async def ask(
 
 
 async def decide_by_insurer(
-    connection: Connection, approval_of: Owned, kind: Kind, grants: Sequence[Grant], comment: str | None, act: Act
+    connection: Connection,
+    approval_of: Owned,
+    kind: Kind,
+    grants: Sequence[Grant],
+    act: Act,
+    *,
+    code: str | None = None,
+    comment: str | None = None,
 ) -> PriorApproval:
-    """The insurer approves, approves in part or refuses what waits for it.
+    """The insurer approves, approves in part or refuses what waits for it, for the reason that it names.
 
     Refusing an appeal leaves what was granted before. Raises ``StateForbids``, ``VersionStale``, ``DecisionNeedsLines``,
     ``LineUnknown`` and ``GrantTooLarge``.
@@ -296,8 +303,8 @@ async def decide_by_insurer(
         reason = reasons.APPEAL_REJECTED
         kind = Kind.PARTIALLY_APPROVED if any(line.granted for line in lines) else Kind.REFUSED
     elif kind is Kind.REFUSED:
-        reason = reasons.INSURER_REFUSED
-        lines = none_granted(approval, reasons.CUT_BY_INSURER)
+        reason = reasons.OF_INSURERS[code] if code else reasons.INSURER_REFUSED
+        lines = none_granted(approval, reasons.OF_INSURERS[code] if code else reasons.CUT_BY_INSURER)
     else:
         if not grants and (kind is Kind.PARTIALLY_APPROVED or is_appeal):
             raise errors.DecisionNeedsLines

@@ -49,6 +49,7 @@ class Grant:
 
     line: int
     granted: Cents
+    code: str | None = None
 
 
 async def step(
@@ -158,18 +159,20 @@ def none_granted(approval: PriorApproval, reason: Reason) -> tuple[DecidedLine, 
 def granted_anew(approval: PriorApproval, grants: Sequence[Grant]) -> tuple[DecidedLine, ...]:
     """The lines as the insurer grants them; raises ``LineUnknown`` and ``GrantTooLarge``."""
     lines = approval.lines
-    by_line = {grant.line: grant.granted for grant in grants}
+    by_line = {grant.line: grant for grant in grants}
     if len(by_line) != len(grants) or not set(by_line) <= set(range(1, len(lines) + 1)):
         raise errors.LineUnknown
     changed = []
     for number, line in enumerate(lines, start=1):
-        granted = by_line.get(number, line.granted)
+        grant = by_line.get(number)
+        granted = line.granted if grant is None else grant.granted
         if granted > line.asked.price - line.asked.amo:
             raise errors.GrantTooLarge(f"line {number}")
         if granted == line.granted:
             changed.append(line)
         else:
-            changed.append(regranted(line, granted, reasons.CUT_BY_INSURER.code, approval.request, approval.care_date))
+            code = (grant and grant.code) or reasons.CUT_BY_INSURER.code
+            changed.append(regranted(line, granted, code, approval.request, approval.care_date))
     return tuple(changed)
 
 

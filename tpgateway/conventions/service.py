@@ -9,7 +9,9 @@ from tpgateway.conventions.errors import ConventionOutdated, ConventionOverlaps,
 from tpgateway.conventions.model import Convention, ConventionTerms, Signature
 from tpgateway.conventions.store import ConventionStore
 from tpgateway.database import Connection
+from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
+from tpgateway.insurers.model import EventKind
 from tpgateway.practitioners.model import Practitioner, PractitionerId, Specialty
 
 
@@ -64,15 +66,35 @@ async def sign(
     on: date,
     actor: Actor,
 ) -> tuple[Convention, Signature]:
-    """The practitioner signs the version in force; raises ``OtherSpecialty``, ``NoConvention``, ``ConventionOutdated``."""
+    """The practitioner signs the version in force, and the insurers that take part are told.
+
+    Raises ``OtherSpecialty``, ``NoConvention``, ``ConventionOutdated``.
+    """
     if practitioner.specialty is not specialty:
         raise OtherSpecialty
     convention = await find(connection, specialty, on)
     if convention.version != version:
         raise ConventionOutdated(f"in force is version {convention.version}")
     store = ConventionStore(connection)
-    await store.sign(practitioner.id, convention, now)
+    is_new = await store.sign(practitioner.id, convention, now)
     await audit.record(connection, actor=actor, action=Action.CONVENTION_SIGNED, subject_id=convention.id)
     signed = await store.signature(practitioner.id, specialty)
     assert signed is not None
+    if is_new:
+        await insurers.publish_to(
+            connection,
+            await insurers.active_ids(connection, convention.terms.participants),
+            EventKind.CONVENTION_SIGNED,
+            subject_id=practitioner.id,
+            data={
+                "practitioner_id": str(practitioner.id),
+                "identifiers": [
+                    {"scheme": each.scheme.value, "value": each.value} for each in practitioner.identifiers
+                ],
+                "specialty": specialty.value,
+                "convention_version": convention.version,
+                "on": on.isoformat(),
+            },
+            now=now,
+        )
     return convention, signed

@@ -95,9 +95,9 @@ class ConventionStore:
         )
         return None if row is None else _convention(row)
 
-    async def sign(self, practitioner: PractitionerId, convention: Convention, now: datetime) -> None:
-        """Keeps the signature; one that is there already stays as it is."""
-        await self.connection.execute(
+    async def sign(self, practitioner: PractitionerId, convention: Convention, now: datetime) -> bool:
+        """Keeps the signature; one that is there already stays as it is, and False is answered."""
+        done = await self.connection.execute(
             "INSERT INTO convention_signatures (practitioner_id, convention_id, specialty, text_hash, signed_at)"
             " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
             practitioner,
@@ -106,6 +106,7 @@ class ConventionStore:
             convention.text_hash,
             now,
         )
+        return bool(done == "INSERT 0 1")
 
     async def signature(self, practitioner: PractitionerId, specialty: Specialty) -> Signature | None:
         """The practitioner's latest signature for a speciality."""

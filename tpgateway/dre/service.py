@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from uuid import NAMESPACE_URL, uuid5
 
 from tpgateway import audit
 from tpgateway.audit import Action, Actor
@@ -13,7 +14,11 @@ from tpgateway.dre.model import FileFormat, InsurerOffer, TableFile, Version
 from tpgateway.dre.store import TableStore
 from tpgateway.guarantees import service as guarantees
 from tpgateway.insurers import service as insurers
+from tpgateway.insurers.model import EventKind
 from tpgateway.practitioners.model import Specialty
+
+# What table publications are the happenings of, so that insurers get them one after the other.
+_TABLES = uuid5(NAMESPACE_URL, "urn:tpgateway:dre-tables")
 
 
 async def publish(
@@ -39,6 +44,14 @@ async def publish(
         ):
             await store.add_file(version.version, tables.specialty, kind, lines=tables.lines, content=content)
     await audit.record(connection, actor=actor, action=Action.TABLES_PUBLISHED)
+    await insurers.publish_to(
+        connection,
+        await insurers.active_ids(connection, None),
+        EventKind.TABLES_PUBLISHED,
+        subject_id=_TABLES,
+        data={"tables_version": version.version, "effective_from": effective_from.isoformat()},
+        now=now,
+    )
     return version, lines
 
 

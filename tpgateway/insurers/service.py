@@ -122,6 +122,15 @@ async def set_approval_rules(
     return await get(connection, insurer_id)
 
 
+async def active_ids(connection: Connection, numbers: Sequence[str] | None) -> Sequence[InsurerId]:
+    """The active insurers with these numbers, or all."""
+    return [
+        insurer.id
+        for insurer in await list_all(connection)
+        if insurer.is_active and (numbers is None or insurer.number in numbers)
+    ]
+
+
 async def list_all(connection: Connection) -> Sequence[Insurer]:
     """All insurers of the network, by number."""
     return await InsurerStore(connection).list()

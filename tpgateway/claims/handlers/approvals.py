@@ -130,15 +130,16 @@ async def list_insurer_approval_events(call: Call, *, path: ReferencePath) -> An
 
 async def decide(call: Call, *, path: ReferencePath, body: DecisionRequest) -> Answer:
     """Decides what waits for the insurer, line by line where it wants."""
-    grants = [Grant(line=each.line, granted=Cents(each.granted_cents)) for each in body.lines]
+    grants = [Grant(line=each.line, granted=Cents(each.granted_cents), code=each.code) for each in body.lines]
     return await _changed(
         service.decide_by_insurer(
             call.connection,
             owned(call, path.reference),
             Kind(body.decision),
             grants,
-            body.comment,
             act_of(call, body.version),
+            code=body.code,
+            comment=body.comment,
         )
     )
 

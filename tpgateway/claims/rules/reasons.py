@@ -60,6 +60,47 @@ INSURER_REFUSED = reason(
     "L'organisme complémentaire refuse la prise en charge.",
     "Lisez son commentaire ; contestez la décision ou facturez l'assuré.",
 )
+# Why an insurer refuses or cuts: it names one of these, for all or by line.
+OF_INSURERS = {
+    each.code: each
+    for each in (
+        reason(
+            "insurer_not_justified",
+            "L'organisme complémentaire estime que le besoin n'est pas établi.",
+            "Contestez la décision en joignant ce qui l'établit, ou facturez l'assuré.",
+        ),
+        reason(
+            "insurer_price_too_high",
+            "L'organisme complémentaire estime que le prix dépasse ce que le contrat admet.",
+            "Corrigez le prix, ou facturez la différence à l'assuré.",
+        ),
+        reason(
+            "insurer_documents_insufficient",
+            "L'organisme complémentaire n'a pas pu lire les pièces, ou elles sont incomplètes.",
+            "Faites une nouvelle demande avec des pièces lisibles et complètes.",
+        ),
+        reason(
+            "insurer_contract_excludes",
+            "Le contrat de l'assuré exclut cet élément.",
+            "Proposez un élément que le contrat couvre, ou facturez l'assuré.",
+        ),
+        reason(
+            "insurer_already_paid",
+            "L'organisme complémentaire a déjà réglé cet élément par une autre voie.",
+            "Vérifiez vos règlements ; s'il n'y en a aucun, contestez la décision.",
+        ),
+        reason(
+            "insurer_other_insurer_first",
+            "Un autre organisme complémentaire doit payer en premier.",
+            "Demandez à l'assuré son autre carte, et faites la demande à cet organisme.",
+        ),
+        reason(
+            "insurer_rights_disputed",
+            "La situation du contrat de l'assuré est en cours de vérification.",
+            "Demandez à l'assuré d'appeler son organisme, ou facturez-le.",
+        ),
+    )
+}
 APPEAL_REJECTED = reason(
     "appeal_rejected",
     "L'organisme complémentaire maintient sa décision après examen de votre contestation.",
