@@ -71,6 +71,16 @@ async def test_an_assertion_with_wrong_claims_is_refused(gateway: Gateway, chang
     assert await refused(gateway, insurer.assertion(**changes)) == "invalid_client"
 
 
+async def test_what_is_nested_beyond_reading_is_refused_as_any_other(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    deep = base64.urlsafe_b64encode(b"[" * 4_000).rstrip(b"=").decode()
+    head, claims, signature = insurer.assertion().split(".")
+    for assertion in (f"{deep}.{claims}.{signature}", f"{head}.{deep}.{signature}", f"{head}.W10.{signature}"):
+        reply = await gateway.ask_token(client_assertion_type=ASSERTION_TYPE, client_assertion=assertion)
+        assert (reply.status, reply.code) == (401, "invalid_client")
+        assert (await gateway.call("GET", "/v1/insurer", token=assertion)).status == 401
+
+
 async def test_an_unsigned_assertion_is_refused(gateway: Gateway) -> None:
     insurer = await gateway.admit()
     claims = jwt.decode(insurer.assertion(), options={"verify_signature": False})

@@ -2,6 +2,9 @@
 
 import json
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +16,12 @@ from tpgateway import settings as configuration
 from tpgateway.audit import OPERATOR
 from tpgateway.cli.frame import AsJson, amc, explained, on_database, out
 from tpgateway.database import Connection
+from tpgateway.insurers import credentials, endpoints
 from tpgateway.insurers import service as insurers
+from tpgateway.insurers.model import Contact, Endpoint, Insurer, InsurerClient
+
+Key = Annotated[Path | None, typer.Option(help="File with a public JWK.", exists=True, dir_okay=False)]
+JwksUrl = Annotated[str | None, typer.Option(help="Where the insurer publishes its keys (https), in place of --key.")]
 
 app = typer.Typer(help="Complementary insurers of the network.", no_args_is_help=True)
 
@@ -22,14 +30,20 @@ app = typer.Typer(help="Complementary insurers of the network.", no_args_is_help
 def add_insurer(
     number: Annotated[str, typer.Option(help="AMC number, 8 to 10 digits.")],
     name: Annotated[str, typer.Option()],
-    key: Annotated[Path, typer.Option(help="File with the insurer's public JWK.", exists=True, dir_okay=False)],
     convention_type: Annotated[list[str], typer.Option(help="Two letters, as on its cards; repeat for several.")],
+    key: Key = None,
+    jwks_url: JwksUrl = None,
+    contact: Annotated[
+        list[str] | None, typer.Option(help="Whom to write to, as `Name <address>`; repeat for several.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Admit an insurer, with the public key that its system signs its token requests with.
+    """Admit an insurer, with the public key that its system signs its token requests with, or the address of its keys.
 
-    Example: `tpgateway insurers add --number 0075004407 --name "Mutuelle du Lac" --key lac.jwk --convention-type SP`
+    Example: `tpgateway insurers add --number 0075004407 --name "Mutuelle du Lac" --key lac.jwk --convention-type SP
+    --contact "Astreinte <astreinte@lac.example>"`
     """
+    public_jwk, contacts = _one_key(key, jwks_url), [_contact(each) for each in contact or ()]
 
     async def act(connection: Connection) -> dict[str, Any]:
         async with connection.transaction():
@@ -38,7 +52,9 @@ def add_insurer(
                 number=amc(number),
                 name=name,
                 convention_types=sorted({_convention_type(each) for each in convention_type}),
-                public_jwk=_public_jwk(key),
+                public_jwk=public_jwk,
+                jwks_url=jwks_url,
+                contacts=contacts,
                 actor=OPERATOR,
             )
         return {"number": insurer.number, "name": insurer.name, "client_id": str(client_id)}
@@ -57,6 +73,22 @@ def _convention_type(text: str) -> str:
     return text.upper()
 
 
+def _contact(text: str) -> Contact:
+    name, address = parseaddr(text)
+    if "@" not in address:
+        raise typer.BadParameter(f"a contact is written as `Name <address>`: {text}")
+    return Contact(name=name or address, email=address)
+
+
+def _one_key(key: Path | None, jwks_url: str | None) -> dict[str, Any] | None:
+    """The key of a file; None where keys are to be read at an address."""
+    if (key is None) == (jwks_url is None):
+        raise typer.BadParameter("give --key or --jwks-url, one of both")
+    if jwks_url is not None and not jwks_url.startswith("https://"):
+        raise typer.BadParameter("--jwks-url must begin with https://")
+    return None if key is None else _public_jwk(key)
+
+
 def _public_jwk(path: Path) -> dict[str, Any]:
     from pydantic import TypeAdapter
 
@@ -70,13 +102,107 @@ def _public_jwk(path: Path) -> dict[str, Any]:
 
 @app.command("list")
 def list_insurers() -> None:
-    """Show the insurers of the network.
+    """Show the insurers of the network, and how many events wait for each.
 
     Example: `tpgateway insurers list`
     """
+
+    async def act(connection: Connection) -> list[tuple[Insurer, int, str]]:
+        return [
+            (
+                insurer,
+                await insurers.pending_events(connection, insurer.id),
+                _health(await endpoints.list_all(connection, insurer.id)),
+            )
+            for insurer in await insurers.list_all(connection)
+        ]
+
     with explained():
-        found = on_database(configuration.load_database(), insurers.list_all)
-    table = Table("AMC number", "Name", "Convention types", "State")
-    for insurer in found:
-        table.add_row(insurer.number, insurer.name, " ".join(insurer.convention_types), insurer.state.value)
+        found = on_database(configuration.load_database(), act)
+    table = Table("AMC number", "Name", "Convention types", "State", "Endpoints", "Events waiting")
+    for insurer, waiting, health in found:
+        table.add_row(
+            insurer.number,
+            insurer.name,
+            " ".join(insurer.convention_types),
+            insurer.state.value,
+            health,
+            f"{waiting:,}",
+        )
     out.print(table)
+
+
+def _health(found: Sequence[Endpoint]) -> str:
+    """How the endpoints of an insurer do, in a few words."""
+    off = sum(each.disabled_at is not None for each in found)
+    failing = sum(each.disabled_at is None and each.failing_since is not None for each in found)
+    words = [f"{len(found) - off - failing} well"] if len(found) > off + failing else []
+    words += [f"{failing} failing"] if failing else []
+    words += [f"{off} off"] if off else []
+    return ", ".join(words) or "none"
+
+
+@app.command("suspend")
+def suspend_insurer(
+    number: Annotated[str, typer.Argument(help="AMC number.")],
+    why: Annotated[str, typer.Option(help="The reason, kept with the account.")],
+) -> None:
+    """Take an insurer out of the network for a while: no token, no check, no request. Its events are kept for it.
+
+    Example: `tpgateway insurers suspend 0075004407 --why "contract ended"`
+    """
+
+    async def act(connection: Connection) -> Insurer:
+        async with connection.transaction():
+            return await insurers.suspend(connection, amc(number), why, now=datetime.now(UTC), actor=OPERATOR)
+
+    with explained():
+        insurer = on_database(configuration.load_database(), act)
+    out.print(f"Suspended {insurer.name} ({insurer.number}). Tokens already out last ten minutes at most.")
+
+
+@app.command("restore")
+def restore_insurer(number: Annotated[str, typer.Argument(help="AMC number.")]) -> None:
+    """Let a suspended insurer back in.
+
+    Example: `tpgateway insurers restore 0075004407`
+    """
+
+    async def act(connection: Connection) -> Insurer:
+        async with connection.transaction():
+            return await insurers.restore(connection, amc(number), now=datetime.now(UTC), actor=OPERATOR)
+
+    with explained():
+        insurer = on_database(configuration.load_database(), act)
+    out.print(f"{insurer.name} ({insurer.number}) is active again.")
+
+
+@app.command("add-key")
+def add_key(
+    number: Annotated[str, typer.Argument(help="AMC number.")],
+    name: Annotated[str, typer.Option(help="What the insurer will know it by.")] = "key added by an operator",
+    key: Key = None,
+    jwks_url: JwksUrl = None,
+) -> None:
+    """Let another system of an insurer in: for one that lost its key. Its former ones are revoked over the API.
+
+    Example: `tpgateway insurers add-key 0075004407 --key new.jwk`
+    """
+    public_jwk = _one_key(key, jwks_url)
+
+    async def act(connection: Connection) -> InsurerClient:
+        async with connection.transaction():
+            insurer = await insurers.find(connection, amc(number))
+            return await credentials.add(
+                connection,
+                insurer.id,
+                name=name,
+                public_jwk=public_jwk,
+                jwks_url=jwks_url,
+                allows_private=False,
+                actor=OPERATOR,
+            )
+
+    with explained():
+        client = on_database(configuration.load_database(), act)
+    out.print(f"The key's client_id is {client.id}")

@@ -136,7 +136,7 @@ async def read_keys(session: aiohttp.ClientSession, url: str) -> list[dict[str, 
             if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
                 raise KeysUnreadable("no key set")
             return keys
-    except (aiohttp.ClientError, OSError, ValueError, KeyError, TypeError) as error:
+    except (aiohttp.ClientError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise KeysUnreadable(_name(error)) from None
 
 

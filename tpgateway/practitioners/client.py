@@ -158,7 +158,7 @@ class ProSanteConnect:
                 leeway=_LEEWAY_SECONDS,
                 options={"require": ["iss", "sub", "aud", "exp", "iat", "nonce"]},
             )
-        except (jwt.PyJWTError, KeyError, ValueError, TypeError) as error:
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, RecursionError) as error:
             raise PscRefused(f"the ID token was refused: {type(error).__name__}") from None
         if not hmac.compare_digest(str(claims["nonce"]).encode(), ticket.nonce.encode()):
             raise PscRefused("nonce")

@@ -128,7 +128,7 @@ def asserted_client(form: Mapping[str, str]) -> UUID | None:
         return UUID(
             str(jwt.decode(form.get("client_assertion", ""), options={"verify_signature": False}).get("sub", ""))
         )
-    except (jwt.PyJWTError, ValueError):
+    except (jwt.PyJWTError, ValueError, AttributeError, RecursionError):
         return None
 
 
@@ -177,7 +177,7 @@ async def _by_assertion(
         if client is None or not client.public_jwks:
             raise ClientInvalid
         claims = _verified(assertion, client, audiences)
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, RecursionError) as error:  # what is nested deeply enough is no JSON to Python
         raise ClientInvalid(f"the assertion was refused: {type(error).__name__}") from None
     if int(claims["exp"]) > int(now.timestamp()) + _ASSERTION_SECONDS:
         raise ClientInvalid(f"an assertion lasts at most {_ASSERTION_SECONDS} seconds")

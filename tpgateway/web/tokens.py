@@ -115,7 +115,7 @@ class Tokens:
             )
         except jwt.ExpiredSignatureError:
             raise TokenExpired from None
-        except (jwt.PyJWTError, KeyError, ValueError, TypeError):
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, RecursionError):
             raise TokenInvalid from None
         return float(claims["exp"]), caller
 
