@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from benchmarks import people
+from benchmarks import deliveries, people
 from benchmarks.gateway import PRODUCT, Gateway, bodies, demo_bodies, open_gateway
 from benchmarks.load import Measure, measure
 from benchmarks.rival import Base, Right
@@ -42,6 +42,7 @@ CONNECTIONS = 32
 ROUNDS = 3
 APPROVALS = 3_800
 EVALUATIONS = 20_000
+DELIVERIES = 5_000
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 _console = Console()
 
@@ -72,6 +73,7 @@ async def main() -> None:
         sections: list[tuple[str, Callable[[], Coroutine[Any, Any, list[Row]]]]] = [
             ("Card checks", lambda: checks(gateway, empty, fastapi)),
             ("Prior approvals", lambda: approvals(gateway, empty)),
+            ("Events to insurers", lambda: events(gateway, folder)),
             ("Rules alone", lambda: rules(gateway)),
             ("A batch of 10,000", lambda: batch(gateway, 10_000)),
             (f"An import of {IMPORT:,} people", lambda: imports(gateway, folder)),
@@ -126,6 +128,23 @@ async def approvals(gateway: Gateway, empty: str) -> list[Row]:
             other.percentile(99),
             "≤ 8",
         ),
+    ]
+
+
+async def events(gateway: Gateway, folder: Path) -> list[Row]:
+    """Deliveries: alone, as many as go, and beside endpoints that never answer."""
+    async with deliveries.receiver() as receiving:
+        all_of_them = await deliveries.admit(gateway, receiving, folder, 50)
+        alone = await deliveries.one_by_one(gateway, receiving, all_of_them[0], 100)
+        async with deliveries.on_two_cores(gateway):
+            rate = await deliveries.at_once(gateway, receiving, all_of_them, DELIVERIES)
+        all_well = await deliveries.at_a_rate(gateway, receiving, all_of_them, SECONDS)
+        receiving.dead |= {f"00880{number:05}" for number in range(10)}
+        some_dead = await deliveries.at_a_rate(gateway, receiving, all_of_them, SECONDS * 3)
+    return [
+        Row("median from event to receipt, ms / 100", alone, 100, "≤ 1"),
+        Row("deliveries a second of one worker on two cores / 500", rate, 500, "≥ 1"),
+        Row("median of 40 insurers beside 10 dead, ms / none dead", some_dead, all_well, "≤ 1.3"),
     ]
 
 
