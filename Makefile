@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install install-dev demo test check format openapi bench lock clean
+.PHONY: install install-dev demo test chaos check format openapi bench lock clean
 
 install: $(VENV)/installed
 
@@ -38,6 +38,10 @@ demo: install
 
 test: install-dev
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# Five minutes of processes killed at random while requests come in: prints what was killed, and what was lost.
+chaos: install-dev
+	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q tests/chaos
 
 check: install-dev
 	$(BIN)/ruff format --check .

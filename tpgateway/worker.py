@@ -6,7 +6,6 @@ import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
 import structlog
 from pgqueuer import AsyncpgPoolDriver, Job, PgQueuer
 from pgqueuer.models import Schedule
@@ -14,6 +13,7 @@ from pgqueuer.models import Schedule
 from tpgateway import links, mail
 from tpgateway.audit import chain
 from tpgateway.claims import jobs as claims_jobs
+from tpgateway.database import faults
 from tpgateway.database.notices import Notices
 from tpgateway.database.pool import open_pool
 from tpgateway.insurers import client, credentials
@@ -33,7 +33,7 @@ JOBS: Mapping[JobKind, Handler] = {**mail.JOBS, **practitioner_jobs.JOBS}
 _MOST_TRIES = 12
 _LONGEST_DELAY = timedelta(hours=1)
 _RESTART_SECONDS = 1.0
-_GONE = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError, ExceptionGroup)
+_GONE = (*faults.LOST, ExceptionGroup)
 _log = structlog.get_logger(__name__)
 
 

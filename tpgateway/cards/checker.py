@@ -23,17 +23,12 @@ from tpgateway.cards.codec.answers import write_check
 from tpgateway.cards.model import Ask, CardCheck, Verdict
 from tpgateway.cards.store.checks import CheckLane, open_lane
 from tpgateway.cards.verdicts import Verdicts
+from tpgateway.database import faults
 from tpgateway.web.problems import DatabaseUnavailable
 
 _LARGEST = 500
 _RETRY_SECONDS = 0.25
-_LOST = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-)
+_LOST = (*faults.LOST, asyncpg.OperatorInterventionError)
 _log = structlog.get_logger(__name__)
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from tpgateway import audit
@@ -23,7 +22,7 @@ from tpgateway.cards.model import Ask, Verdict
 from tpgateway.cards.rules import quotas
 from tpgateway.cards.rules.quotas import Measure
 from tpgateway.cards.store.locks import LockStore
-from tpgateway.database import Connection
+from tpgateway.database import Connection, faults
 from tpgateway.errors import Problem
 from tpgateway.mail import Post
 from tpgateway.members import service as members
@@ -147,7 +146,7 @@ class Watch:
             raise _locked(until, ask.checked_at)
 
     async def _count_beside(self, agent: Agent, ask: Ask) -> None:
-        with suppress(Problem, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(Problem, *faults.ANY):
             await self._look(agent, ask)
 
     def _agent(self, ask: Ask) -> Agent:

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 import structlog
 
+from tpgateway.database import faults
+
 ANY = ""
 """The key of who waits for a notice whatever its key."""
 
@@ -63,7 +65,7 @@ class Notices:
                 await connection.add_listener(self._channel, self._heard)
                 ready.set()
                 await lost.wait()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except faults.ANY as error:
                 _log.warning("notices_lost", failure=type(error).__name__)
             self._wake_all()
             await asyncio.sleep(_RETRY_SECONDS)

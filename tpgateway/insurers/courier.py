@@ -17,6 +17,7 @@ from typing import Any
 import asyncpg
 import structlog
 
+from tpgateway.database import faults
 from tpgateway.database.notices import ANY, Notices
 from tpgateway.insurers import endpoints, rules
 from tpgateway.insurers.client import Signer, post_event
@@ -28,7 +29,6 @@ from tpgateway.mail import Post
 from tpgateway.web.logs import where
 
 _LOOK_SECONDS = 1.0
-_DATABASE_FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 _log = structlog.get_logger(__name__)
 
 
@@ -60,7 +60,7 @@ class Courier:
                 heard.clear()
                 try:
                     await self._look()
-                except _DATABASE_FAULTS as error:
+                except faults.ANY as error:
                     _log.warning("outbox_unreadable", failure=type(error).__name__)
                     await asyncio.sleep(_LOOK_SECONDS)
                 with suppress(TimeoutError):
@@ -99,7 +99,7 @@ class Courier:
                 under_way -= done
                 if done:
                     await self._record(lane, [task.result() for task in done])
-        except _DATABASE_FAULTS as error:
+        except faults.ANY as error:
             # What is under way was claimed: it comes again when the claim has ended.
             _log.warning("lane_interrupted", endpoint_id=lane.endpoint, failure=type(error).__name__)
             await asyncio.sleep(_LOOK_SECONDS)

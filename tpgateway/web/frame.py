@@ -16,6 +16,7 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel
 
+from tpgateway.database import faults
 from tpgateway.errors import InvalidRequest, Problem
 from tpgateway.settings import Settings
 from tpgateway.web import problems, sessions, xml
@@ -30,15 +31,7 @@ from tpgateway.web.validation import parse_json, parse_parameters
 
 _log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-_GONE = (
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    OSError,
-)
+_GONE = (*faults.LOST, asyncpg.TooManyConnectionsError)
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 ALLOWANCE: web.RequestKey[Allowance] = web.RequestKey("allowance", Allowance)

@@ -14,10 +14,9 @@ from typing import NamedTuple
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-import asyncpg
 import structlog
 
-from tpgateway.database import Connection, Pool
+from tpgateway.database import Connection, Pool, faults
 
 WINDOW_SECONDS = 60
 _SWEEP_AT = 50_000
@@ -119,7 +118,7 @@ class Limiter:
             try:
                 async with pool.acquire(timeout=5) as connection:
                     await self.share(connection)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except faults.ANY as error:
                 _log.warning("limits_not_shared", failure=type(error).__name__)
 
     def look(self, key: str) -> Allowance:
