@@ -18,10 +18,10 @@ from aiohttp import web
 from benchmarks.gateway import Gateway
 from tpgateway.audit import OPERATOR
 from tpgateway.database.pool import prepare_connection
-from tpgateway.demo.insurer import make_key
 from tpgateway.insurers import endpoints
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import BodyFormat, EventKind, InsurerId
+from tpgateway.sandbox.insurer import make_key
 from tpgateway.vault import Vault
 
 _DATA = {"prior_approval_id": "0075004407-…", "state": "approved", "lines": [{"line": 1, "granted_cents": 20_000}] * 3}

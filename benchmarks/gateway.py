@@ -14,17 +14,18 @@ import aiohttp
 import psutil
 
 from benchmarks import people
+from tpgateway.client import Client, PrivateKey
 from tpgateway.database.embedded import EmbeddedServer
 from tpgateway.database.migrations import migrate
 from tpgateway.demo import people as seeds
 from tpgateway.demo.house import House
-from tpgateway.demo.insurer import InsurerSystem
 from tpgateway.demo.story import Story
 
 PRODUCT = "CONFORT"
 _MANY = 1_000_000_000
 _LIMITS = {
     "TPG_REQUESTS_PER_MINUTE": str(_MANY),
+    "TPG_SANDBOX": "false",
     "TPG_CHECK_QUOTAS": json.dumps(
         {"default": dict.fromkeys(("people_per_hour", "people_per_day", "misses_per_hour", "misses_per_day"), _MANY)}
     ),
@@ -49,7 +50,7 @@ class Gateway:
     http: aiohttp.ClientSession
     database_url: str
     token: str
-    insurer: InsurerSystem
+    insurer: Client
 
     @property
     def url(self) -> str:
@@ -65,9 +66,8 @@ class Gateway:
         return [f"{head}{len(body)}\r\n\r\n".encode() + body for body in written]
 
     async def log_in(self) -> None:
-        """A fresh token for the pharmacist's software and one for the insurer: they last ten minutes."""
+        """A fresh token for the pharmacist's software: it lasts ten minutes."""
         self.token = await self.token_of(seeds.PHARMACIST)
-        await self.insurer.log_in()
 
     async def token_of(self, seed: seeds.PractitionerSeed) -> str:
         """A fresh token of one of the demo's practitioners."""
@@ -104,14 +104,7 @@ class Gateway:
         watch = asyncio.create_task(_most_memory())
         started = time.perf_counter()
         with file.open("rb") as body:
-            async with self.http.post(
-                f"{self.url}/v1/insurer/rights-imports?mode=update",
-                data=body,
-                headers={"Authorization": f"Bearer {self.insurer.token}", "Content-Type": "text/csv"},
-                timeout=aiohttp.ClientTimeout(total=3600),
-            ) as answer:
-                told = await answer.json()
-                assert answer.status == 201, told
+            told = await self.insurer.load_rights(body, mode="update")
         seconds = time.perf_counter() - started
         watch.cancel()
         return Imported(answer=told, seconds=seconds, megabytes=_seen[-1])
@@ -167,12 +160,8 @@ async def open_gateway(folder: Path) -> AsyncIterator[Gateway]:
             async with aiohttp.ClientSession() as http:
                 await Story(house, http, _Silence()).play()
                 kept = house.memory.data["insurers"][seeds.LAC.key]
-                insurer = InsurerSystem(
-                    http,
-                    gateway=house.url,
-                    client_id=kept["client_id"],
-                    private_key=house.key_files(seeds.LAC)[0].read_bytes(),
-                )
+                key = house.key_files(seeds.LAC)[0].read_bytes()
+                insurer = Client(house.url, PrivateKey(kept["client_id"], key), http=http)
                 gateway = Gateway(house=house, http=http, database_url=server.url(), token="", insurer=insurer)
                 await gateway.log_in()
                 yield gateway

@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, NotRequired, Protocol, Self, TypedDict, Unpack, cast
+from typing import IO, Any, NotRequired, Protocol, Self, TypedDict, Unpack, cast
 from uuid import uuid4
 
 import aiohttp
@@ -281,7 +281,12 @@ class Client:
         return cast(PriorApproval, await self.request("POST", path, body))
 
     async def load_rights(
-        self, body: AsyncIterator[bytes], *, mode: str, media_type: str = "text/csv", confirm_closing: bool = False
+        self,
+        body: AsyncIterator[bytes] | IO[bytes] | bytes,
+        *,
+        mode: str,
+        media_type: str = "text/csv",
+        confirm_closing: bool = False,
     ) -> dict[str, Any]:
         """Streams a file of rights, ``full`` or ``update``. It is sent once: a stream cannot be read again."""
         assert self._http is not None, "use the client in `async with`"

@@ -36,6 +36,7 @@ class JobKind(StrEnum):
     SEND_MAIL = "send_mail"
     ANSWER_REGISTRATION = "answer_registration"
     ANSWER_REQUEST = "answer_request"
+    RUN_CLOCKS = "run_clocks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,6 +126,10 @@ class Settings(DatabaseSettings):
     idempotency_hours: int = Field(default=24, ge=24)
     requests_per_minute: int = Field(default=6000, ge=1, description="Per account and process; per address if nobody.")
 
+    sandbox: bool = Field(
+        default=False,
+        description="Whether software may move the clock by which things are decided; never in production.",
+    )
     webhook_private_targets: bool = Field(
         default=False, description="Whether insurers' endpoints may be plain HTTP or stand on private addresses."
     )

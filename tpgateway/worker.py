@@ -29,7 +29,7 @@ from tpgateway.vault import Vault
 from tpgateway.web import idempotency, limits, oauth, sessions
 from tpgateway.web.logs import where
 
-JOBS: Mapping[JobKind, Handler] = {**mail.JOBS, **practitioner_jobs.JOBS}
+JOBS: Mapping[JobKind, Handler] = {**mail.JOBS, **practitioner_jobs.JOBS, **claims_jobs.JOBS}
 _MOST_TRIES = 12
 _LONGEST_DELAY = timedelta(hours=1)
 _RESTART_SECONDS = 1.0

@@ -8,9 +8,9 @@ import asyncpg
 
 from tests import builders
 from tests.driver import Gateway, Insurer, until
-from tpgateway.demo.insurer import Receiver
 from tpgateway.insurers import service
 from tpgateway.insurers.model import EventKind, InsurerId
+from tpgateway.sandbox.insurer import Receiver
 
 
 async def publish(pool: "asyncpg.Pool[asyncpg.Record]", insurer: Insurer, *, pause: float = 0) -> None:

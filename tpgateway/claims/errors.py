@@ -3,6 +3,15 @@
 from tpgateway.errors import Problem
 
 
+class NoSandbox(Problem):
+    code = "no_sandbox"
+    status = 404
+    title = "This is no sandbox: its clock cannot be moved"
+    message_fr = "Cette opération n'existe que dans l'environnement d'essai."
+    next_step_fr = "Utilisez l'adresse de l'environnement d'essai."
+    hint = "tpgateway demo is a sandbox; an operator makes one with TPG_SANDBOX=true."
+
+
 class ProofUnknown(Problem):
     code = "proof_unknown"
     status = 422

@@ -1,11 +1,14 @@
 """Clocks of approvals: what follows when nobody acts in time."""
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import structlog
 
 from tpgateway.claims import service
-from tpgateway.jobs import Tools
+from tpgateway.jobs import Handler, JobKind, Tools
+from tpgateway.web import sandbox
 from tpgateway.web.logs import where
 
 _AT_ONCE = 200
@@ -17,9 +20,10 @@ async def run_clocks(tools: Tools, *, now: datetime | None = None) -> int:
 
     One that cannot is told in the log and tried again the next time; it holds up no other.
     """
-    now = now or datetime.now(UTC)
     done, failed = 0, 0
     async with tools.pool.acquire() as connection:
+        if now is None:
+            now = datetime.now(UTC) + (await sandbox.clock(connection) if tools.settings.sandbox else timedelta(0))
         while found := await service.due(connection, now=now, limit=_AT_ONCE, skip=failed):
             for insurer_id, approval_id in found:
                 try:
@@ -38,3 +42,11 @@ async def run_clocks(tools: Tools, *, now: datetime | None = None) -> int:
             if len(found) < _AT_ONCE:
                 break
     return done
+
+
+async def run_clocks_now(tools: Tools, ids: Mapping[str, UUID], tries: int) -> None:
+    """What each minute does, because a clock was moved."""
+    await run_clocks(tools)
+
+
+JOBS: Mapping[JobKind, Handler] = {JobKind.RUN_CLOCKS: run_clocks_now}

@@ -594,3 +594,14 @@ class AttachmentView(View):
 
 class AttachmentListView(View):
     attachments: list[AttachmentView]
+
+
+class ClockRequest(Payload):
+    days: int = Field(
+        ge=0, le=1000, description="how many days ahead of the true day; 0 goes back to it", examples=[16]
+    )
+
+
+class ClockView(View):
+    days: int
+    now: datetime = Field(description="what the clock says")

@@ -6,7 +6,7 @@ from tpgateway.cards.errors import ProofMistyped
 from tpgateway.claims import errors
 from tpgateway.claims.codec import xml
 from tpgateway.claims.handlers import approvals as handlers
-from tpgateway.claims.handlers import documents
+from tpgateway.claims.handlers import documents, sandbox
 from tpgateway.claims.payloads import (
     AmendmentRequest,
     AppealRequest,
@@ -16,6 +16,8 @@ from tpgateway.claims.payloads import (
     AttachmentPath,
     AttachmentQuery,
     AttachmentView,
+    ClockRequest,
+    ClockView,
     DecisionRequest,
     ExtensionRequest,
     InformationRequest,
@@ -66,6 +68,7 @@ def _speaks(root: str | None = None) -> XmlForm:
 
 _OWN = partial(Route, tag="Prior approvals", access=PRACTITIONER, scope=Scope.APPROVALS)
 _INSURERS = partial(Route, tag="Prior approvals", access=INSURER)
+_SANDBOX = partial(Route, tag="Sandbox", access=PRACTITIONER | INSURER)
 _CHANGE = partial(_OWN, method="POST", path_shape=ReferencePath, answers={200: PriorApprovalView})
 
 ROUTES = [
@@ -270,5 +273,22 @@ ROUTES = [
         body=QuestionRequest,
         answers={200: PriorApprovalView},
         problems=_CHANGE_PROBLEMS,
+    ),
+    _SANDBOX(
+        method="GET",
+        path="/v1/sandbox/clock",
+        handler=sandbox.show_clock,
+        summary="The sandbox's clock",
+        answers={200: ClockView},
+        problems=[errors.NoSandbox],
+    ),
+    _SANDBOX(
+        method="PUT",
+        path="/v1/sandbox/clock",
+        handler=sandbox.move_clock,
+        summary="Move the sandbox's clock, to see deadlines pass",
+        body=ClockRequest,
+        answers={200: ClockView},
+        problems=[errors.NoSandbox],
     ),
 ]

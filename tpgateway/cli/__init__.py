@@ -2,7 +2,7 @@
 
 import typer
 
-from tpgateway.cli import cards, imports, insurers, keys, practitioners, processes, publications, trail
+from tpgateway.cli import cards, imports, insurers, keys, practitioners, processes, publications, sandbox, trail
 
 main = typer.Typer(
     name="tpgateway",
@@ -21,4 +21,6 @@ main.add_typer(imports.rights_app, name="rights")
 main.add_typer(imports.directory_app, name="directory")
 main.add_typer(practitioners.app, name="practitioners")
 main.add_typer(cards.app, name="cards")
+main.add_typer(sandbox.simulate_app, name="simulate")
+main.add_typer(sandbox.certify_app, name="certify")
 main.add_typer(trail.app, name="audit")

@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 
 from tpgateway.demo import people
-from tpgateway.demo.insurer import Receiver, make_key
 from tpgateway.demo.mailbox import Mailbox
 from tpgateway.processes import die_with_parent
+from tpgateway.sandbox.insurer import Receiver, make_key
 
 _READY_SECONDS = 30
 _STOP_SECONDS = 15
@@ -75,6 +75,7 @@ class House:
             "TPG_SMTP_PORT": str(self.mailbox.smtp_port),
             "TPG_SMTP_ENCRYPTION": "none",
             "TPG_WEBHOOK_PRIVATE_TARGETS": "true",
+            "TPG_SANDBOX": "true",
             "TPG_GRACEFUL_STOP_SECONDS": "5",
             **self._more,
         }

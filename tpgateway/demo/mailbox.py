@@ -10,10 +10,13 @@ from typing import Any
 
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
 
 _KEPT = 500
-_pages = Environment(loader=PackageLoader("tpgateway.demo"), autoescape=select_autoescape())
+_pages = Environment(
+    loader=ChoiceLoader([PackageLoader("tpgateway.demo"), PackageLoader("tpgateway.sandbox")]),
+    autoescape=select_autoescape(),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.resources import as_file, files
@@ -14,12 +14,13 @@ from uuid import uuid4
 import aiohttp
 from multidict import CIMultiDictProxy
 
+from tpgateway.client import Client, GatewayAway, GatewayProblem, PrivateKey
 from tpgateway.demo import people
 from tpgateway.demo.house import House
-from tpgateway.demo.insurer import InsurerSystem
 from tpgateway.demo.mailbox import Letter
 from tpgateway.demo.people import InsurerSeed, PractitionerSeed
 from tpgateway.money import Cents, format_fr
+from tpgateway.sandbox import simulator
 from tpgateway.web.routing import PARIS
 
 _LINK = re.compile(r"/activation/([A-Za-z0-9_-]+)")
@@ -58,12 +59,14 @@ class Story:
         self.today: date = datetime.now(PARIS).date()
         self._tokens: dict[str, str] = {}
         self._browsers: dict[str, aiohttp.ClientSession] = {}
-        self._systems: dict[str, InsurerSystem] = {}
+        self._systems: dict[str, Client] = {}
 
     async def play(self) -> None:
         """Every chapter; raises ``StoryBroken`` at the first step that goes wrong."""
         try:
             await self._play()
+        except (GatewayProblem, GatewayAway) as problem:
+            raise StoryBroken(str(problem)) from problem
         finally:
             for browser in self._browsers.values():
                 await browser.close()
@@ -245,38 +248,32 @@ class Story:
     async def _connect_insurer(self, seed: InsurerSeed) -> None:
         client_id = self.house.memory.data["insurers"][seed.key]["client_id"]
         private_key = self.house.key_files(seed)[0].read_bytes()
-        system = InsurerSystem(self.http, gateway=self.house.url, client_id=client_id, private_key=private_key)
+        system = Client(self.house.url, PrivateKey(client_id, private_key), http=self.http)
         started = time.perf_counter()
-        await system.log_in()
+        await system.request("GET", "/v1/insurer")
         self._tell(seed.name, "POST /oauth/token (private_key_jwt, Ed25519)", "200 Bearer", started)
         self._systems[seed.key] = system
         receiver = self.house.receivers[seed.key]
         started = time.perf_counter()
-        _, present = await system.call("GET", "/v1/insurer/endpoints")
-        for old in present["endpoints"]:  # those of earlier runs, whose servers are gone
-            await system.call("DELETE", f"/v1/insurer/endpoints/{old['id']}")
-        status, made = await system.call("POST", "/v1/insurer/endpoints", body={"url": receiver.url})
-        self._expect(status == 201, "POST /v1/insurer/endpoints", made)
-        receiver.secret = made["secret"]
+        await simulator.connect(system, receiver)
         self._tell(seed.name, f"POST /v1/insurer/endpoints {receiver.url}", "201 whsec_…", started)
 
     async def _load(self, seed: InsurerSeed, products: dict[str, Any], lines: Iterable[bytes]) -> None:
         system = self._systems[seed.key]
         for code, terms in products.items():
             started = time.perf_counter()
-            status, product = await system.call("PUT", f"/v1/insurer/products/{code}", body=terms)
-            self._expect(status == 200, f"PUT product {code}", product)
+            product = await system.request("PUT", f"/v1/insurer/products/{code}", terms)
             came = f"200 {product['benefits']} benefit lines from {product['valid_from']}"
             self._tell(seed.name, f"PUT /v1/insurer/products/{code}", came, started)
         started = time.perf_counter()
         path = "/v1/insurer/rights-imports"
-        status, done = await system.call("POST", f"{path}?mode=full", data=_stream(lines))
-        self._expect(status == 201 and done["loaded"] >= 1, "rights import", done)
+        done = await system.load_rights(simulator.stream(lines), mode="full")
+        self._expect(done["loaded"] >= 1, "rights import", done)
         came = f"201 {done['lines']} lines: {done['loaded']} loaded, {done['rejected']} rejected"
         self._tell(seed.name, f"POST {path}?mode=full (CSV, streamed)", came, started)
         if done["rejected"]:
             started = time.perf_counter()
-            _, listed = await system.call("GET", f"{path}/{done['id']}/rejects")
+            listed = await system.request("GET", f"{path}/{done['id']}/rejects")
             self._expect(len(listed["rejects"]) == done["rejected"], "rejects", listed)
             came = "; ".join(f"line {each['line']} {each['column']}: {each['code']}" for each in listed["rejects"])
             self._tell(seed.name, f"GET {path}/…/rejects", f"200 {came}", started)
@@ -343,7 +340,7 @@ class Story:
         came = f"signature verified, event {event['sequence']}: {event['data']['state']}"
         self._tell(people.LAC.name, "webhook received (Standard Webhooks)", came, started)
         started = time.perf_counter()
-        _, feed = await self._systems[people.LAC.key].call(
+        feed = await self._systems[people.LAC.key].request(
             "GET", f"/v1/insurer/events?after={event['sequence'] - 1}&wait=5"
         )
         self._expect(feed["events"][0] == event, "events feed", feed)
@@ -441,13 +438,3 @@ class Story:
 
     def _tell(self, who: str, sent: str, came: str, started: float) -> None:
         self.teller.step(who, sent, came, (time.perf_counter() - started) * 1000)
-
-
-async def _stream(lines: Iterable[bytes]) -> AsyncIterator[bytes]:
-    chunk = bytearray()
-    for line in lines:
-        chunk += line
-        if len(chunk) > 60_000:
-            yield bytes(chunk)
-            chunk.clear()
-    yield bytes(chunk)

@@ -62,7 +62,9 @@ class BenefitRequest(Payload):
     approval: Approval
     waiting_days: int = Field(default=0, ge=0, le=365, description="of a stay, the first days that are not paid")
     days_covered: int | None = Field(default=None, ge=1, le=366, description="at most so many days in a calendar year")
-    renewal_months: int | None = Field(default=None, ge=1, le=120, description="in place of the national period")
+    renewal_months: int | None = Field(
+        default=None, ge=0, le=120, description="in place of the national period; 0: at any time"
+    )
 
     def line(self) -> BenefitLine:
         given = self.formula.model_dump(exclude_none=True)

@@ -161,7 +161,6 @@ async def post_again(
     event_id: EventId,
     endpoint_id: EndpointId | None,
     *,
-    now: datetime,
     actor: Actor,
 ) -> Sequence[EndpointId] | None:
     """One event once more, to one endpoint or to all in use; answers to which. None where there is no such event.
@@ -177,7 +176,7 @@ async def post_again(
     if not to:
         raise EndpointOff
     for each in to:
-        await store.post_again(insurer_id, each, event_id, now)
+        await store.post_again(insurer_id, each, event_id)
     await audit.record(
         connection, actor=actor, action=Action.EVENTS_ASKED_AGAIN, subject_id=event_id, insurer_id=insurer_id
     )
@@ -192,7 +191,6 @@ async def post_period_again(
     *,
     start: datetime,
     end: datetime,
-    now: datetime,
     actor: Actor,
 ) -> int | None:
     """All events of a period once more; answers how many. None where there is no such endpoint; raises ``EndpointOff``."""
@@ -202,7 +200,7 @@ async def post_period_again(
         return None
     if endpoint.disabled_at is not None:
         raise EndpointOff
-    count = await store.post_period_again(insurer_id, endpoint_id, endpoint.kinds, start=start, end=end, now=now)
+    count = await store.post_period_again(insurer_id, endpoint_id, endpoint.kinds, start=start, end=end)
     await _audit(connection, actor, Action.EVENTS_ASKED_AGAIN, insurer_id, endpoint_id)
     await service.wake(connection, insurer_id)
     return count

@@ -170,7 +170,6 @@ async def post_period_again(call: Call, *, path: EndpointPath, body: PeriodReque
         EndpointId(path.id),
         start=body.start,
         end=body.end,
-        now=call.now,
         actor=call.actor,
     )
     if count is None:
@@ -185,7 +184,6 @@ async def post_event_again(call: Call, *, path: EventPath, body: RedeliveryReque
         _me(call),
         EventId(path.id),
         EndpointId(body.endpoint_id) if body.endpoint_id else None,
-        now=call.now,
         actor=call.actor,
     )
     if to is None:

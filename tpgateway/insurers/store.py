@@ -338,18 +338,18 @@ class EndpointStore:
             "DELETE FROM insurer_outbox WHERE insurer_id = $1 AND endpoint_id = $2", insurer, endpoint
         )
 
-    async def post_again(self, insurer: InsurerId, endpoint: EndpointId, event: EventId, now: datetime) -> None:
+    async def post_again(self, insurer: InsurerId, endpoint: EndpointId, event: EventId) -> None:
         """One event is posted once more, with ten tries before it."""
         await self.connection.execute(
             """
             INSERT INTO insurer_outbox (insurer_id, endpoint_id, sequence, event_id, subject_id, due_at)
-            SELECT insurer_id, $2, sequence, id, subject_id, $4 FROM insurer_events WHERE insurer_id = $1 AND id = $3
-            ON CONFLICT (insurer_id, endpoint_id, sequence) DO UPDATE SET tries = 0, due_at = least(insurer_outbox.due_at, $4)
+            SELECT insurer_id, $2, sequence, id, subject_id, now() FROM insurer_events WHERE insurer_id = $1 AND id = $3
+            ON CONFLICT (insurer_id, endpoint_id, sequence)
+            DO UPDATE SET tries = 0, due_at = least(insurer_outbox.due_at, now())
             """,
             insurer,
             endpoint,
             event,
-            now,
         )
 
     async def post_period_again(
@@ -360,22 +360,21 @@ class EndpointStore:
         *,
         start: datetime,
         end: datetime,
-        now: datetime,
     ) -> int:
         """All events of a period that the endpoint wants; answers how many."""
         done = await self.connection.execute(
             """
             INSERT INTO insurer_outbox (insurer_id, endpoint_id, sequence, event_id, subject_id, due_at)
-            SELECT insurer_id, $2, sequence, id, subject_id, $6 FROM insurer_events
+            SELECT insurer_id, $2, sequence, id, subject_id, now() FROM insurer_events
             WHERE insurer_id = $1 AND occurred_at >= $3 AND occurred_at < $4 AND ($5::text[] IS NULL OR kind = ANY ($5))
-            ON CONFLICT (insurer_id, endpoint_id, sequence) DO UPDATE SET tries = 0, due_at = least(insurer_outbox.due_at, $6)
+            ON CONFLICT (insurer_id, endpoint_id, sequence)
+            DO UPDATE SET tries = 0, due_at = least(insurer_outbox.due_at, now())
             """,
             insurer,
             endpoint,
             start,
             end,
             None if kinds is None else list(kinds),
-            now,
         )
         return int(done.split()[-1])
 
@@ -542,7 +541,7 @@ class EventStore:
                 SELECT insurer_id, last, $2, $3, $4, $5 FROM counted RETURNING insurer_id, sequence, id
             ), to_post AS (
                 INSERT INTO insurer_outbox (insurer_id, endpoint_id, sequence, event_id, subject_id, due_at)
-                SELECT a.insurer_id, p.id, a.sequence, a.id, $3, $5
+                SELECT a.insurer_id, p.id, a.sequence, a.id, $3, now()
                 FROM appended a JOIN insurer_endpoints p ON p.insurer_id = a.insurer_id
                 WHERE p.removed_at IS NULL AND p.disabled_at IS NULL AND (p.kinds IS NULL OR $2 = ANY (p.kinds))
             )

@@ -104,4 +104,15 @@ CREATE TRIGGER insurer_events_append_only BEFORE UPDATE OR TRUNCATE ON insurer_e
 CREATE TRIGGER insurer_events_kept BEFORE DELETE ON insurer_events
     FOR EACH ROW EXECUTE FUNCTION refuse_to_forget_early();
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON insurer_outbox, insurer_feed_cursors TO tpgateway_service;
+-- A contract may pay for glasses again at any time.
+ALTER TABLE benefit_lines
+    DROP CONSTRAINT benefit_lines_renewal_months_check,
+    ADD CONSTRAINT benefit_lines_renewal_months_check CHECK (renewal_months BETWEEN 0 AND 120);
+
+-- The sandbox's clock: by how many days what software asks is decided later than it is. Of no effect outside a sandbox.
+CREATE TABLE sandbox_clock (
+    is_the_one boolean PRIMARY KEY DEFAULT true CHECK (is_the_one),
+    days       integer NOT NULL CHECK (days BETWEEN 0 AND 1000)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON insurer_outbox, insurer_feed_cursors, sandbox_clock TO tpgateway_service;
