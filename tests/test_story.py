@@ -98,7 +98,7 @@ async def test_from_registration_to_tables(
         (10_003, "", "wrong_column_count"),
     ]
     server, url = webhook_server
-    endpoint = await insurer.call("POST", "/v1/insurer/endpoints", {"url": url})
+    endpoint = await insurer.call("POST", "/v1/insurer/endpoints", {"url": url, "kinds": ["prior_approval.decided"]})
     server.secret = endpoint.body["secret"]
 
     # The pharmacist checks cards: five different answers.
@@ -134,7 +134,7 @@ async def test_from_registration_to_tables(
     # The insurer is told by a signed webhook, and reads the same from the feed.
     feed = await insurer.call("GET", "/v1/insurer/events?after=0&wait=10")
     kinds = [event["type"] for event in feed.body["events"]]
-    assert kinds == ["rights_import.finished", "prior_approval.decided"]
+    assert kinds == ["rights_import.finished", *["convention.signed"] * 2, "prior_approval.decided"]
     decided = feed.body["events"][-1]
     assert decided["data"]["prior_approval_id"] == approval.body["id"]
     assert await asyncio.wait_for(server.received.get(), 10) == (decided["id"], decided)

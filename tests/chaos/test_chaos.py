@@ -25,9 +25,9 @@ from tests.insurers.server import register
 from tpgateway.client import Client, GatewayAway, GatewayProblem, PrivateKey, Secret, verify_webhook
 from tpgateway.insurers.model import EventKind
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "8"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "4"))
 SEED = int(os.environ.get("CHAOS_SEED", "0")) or time.time_ns() % 1_000_000
-PRACTICES = 4
+PRACTICES = 2
 APPROVALS = [kind for kind in EventKind if kind.startswith("prior_approval.")]
 PEOPLE = 10_000 + int(SECONDS * 400)
 

@@ -27,7 +27,7 @@ class Server:
         app = web.Application()
         app.router.add_post("/events", self._receive)
         app.router.add_post("/elsewhere", self._receive)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/events"

@@ -22,7 +22,7 @@ from tpgateway.insurers.model import EventKind, InsurerId
 from tpgateway.settings import Settings
 
 Publish = Callable[..., Awaitable[None]]
-DUE_NOW = "UPDATE insurer_outbox SET due_at = now()"
+DUE_NOW = "UPDATE insurer_outbox SET due_at = now(); SELECT pg_notify('insurer_events', '')"
 
 
 @pytest.fixture

@@ -100,6 +100,12 @@ async def test_a_webhook_says_what_the_feed_says_and_its_attempts_are_kept(gatew
 
     await until(was_refused)
     receiver.secret = endpoint["secret"]
+
+    async def is_kept() -> bool:
+        return bool(await gateway.fetchval("SELECT count(*) FROM insurer_deliveries"))
+
+    await until(is_kept)
+    await gateway.execute("UPDATE insurer_outbox SET due_at = now()")
     event = await receiver.wait_for("rights_import.finished", "update")
     feed = (await insurer.call("GET", "/v1/insurer/events")).body["events"]
     assert receiver.events == feed == [event]
