@@ -133,6 +133,18 @@ async def test_each_scenario_comes_to_what_is_published_every_time(
         assert (await client.request("PUT", "/v1/sandbox/clock", {"days": 0}))["days"] == 0
 
 
+def test_the_published_list_is_that_of_the_code() -> None:
+    text = Path("docs/sandbox.md").read_text(encoding="utf-8")
+    listed = re.findall(
+        r"^\| `(SCN\d+)` \| `(\d{8})` \| (\d) \| (.*?) \| `(\w+)` \| (?:`(\w+)`)? ?\|$", text, re.MULTILINE
+    )
+    assert [(each[0], each[1], int(each[2]), each[4], each[5] or None) for each in listed] == [
+        (each.membership_number, each.birth_date, each.birth_rank, each.expect, each.then) for each in SCENARIOS
+    ]
+    for each, scenario in zip(listed, SCENARIOS, strict=True):
+        assert each[3].endswith(scenario.about)
+
+
 async def test_an_approval_that_is_not_billed_expires_when_the_clock_is_moved(
     gateway: Gateway, insurer: Insurer, optician: Practitioner, tmp_path: Path
 ) -> None:
