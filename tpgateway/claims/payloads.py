@@ -391,7 +391,8 @@ class TotalsView(View):
     price_cents: int
     amo_cents: int
     granted_cents: int
-    patient_cents: int
+    patient_cents: int = Field(description="what is left to the patient")
+    not_due_cents: int = Field(description="what nobody owes, by law: it may not be billed")
 
     @classmethod
     def of(cls, lines: Sequence[DecidedLine]) -> "TotalsView":
@@ -400,6 +401,7 @@ class TotalsView(View):
             amo_cents=sum(line.asked.amo for line in lines),
             granted_cents=sum(line.granted for line in lines),
             patient_cents=sum(line.patient for line in lines),
+            not_due_cents=sum(line.not_due for line in lines),
         )
 
 

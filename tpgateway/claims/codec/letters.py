@@ -130,7 +130,9 @@ def _table(pdf: "_Letter", approval: PriorApproval) -> None:
             sum(line.granted for line in approval.lines),
             sum(line.patient for line in approval.lines),
         ]
-        table.row([_text(cell) for cell in ("Total", *(format_fr(Cents(each)) for each in sums), "")], style=head)
+        not_due = Cents(sum(line.not_due for line in approval.lines))
+        note = f"{format_fr(not_due)} ne sont dus par personne et ne peuvent pas être facturés." if not_due else ""
+        table.row([_text(cell) for cell in ("Total", *(format_fr(Cents(each)) for each in sums), note)], style=head)
     pdf.set_font(size=10)
 
 
