@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ class House:
         self._database_url = database_url
         self._more = dict(more or {})
         self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self.held = AsyncExitStack()
+        """What the insurers' systems hold open for as long as the house stands."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -113,6 +116,7 @@ class House:
         await self.mailbox.close()
         for receiver in self.receivers.values():
             await receiver.close()
+        await self.held.aclose()
 
     async def run_command(self, *words: str) -> str:
         """An operator's command, by the command line; answers what it printed, raises ``HouseFell`` where it failed."""

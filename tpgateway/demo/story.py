@@ -87,6 +87,7 @@ class Story:
         await self._load(people.LAC, people.products(self.today), people.rights_file(self.today))
         other = {"UNIQUE": people.other_product(self.today)}
         await self._load(people.MARAIS, other, people.other_rights_file(self.today))
+        await self._load_scenarios(people.LAC)
         self.teller.chapter("The pharmacist checks cards: five different answers")
         await self._check_cards()
         self.teller.chapter("Approvals: glasses and a stay, decided at once; the insurer is told")
@@ -248,7 +249,7 @@ class Story:
     async def _connect_insurer(self, seed: InsurerSeed) -> None:
         client_id = self.house.memory.data["insurers"][seed.key]["client_id"]
         private_key = self.house.key_files(seed)[0].read_bytes()
-        system = Client(self.house.url, PrivateKey(client_id, private_key), http=self.http)
+        system = await self.house.held.enter_async_context(Client(self.house.url, PrivateKey(client_id, private_key)))
         started = time.perf_counter()
         await system.request("GET", "/v1/insurer")
         self._tell(seed.name, "POST /oauth/token (private_key_jwt, Ed25519)", "200 Bearer", started)
@@ -277,6 +278,16 @@ class Story:
             self._expect(len(listed["rejects"]) == done["rejected"], "rejects", listed)
             came = "; ".join(f"line {each['line']} {each['column']}: {each['code']}" for each in listed["rejects"])
             self._tell(seed.name, f"GET {path}/…/rejects", f"200 {came}", started)
+
+    async def _load_scenarios(self, seed: InsurerSeed) -> None:
+        """The sandbox's people too, and somebody at the desk who decides on their requests."""
+        system, started = self._systems[seed.key], time.perf_counter()
+        await system.request("PUT", "/v1/sandbox/clock", {"days": 0})  # as an earlier run may have left it
+        done = await simulator.load_scenarios(system, self.today)
+        self.house.receivers[seed.key].desk = simulator.ReviewDesk(system)
+        self._expect(done["rejected"] == 0, "scenarios", done)
+        came = f"{done['lines']} people of docs/sandbox.md, review rules, somebody at the desk"
+        self._tell(seed.name, "the published scenarios", came, started)
 
     # Cards ----------------------------------------------------------------------------------------------------------
 
