@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from tests.driver import Gateway
+from tests.insurers.server import Server
 from tpgateway.app import create_app
 from tpgateway.database.embedded import EmbeddedServer
 from tpgateway.database.migrations import migrate
@@ -127,3 +128,10 @@ async def worker(database: str, settings: Settings) -> AsyncIterator[None]:
     yield
     stop.set()
     await asyncio.wait_for(task, 15)
+
+
+@pytest.fixture
+async def theirs() -> AsyncIterator[Server]:
+    """The insurer's server."""
+    async with Server().opened() as theirs:
+        yield theirs

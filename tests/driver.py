@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -361,6 +362,16 @@ async def run_command(*words: str, database: str | None = None, **environment: s
     assert process.returncode is not None
     assert b"Traceback" not in complaint, complaint.decode()
     return process.returncode, printed.decode(), complaint.decode()
+
+
+@asynccontextmanager
+async def serving(app: web.Application) -> AsyncIterator[str]:
+    """Somebody else's server, on a port of its own; gives its address."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
 
 
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:

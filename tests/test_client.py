@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 
 from tests import builders
 from tests.claims.conftest import insurer, optician, proof  # noqa: F401  # fixtures
-from tests.driver import Gateway, Insurer, Practitioner
+from tests.driver import Gateway, Insurer, Practitioner, serving
 from tests.insurers.server import Server, register
 from tpgateway.client import Client, GatewayAway, GatewayProblem, PrivateKey, Secret, WebhookRefused, verify_webhook
 from tpgateway.insurers.client import Signer, new_secret, new_signing_key
@@ -40,10 +40,10 @@ async def test_the_readmes_example_runs(
     gateway: Gateway,
     insurer: Insurer,  # noqa: F811
     optician: Practitioner,  # noqa: F811
+    theirs: Server,
     readme: dict[str, Any],
 ) -> None:
-    server = await Server().open()
-    endpoint = (await register(insurer, server.url)).body
+    endpoint = (await register(insurer, theirs.url)).body
     glasses = {
         name: value for name, value in builders.a_request("x").items() if name not in {"insurer_number", "proof"}
     }
@@ -62,13 +62,12 @@ async def test_the_readmes_example_runs(
     with pytest.raises(EOFError):
         await readme["follow_events"](gateway.url, insurer.client_id, pem(insurer), 0, keep)
     assert [event["sequence"] for event in seen] == list(range(1, len(seen) + 1))
-    await server.wait_for(1)
-    decided = next(number for number, (event, _) in enumerate(server.got) if event["type"] == "prior_approval.decided")
-    headers = server.got[decided][1]
-    assert readme["receive"](server.raw[decided], headers, endpoint["secret"]) == seen[-1]
+    await theirs.wait_for(1)
+    decided = next(number for number, (event, _) in enumerate(theirs.got) if event["type"] == "prior_approval.decided")
+    headers = theirs.got[decided][1]
+    assert readme["receive"](theirs.raw[decided], headers, endpoint["secret"]) == seen[-1]
     with pytest.raises(WebhookRefused):
-        readme["receive"](server.raw[decided], headers, new_secret())
-    await server.close()
+        readme["receive"](theirs.raw[decided], headers, new_secret())
 
 
 async def test_an_insurer_reviews_by_the_client(
@@ -124,11 +123,8 @@ async def shaky() -> AsyncIterator[tuple[str, list[Any], list[dict[str, str]]]]:
     app = web.Application()
     app.router.add_post("/oauth/token", token)
     app.router.add_route("*", "/{any:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}", plan, keys
-    await runner.cleanup()
+    async with serving(app) as url:
+        yield url, plan, keys
 
 
 async def test_what_may_be_tried_again_is_under_the_same_key(

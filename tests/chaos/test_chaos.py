@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tests import builders
 from tests.chaos.house import VICTIMS, House
-from tests.driver import Gateway, Insurer, Practitioner
+from tests.driver import Gateway, Insurer, Practitioner, serving
 from tests.insurers.server import register
 from tpgateway.client import Client, GatewayAway, GatewayProblem, PrivateKey, Secret, verify_webhook
 from tpgateway.insurers.model import EventKind
@@ -64,12 +64,9 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
 async def receiver() -> AsyncIterator[Receiver]:
     receiver, app = Receiver(), web.Application()
     app.router.add_post("/events", receiver.receive)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/events"
-    yield receiver
-    await runner.cleanup()
+    async with serving(app) as url:
+        receiver.url = f"{url}/events"
+        yield receiver
 
 
 async def submit(

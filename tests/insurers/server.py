@@ -1,13 +1,14 @@
 """An insurer's server that does as it is told: answers in turn what a test wants, and keeps what it got."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
-from tests.driver import Insurer, Reply, until
+from tests.driver import Insurer, Reply, serving, until
 
 Answers = Callable[[dict[str, Any]], int]
 
@@ -21,21 +22,16 @@ class Server:
     got: list[tuple[dict[str, Any], dict[str, str]]] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     url: str = ""
-    _runner: web.AppRunner | None = None
 
-    async def open(self) -> "Server":
+    @asynccontextmanager
+    async def opened(self) -> "AsyncIterator[Server]":
+        """Serves for as long as it is held."""
         app = web.Application()
         app.router.add_post("/events", self._receive)
         app.router.add_post("/elsewhere", self._receive)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/events"
-        return self
-
-    async def close(self) -> None:
-        assert self._runner
-        await self._runner.cleanup()
+        async with serving(app) as url:
+            self.url = f"{url}/events"
+            yield self
 
     async def _receive(self, request: web.Request) -> web.Response:
         body = await request.read()

@@ -11,7 +11,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
-from tests.driver import ASSERTION_TYPE, Gateway, Insurer, Reply, run_command
+from tests.driver import ASSERTION_TYPE, Gateway, Insurer, Reply, run_command, serving
 
 
 def public(key: Ed25519PrivateKey) -> dict[str, Any]:
@@ -37,12 +37,9 @@ class KeyServer:
 async def published() -> AsyncIterator[KeyServer]:
     server, app = KeyServer(), web.Application()
     app.router.add_get("/jwks.json", server.show)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/jwks.json"
-    yield server
-    await runner.cleanup()
+    async with serving(app) as url:
+        server.url = f"{url}/jwks.json"
+        yield server
 
 
 async def ask(gateway: Gateway, insurer: Insurer, client_id: str, key: Ed25519PrivateKey) -> Reply:

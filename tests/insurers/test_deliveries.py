@@ -50,18 +50,9 @@ def publish(pool: "asyncpg.Pool[asyncpg.Record]") -> Publish:
 
 
 @pytest.fixture
-async def theirs() -> AsyncIterator[Server]:
-    """The insurer's server."""
-    theirs = await Server().open()
-    yield theirs
-    await theirs.close()
-
-
-@pytest.fixture
 async def other() -> AsyncIterator[Server]:
-    server = await Server().open()
-    yield server
-    await server.close()
+    async with Server().opened() as server:
+        yield server
 
 
 async def attempts(insurer: Insurer, endpoint: str, more: str = "") -> list[dict[str, object]]:

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from tests import builders
-from tests.driver import Gateway, Insurer, Practitioner, run_command
+from tests.driver import Gateway, Insurer, Practitioner, run_command, serving
 from tests.sandbox.test_scenarios import follow, insurer, optician, program, settings, simulated  # noqa: F401
 from tpgateway.client import Client, Secret, WebhookRefused, verify_webhook
 from tpgateway.insurers.client import new_secret
@@ -49,12 +49,9 @@ class Endpoint:
 async def endpoint(request: pytest.FixtureRequest) -> AsyncIterator[Endpoint]:
     endpoint, app = Endpoint(request.param), web.Application()
     app.router.add_post("/events", endpoint.receive)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    endpoint.url = f"http://127.0.0.1:{runner.addresses[0][1]}/events"
-    yield endpoint
-    await runner.cleanup()
+    async with serving(app) as url:
+        endpoint.url = f"{url}/events"
+        yield endpoint
 
 
 def failures(folder: Path) -> list[str]:

@@ -146,9 +146,8 @@ def test_the_published_list_is_that_of_the_code() -> None:
 
 
 async def test_an_approval_that_is_not_billed_expires_when_the_clock_is_moved(
-    gateway: Gateway, insurer: Insurer, optician: Practitioner, tmp_path: Path
+    gateway: Gateway, insurer: Insurer, optician: Practitioner, theirs: Server, tmp_path: Path
 ) -> None:
-    theirs = await Server().open()
     await register(insurer, theirs.url, kinds=["prior_approval.expired"])
     async with (
         simulated(gateway, insurer, tmp_path),
@@ -163,7 +162,6 @@ async def test_an_approval_that_is_not_billed_expires_when_the_clock_is_moved(
 
         await until(is_expired)
     await theirs.wait_for(1)
-    await theirs.close()
 
 
 async def test_the_simulators_page_shows_what_came_and_changes_how_it_behaves(
