@@ -1,7 +1,7 @@
 """Conventions: published, read, signed."""
 
 import hashlib
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -100,3 +100,34 @@ def test_a_file_that_is_wrong_is_named(tmp_path: Path, terms: dict[str, str]) ->
 def test_the_files_that_come_with_the_demo_can_be_read() -> None:
     found = read_folder(Path(__file__).parents[2] / "tpgateway" / "demo" / "conventions")
     assert [terms.specialty for terms in found] == ["hospital", "optics", "pharmacy"]
+
+
+async def test_who_leaves_is_contracted_until_the_notice_is_over(
+    gateway: Gateway, worker: None, tmp_path: Path
+) -> None:
+    await gateway.publish_conventions(builders.convention_files(tmp_path, notice_days="10"))
+    insurer = await gateway.admit()
+    await insurer.put_product()
+    await insurer.load(builders.a_right())
+    optician = await gateway.join(**builders.an_optician())
+    path = "/v1/conventions/optics/signature"
+    assert (await optician.in_person("DELETE", path)).code == "not_signed"
+    await optician.sign()
+    left = await optician.in_person("DELETE", path)
+    last = builders.today() + timedelta(days=10)
+    assert (left.status, left.body["left_on"]) == (200, last.isoformat())
+    assert (await optician.in_person("DELETE", path)).code == "not_signed"
+
+    async def outcome(day: date) -> str:
+        card = builders.a_card(care_date=day.isoformat())
+        return str((await optician.check(card)).body["outcome"])
+
+    assert await outcome(builders.today()) == "covered"
+    await gateway.execute("UPDATE convention_signatures SET left_on = $1", builders.today())
+    assert await outcome(builders.today()) == "not_contracted"
+    assert await outcome(builders.today() - timedelta(days=1)) == "covered"
+    await optician.sign()  # back again
+    assert await outcome(builders.today()) == "covered"
+    shown = (await optician.call("GET", "/v1/conventions/optics")).body["signature"]
+    assert shown["left_on"] is None
+    assert (await optician.call("DELETE", path)).status == 403  # software does not leave

@@ -37,6 +37,7 @@ def a_convention(participants: tuple[str, ...] | None = None) -> Convention:
             text_markdown="",
             domains=(Domain.OPTI,),
             payment_days=10,
+            notice_days=30,
             participants=participants,
             valid_from=DAY,
             valid_to=None,

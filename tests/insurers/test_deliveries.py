@@ -433,7 +433,11 @@ async def test_insurers_are_told_of_signatures_and_of_tables(
     assert [event["type"] for event in events] == ["convention.signed", "dre_tables.published"]
     assert events[0]["data"]["identifiers"][0]["value"] == practitioner.form["value"]
     assert events[1]["data"]["tables_version"] == 1
-    await theirs.wait_for(2)
+    left = await practitioner.in_person("DELETE", "/v1/conventions/optics/signature")
+    assert left.body["left_on"] == (builders.today() + timedelta(days=30)).isoformat()
+    last = (await insurer.call("GET", "/v1/insurer/events?after=2")).body["events"]
+    assert [(each["type"], each["data"]["on"]) for each in last] == [("convention.left", left.body["left_on"])]
+    await theirs.wait_for(3)
     schema = etree.XMLSchema(etree.parse("schemas/event.xsd"))
     for body in theirs.raw:
         schema.assertValid(etree.fromstring(body))

@@ -77,6 +77,7 @@ class Action(StrEnum):
     RIGHTS_IMPORTED = "insurer:rights:import"
     TARIFF_SET = "guarantee:tariff:set"
     CONVENTION_PUBLISHED = "convention:version:publish"
+    CONVENTION_LEFT = "convention:signature:end"
     CONVENTION_SIGNED = "convention:signature:sign"
     APPROVAL_SUBMITTED = "approval:request:submit"
     APPROVAL_READ = "approval:request:read"

@@ -68,6 +68,7 @@ SENTENCES_FR: Mapping[Action, str] = {
     Action.TARIFF_SET: "Tarif national changé",
     Action.EVENTS_READ: "Événements consultés",
     Action.CONVENTION_PUBLISHED: "Convention publiée",
+    Action.CONVENTION_LEFT: "Convention quittée",
     Action.CONVENTION_SIGNED: "Convention signée",
     Action.APPROVAL_SUBMITTED: "Prise en charge demandée",
     Action.APPROVAL_SIMULATED: "Prise en charge simulée",

@@ -23,6 +23,7 @@ class _TermsFile(Parameters):
     valid_to: date | None = None
     domains: list[Domain] = Field(min_length=1)
     payment_days: int = Field(ge=0, le=365)
+    notice_days: int = Field(default=30, ge=0, le=365)
     insurers: Literal["all"] | list[AmcNumberField]
 
 
@@ -47,6 +48,7 @@ def _read(path: Path) -> ConventionTerms:
         text_markdown=text,
         domains=tuple(given.domains),
         payment_days=given.payment_days,
+        notice_days=given.notice_days,
         participants=None if given.insurers == "all" else tuple(sorted(set(given.insurers))),
         valid_from=given.valid_from,
         valid_to=given.valid_to,

@@ -30,6 +30,15 @@ class ConventionOutdated(Problem):
     hint = "Send the version that GET /v1/conventions/{specialty} answers."
 
 
+class NotSigned(Problem):
+    code = "not_signed"
+    status = 409
+    title = "There is no signature to be taken back"
+    message_fr = "Vous n'avez pas signé cette convention, ou vous l'avez déjà quittée."
+    next_step_fr = "Il n'y a rien à faire."
+    hint = "GET /v1/conventions/{specialty} shows the signature and its end."
+
+
 class ConventionOverlaps(Problem):
     code = "convention_overlaps"
     status = 409

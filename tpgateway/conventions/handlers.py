@@ -36,6 +36,15 @@ async def show_convention(call: Call, *, path: ConventionPath, query: OnDate) ->
     return Answer(body=view)
 
 
+async def leave_convention(call: Call, *, path: ConventionPath) -> Answer:
+    """Leaves the convention, in person, with the notice that it states. Signing again before takes it back."""
+    practitioner = await practitioners.get(call.connection, PractitionerId(call.caller.account_id))
+    left = await service.leave(
+        call.connection, practitioner, path.specialty, now=call.now, on=call.today, actor=call.actor
+    )
+    return Answer(body=SignatureView.of(path.specialty, left))
+
+
 async def sign_convention(call: Call, *, path: ConventionPath, body: SignatureRequest) -> Answer:
     """Signs the version in force, in person. Signing again changes nothing."""
     practitioner = await practitioners.get(call.connection, PractitionerId(call.caller.account_id))

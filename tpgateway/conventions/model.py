@@ -24,6 +24,7 @@ class ConventionTerms:
     text_markdown: str
     domains: tuple[Domain, ...]
     payment_days: int
+    notice_days: int
     participants: tuple[str, ...] | None
     valid_from: date
     valid_to: date | None
@@ -42,8 +43,9 @@ class Convention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """That a practitioner signed a version."""
+    """That a practitioner signed a version; ``left_on`` is the first day on which it takes part no more, where it left."""
 
     version: int
     text_hash: bytes
     signed_at: datetime
+    left_on: date | None

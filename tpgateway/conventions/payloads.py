@@ -27,6 +27,7 @@ class ConventionSummaryView(View):
     valid_to: date | None
     domains: list[Domain]
     payment_days: int
+    notice_days: int = Field(description="who leaves takes part for so many days more")
     insurers: list[str] | None = Field(description="AMC numbers that take part; null where every insurer does")
     text_sha256: str
 
@@ -36,6 +37,7 @@ class SignatureView(View):
     version: int
     text_sha256: str
     signed_at: datetime
+    left_on: date | None = Field(description="the first day without it, for who has left")
 
     @classmethod
     def of(cls, specialty: Specialty, signature: Signature) -> "SignatureView":
@@ -44,6 +46,7 @@ class SignatureView(View):
             version=signature.version,
             text_sha256=signature.text_hash.hex(),
             signed_at=signature.signed_at,
+            left_on=signature.left_on,
         )
 
 
@@ -71,6 +74,7 @@ def summary(convention: Convention) -> dict[str, object]:
         "valid_to": terms.valid_to,
         "domains": list(terms.domains),
         "payment_days": terms.payment_days,
+        "notice_days": terms.notice_days,
         "insurers": None if terms.participants is None else list(terms.participants),
         "text_sha256": convention.text_hash.hex(),
     }

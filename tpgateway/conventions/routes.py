@@ -50,4 +50,17 @@ ROUTES = [
         answers={201: SignatureView},
         problems=[errors.NoConvention, errors.OtherSpecialty, errors.ConventionOutdated],
     ),
+    Route(
+        method="DELETE",
+        path="/v1/conventions/{specialty}/signature",
+        handler=handlers.leave_convention,
+        summary="Leave the convention, with notice",
+        tag="Conventions",
+        access=PERSON,
+        role=Role.OWNER,
+        needs_second_factor=True,
+        path_shape=ConventionPath,
+        answers={200: SignatureView},
+        problems=[errors.NoConvention, errors.NotSigned],
+    ),
 ]

@@ -1,11 +1,11 @@
 """Use cases of conventions."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from tpgateway import audit
 from tpgateway.audit import Action, Actor
-from tpgateway.conventions.errors import ConventionOutdated, ConventionOverlaps, NoConvention, OtherSpecialty
+from tpgateway.conventions.errors import ConventionOutdated, ConventionOverlaps, NoConvention, NotSigned, OtherSpecialty
 from tpgateway.conventions.model import Convention, ConventionTerms, Signature
 from tpgateway.conventions.store import ConventionStore
 from tpgateway.database import Connection
@@ -81,20 +81,55 @@ async def sign(
     signed = await store.signature(practitioner.id, specialty)
     assert signed is not None
     if is_new:
-        await insurers.publish_to(
-            connection,
-            await insurers.active_ids(connection, convention.terms.participants),
-            EventKind.CONVENTION_SIGNED,
-            subject_id=practitioner.id,
-            data={
-                "practitioner_id": str(practitioner.id),
-                "identifiers": [
-                    {"scheme": each.scheme.value, "value": each.value} for each in practitioner.identifiers
-                ],
-                "specialty": specialty.value,
-                "convention_version": convention.version,
-                "on": on.isoformat(),
-            },
-            now=now,
-        )
+        await _tell_insurers(connection, EventKind.CONVENTION_SIGNED, practitioner, convention, on=on, now=now)
     return convention, signed
+
+
+async def leave(
+    connection: Connection,
+    practitioner: Practitioner,
+    specialty: Specialty,
+    *,
+    now: datetime,
+    on: date,
+    actor: Actor,
+) -> Signature:
+    """The practitioner leaves the convention, once the notice is over; the insurers that take part are told.
+
+    Raises ``NoConvention`` and ``NotSigned``.
+    """
+    convention = await find(connection, specialty, on)
+    store = ConventionStore(connection)
+    last = on + timedelta(days=convention.terms.notice_days)
+    if not await store.leave(practitioner.id, specialty, last):
+        raise NotSigned
+    await audit.record(connection, actor=actor, action=Action.CONVENTION_LEFT, subject_id=convention.id)
+    left = await store.signature(practitioner.id, specialty)
+    assert left is not None
+    await _tell_insurers(connection, EventKind.CONVENTION_LEFT, practitioner, convention, on=last, now=now)
+    return left
+
+
+async def _tell_insurers(
+    connection: Connection,
+    kind: EventKind,
+    practitioner: Practitioner,
+    convention: Convention,
+    *,
+    on: date,
+    now: datetime,
+) -> None:
+    await insurers.publish_to(
+        connection,
+        await insurers.active_ids(connection, convention.terms.participants),
+        kind,
+        subject_id=practitioner.id,
+        data={
+            "practitioner_id": str(practitioner.id),
+            "identifiers": [{"scheme": each.scheme.value, "value": each.value} for each in practitioner.identifiers],
+            "specialty": convention.terms.specialty.value,
+            "convention_version": convention.version,
+            "on": on.isoformat(),
+        },
+        now=now,
+    )

@@ -14,6 +14,7 @@ from tpgateway.practitioners.model import PractitionerId, Specialty
 
 _COLUMNS = """
     c.id, c.version, c.text_hash, c.published_at, c.specialty, c.title, c.text_markdown, c.domains, c.payment_days,
+    c.notice_days,
     c.every_insurer, lower(c.validity) AS valid_from, upper(c.validity) - 1 AS valid_to,
     ARRAY(SELECT i.number FROM convention_participants p JOIN insurers i ON i.id = p.insurer_id
           WHERE p.convention_id = c.id ORDER BY i.number) AS participants
@@ -51,8 +52,8 @@ class ConventionStore:
         try:
             added: UUID = await self.connection.fetchval(
                 "INSERT INTO conventions (specialty, version, title, text_markdown, text_hash, domains, payment_days,"
-                " every_insurer, validity, published_at)"
-                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, daterange($9, $10, '[]'), $11) RETURNING id",
+                " notice_days, every_insurer, validity, published_at)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, daterange($10, $11, '[]'), $12) RETURNING id",
                 terms.specialty,
                 version,
                 terms.title,
@@ -60,6 +61,7 @@ class ConventionStore:
                 hashlib.sha256(terms.text_markdown.encode()).digest(),
                 list(terms.domains),
                 terms.payment_days,
+                terms.notice_days,
                 terms.participants is None,
                 terms.valid_from,
                 terms.valid_to,
@@ -96,10 +98,11 @@ class ConventionStore:
         return None if row is None else _convention(row)
 
     async def sign(self, practitioner: PractitionerId, convention: Convention, now: datetime) -> bool:
-        """Keeps the signature; one that is there already stays as it is, and False is answered."""
+        """Keeps the signature; one that is there already stays as it is, and False is answered. It takes back a leave."""
         done = await self.connection.execute(
             "INSERT INTO convention_signatures (practitioner_id, convention_id, specialty, text_hash, signed_at)"
-            " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (practitioner_id, convention_id)"
+            " DO UPDATE SET signed_at = excluded.signed_at, left_on = NULL WHERE convention_signatures.left_on IS NOT NULL",
             practitioner,
             convention.id,
             convention.terms.specialty,
@@ -108,20 +111,27 @@ class ConventionStore:
         )
         return bool(done == "INSERT 0 1")
 
+    async def leave(self, practitioner: PractitionerId, specialty: Specialty, on: date) -> bool:
+        """All signatures for a speciality end on a day; False where none is without an end."""
+        done = await self.connection.execute(
+            "UPDATE convention_signatures SET left_on = $3"
+            " WHERE practitioner_id = $1 AND specialty = $2 AND left_on IS NULL",
+            practitioner,
+            specialty,
+            on,
+        )
+        return bool(done != "UPDATE 0")
+
     async def signature(self, practitioner: PractitionerId, specialty: Specialty) -> Signature | None:
         """The practitioner's latest signature for a speciality."""
         row = await self.connection.fetchrow(
-            "SELECT c.version, s.text_hash, s.signed_at FROM convention_signatures s"
+            "SELECT c.version, s.text_hash, s.signed_at, s.left_on FROM convention_signatures s"
             " JOIN conventions c ON c.id = s.convention_id"
             " WHERE s.practitioner_id = $1 AND s.specialty = $2 ORDER BY c.version DESC LIMIT 1",
             practitioner,
             specialty,
         )
-        return (
-            None
-            if row is None
-            else Signature(version=row["version"], text_hash=row["text_hash"], signed_at=row["signed_at"])
-        )
+        return None if row is None else Signature(**row)
 
 
 def _convention(row: asyncpg.Record) -> Convention:
@@ -136,6 +146,7 @@ def _convention(row: asyncpg.Record) -> Convention:
             text_markdown=row["text_markdown"],
             domains=tuple(Domain(domain) for domain in row["domains"]),
             payment_days=row["payment_days"],
+            notice_days=row["notice_days"],
             participants=None if row["every_insurer"] else tuple(row["participants"]),
             valid_from=row["valid_from"],
             valid_to=row["valid_to"],

@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     RIGHTS_IMPORTED = "rights_import.finished"
     TABLES_PUBLISHED = "dre_tables.published"
     CONVENTION_SIGNED = "convention.signed"
+    CONVENTION_LEFT = "convention.left"
 
 
 class TacitOutcome(StrEnum):

@@ -104,6 +104,10 @@ CREATE TRIGGER insurer_events_append_only BEFORE UPDATE OR TRUNCATE ON insurer_e
 CREATE TRIGGER insurer_events_kept BEFORE DELETE ON insurer_events
     FOR EACH ROW EXECUTE FUNCTION refuse_to_forget_early();
 
+-- Conventions are left with notice: `left_on` is the first day on which one takes part no more.
+ALTER TABLE conventions ADD COLUMN notice_days smallint NOT NULL DEFAULT 30 CHECK (notice_days BETWEEN 0 AND 365);
+ALTER TABLE convention_signatures ADD COLUMN left_on date;
+
 -- A contract may pay for glasses again at any time.
 ALTER TABLE benefit_lines
     DROP CONSTRAINT benefit_lines_renewal_months_check,
