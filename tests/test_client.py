@@ -117,8 +117,9 @@ async def shaky() -> AsyncIterator[tuple[str, list[Any], list[dict[str, str]]]]:
             assert request.transport
             request.transport.close()
             return web.Response()
-        headers = {"Retry-After": "0"} if wanted in {409, 429, 503} else {}
-        return web.json_response({"status": wanted, "code": "x"}, status=wanted, headers=headers)
+        status, after = (int(wanted[0]), wanted[1]) if isinstance(wanted, tuple) else (wanted, 0)
+        headers = {"Retry-After": str(after)} if status in {409, 429, 503} else {}
+        return web.json_response({"status": status, "code": "x"}, status=status, headers=headers)
 
     app = web.Application()
     app.router.add_post("/oauth/token", token)
@@ -144,6 +145,9 @@ async def test_what_may_be_tried_again_is_under_the_same_key(
         plan += [401, 401]
         with pytest.raises(GatewayProblem):
             await client.request("GET", "/v1/x")
+        plan += [("429", 3600)]
+        with pytest.raises(GatewayProblem):
+            await client.request("GET", "/v1/x")
         plan += [503] * 5
         with pytest.raises(GatewayAway):
             await client.request("GET", "/v1/x")
@@ -158,6 +162,14 @@ async def test_who_is_not_let_in_hears_why(gateway: Gateway, insurer: Insurer) -
     async with Client("http://127.0.0.1:9", Secret("a", "b"), tries=2) as client:
         with pytest.raises(GatewayAway):
             await client.request("GET", "/v1/insurer")
+
+
+async def test_many_tasks_give_up_together() -> None:
+    async with Client("http://127.0.0.1:9", Secret("a", "b"), tries=3) as client:
+        started = asyncio.get_running_loop().time()
+        found = await asyncio.gather(*(client.request("GET", "/x") for _ in range(30)), return_exceptions=True)
+        assert {type(each) for each in found} == {GatewayAway}
+        assert asyncio.get_running_loop().time() - started < 5
 
 
 async def test_many_tasks_get_one_token(gateway: Gateway, insurer: Insurer) -> None:  # noqa: F811
@@ -194,6 +206,8 @@ def test_a_webhook_is_believed_by_either_signature() -> None:
         {"Webhook-Timestamp": "9" * 30},
         {"Webhook-Timestamp": "soon"},
         {"Webhook-Signature": ""},
+        {"Webhook-Signature": "v1,é v1a,\udcff"},
+        {"Webhook-Id": "\udcff"},
         {"Webhook-Signature": "v1,!!! v1a v1a,AAAA v2," + base64.b64encode(b"x" * 32).decode()},
     ],
 )

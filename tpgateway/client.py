@@ -12,7 +12,6 @@ What goes wrong is raised: ``GatewayProblem`` for what the gateway refuses, with
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -141,6 +140,14 @@ class WebhookRefused(Exception):
     """A request that claims to be an event is not genuine, or too old."""
 
 
+class _NoToken(Exception):
+    """The token endpoint was away or busy; it may have said for how many seconds."""
+
+    def __init__(self, said: float | None) -> None:
+        super().__init__()
+        self.said = said
+
+
 class Credentials(Protocol):
     """How a client shows who it is."""
 
@@ -205,7 +212,7 @@ class Client:
         self._credentials = credentials
         self._http, self._is_ours = http, http is None
         self._tries, self._seconds = tries, seconds
-        self._token, self._token_ends = "", 0.0
+        self._token, self._token_ends, self._token_failures = "", 0.0, 0
         self._asking = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -291,17 +298,24 @@ class Client:
         """Streams a file of rights, ``full`` or ``update``. It is sent once: a stream cannot be read again."""
         assert self._http is not None, "use the client in `async with`"
         confirmed = "&confirm_closing=true" if confirm_closing else ""
-        headers = {"Authorization": f"Bearer {await self._get_token()}", "Content-Type": media_type}
-        async with self._http.post(
-            f"{self.url}/v1/insurer/rights-imports?mode={mode}{confirmed}",
-            data=body,
-            headers=headers,
-            timeout=aiohttp.ClientTimeout(total=None),
-        ) as answer:
-            told: dict[str, Any] = await answer.json(content_type=None)
-            if answer.status >= 400:
-                raise GatewayProblem(told)
-            return told
+        try:
+            headers = {"Authorization": f"Bearer {await self._get_token()}", "Content-Type": media_type}
+        except _NoToken:
+            raise GatewayAway("POST /oauth/token") from None
+        try:
+            async with self._http.post(
+                f"{self.url}/v1/insurer/rights-imports?mode={mode}{confirmed}",
+                data=body,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=None),
+            ) as answer:
+                raw, status = await answer.read(), answer.status
+                told = _parsed(raw) if answer.content_type.endswith("json") else raw
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, _CutShort):
+            raise GatewayAway("POST /v1/insurer/rights-imports: whether it is in can be read in the feed") from None
+        if status >= 400 or not isinstance(told, dict):
+            raise GatewayProblem(_as_problem(told, status))
+        return told
 
     async def events(self, *, after: int = 0, wait: int = 30) -> AsyncIterator[Event]:
         """Every event past a sequence number, in order, for ever: as they come, and through the gateway's restarts.
@@ -312,7 +326,8 @@ class Client:
             try:
                 page = await self.request("GET", f"/v1/insurer/events?after={after}&limit=500&wait={wait}")
             except GatewayAway:
-                continue  # it was waited for as long as a request is; an iterator has all the time
+                await asyncio.sleep(1)  # an iterator has all the time
+                continue
             for event in page["events"]:
                 yield cast(Event, event)
             after = page["after"]
@@ -322,15 +337,17 @@ class Client:
     async def request(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
         """Any operation: its JSON, or the bytes of what is none. Raises ``GatewayProblem`` and ``GatewayAway``."""
         headers = {} if method == "GET" else {"Idempotency-Key": key or uuid4().hex}
-        is_fresh = False
-        for number in range(self._tries):
-            token = await self._get_token()
+        is_fresh, number = False, 0
+        while True:
             said: float | None = None
             try:
+                token = await self._get_token()
                 status, answer, said = await self._send(
                     method, path, body, {**headers, "Authorization": f"Bearer {token}"}
                 )
-            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError):
+            except _NoToken as none:
+                status, answer, said = 503, {}, none.said
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError, _CutShort):
                 status, answer = 503, {}
             if status < 400:
                 return answer
@@ -338,10 +355,14 @@ class Client:
                 is_fresh, self._token_ends = True, 0.0  # revoked before its time, or keys were exchanged: once more
                 continue
             in_flight = status == 409 and said is not None  # our own first try is still being answered
-            if status not in _TRY_AGAIN and not in_flight:
-                raise GatewayProblem(answer if isinstance(answer, dict) else {"status": status})
-            if number + 1 < self._tries:
-                await asyncio.sleep(_pause(number, said))
+            # A lock of hours is no busy moment: the caller hears of it at once.
+            is_long = said is not None and said > _LONGEST_PAUSE
+            if (status not in _TRY_AGAIN and not in_flight) or is_long:
+                raise GatewayProblem(_as_problem(answer, status))
+            number += 1
+            if number >= self._tries:
+                break
+            await asyncio.sleep(_pause(number - 1, said))
         code = answer.get("code", "no answer") if isinstance(answer, dict) else "no answer"
         raise GatewayAway(f"{method} {path.partition('?')[0]}: tried {self._tries} times ({code})")
 
@@ -357,28 +378,29 @@ class Client:
             waiting = answer.headers.get("X-Pending-Events")
             self.pending_events = self.pending_events if waiting is None else int(waiting)
             said = answer.headers.get("Retry-After", "")
-            is_json = answer.content_type.endswith("json")
-            return answer.status, json.loads(raw) if is_json and raw else raw, float(said) if said.isdecimal() else None
+            is_json = answer.content_type.endswith("json") and bool(raw)
+            return answer.status, _parsed(raw) if is_json else raw, float(said) if said.isdecimal() else None
 
     async def _get_token(self) -> str:
-        async with self._asking:  # many tasks, one request
+        """The token, asked for once for however many tasks; raises ``_NoToken`` where there is none at this moment."""
+        before = self._token_failures
+        async with self._asking:
             if time.monotonic() < self._token_ends:
                 return self._token
-            for number in range(self._tries):
-                said: float | None = None
-                try:
-                    status, answer, said = await self._ask_token()
-                except (aiohttp.ClientConnectionError, TimeoutError):
-                    status, answer = 503, {}
-                if status == 200:
-                    self._token = answer["access_token"]
-                    self._token_ends = time.monotonic() + max(answer["expires_in"] - 30, 1)
-                    return self._token
-                if status not in _TRY_AGAIN:
-                    raise GatewayProblem(answer)
-                if number + 1 < self._tries:
-                    await asyncio.sleep(_pause(number, said))
-            raise GatewayAway("POST /oauth/token")
+            if self._token_failures != before:
+                raise _NoToken(None)  # whom this one waited for got none either
+            try:
+                status, answer, said = await self._ask_token()
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError, _CutShort):
+                status, answer, said = 503, {}, None
+            if status in _TRY_AGAIN:
+                self._token_failures += 1
+                raise _NoToken(said)
+            if status != 200 or "access_token" not in answer:
+                raise GatewayProblem(_as_problem(answer, status))
+            self._token = answer["access_token"]
+            self._token_ends = time.monotonic() + max(answer["expires_in"] - 30, 1)
+            return self._token
 
     async def _ask_token(self) -> tuple[int, Any, float | None]:
         assert self._http is not None, "use the client in `async with`"
@@ -387,8 +409,30 @@ class Client:
         limit = aiohttp.ClientTimeout(total=self._seconds)
         async with self._http.post(url, data=form, timeout=limit, allow_redirects=False) as answer:
             said = answer.headers.get("Retry-After", "")
-            document = await answer.json(content_type=None) if answer.content_type.endswith("json") else {}
-            return answer.status, document, float(said) if said.isdecimal() else None
+            document = _parsed(await answer.read()) if answer.content_type.endswith("json") else {}
+            return (
+                answer.status,
+                document if isinstance(document, dict) else {},
+                float(said) if said.isdecimal() else None,
+            )
+
+
+class _CutShort(Exception):
+    """An answer says that it is JSON, and is none: it was cut, or is another's."""
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise _CutShort from None
+
+
+def _as_problem(answer: Any, status: int) -> Mapping[str, Any]:
+    """What is no problem document (a proxy's page, say) as one."""
+    if isinstance(answer, dict) and "code" in answer:
+        return answer
+    return {"status": status, "code": "no_problem_document", "title": f"status {status}, and not by the gateway"}
 
 
 def _pause(number: int, said: float | None) -> float:
@@ -405,10 +449,30 @@ def verify_webhook(
     public_keys: Sequence[str] = (),
     now: datetime | None = None,
 ) -> Event:
-    """The event of a request that was posted to an endpoint, as Standard Webhooks has it; raises ``WebhookRefused``.
+    """The event of a request that was posted to an endpoint as JSON; raises ``WebhookRefused``.
 
-    One good signature by any of the secrets (``whsec_…``) or public keys (``whpk_…``) is enough: give both of each while
-    they are exchanged. Keep ``event["id"]``: an event may come twice, and is one.
+    Keep ``event["id"]``: an event may come twice, and is one.
+    """
+    verify_signature(body, headers, secrets=secrets, public_keys=public_keys, now=now)
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        raise WebhookRefused("the body is no JSON") from None
+    return cast(Event, event)
+
+
+def verify_signature(
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    secrets: Sequence[str] = (),
+    public_keys: Sequence[str] = (),
+    now: datetime | None = None,
+) -> None:
+    """Raises ``WebhookRefused`` unless the body, JSON or XML, was signed and posted by the gateway just now.
+
+    It goes by Standard Webhooks: one good signature by any of the secrets (``whsec_…``) or public keys (``whpk_…``) is
+    enough. Give both of each while they are exchanged.
     """
     named = {name.lower(): value for name, value in headers.items()}
     try:
@@ -418,12 +482,15 @@ def verify_webhook(
         raise WebhookRefused("a webhook-* header is missing or unreadable") from None
     if abs((now or datetime.now(UTC)) - sent_at) > _TOLERANCE:
         raise WebhookRefused("the timestamp is more than five minutes away")
-    message = f"{message_id}.{stamp}.".encode() + body
+    try:
+        message = f"{message_id}.{stamp}.".encode() + body
+    except UnicodeEncodeError:
+        raise WebhookRefused("a webhook-* header is unreadable") from None
     for each in offered.split():
         version, _, encoded = each.partition(",")
         try:
             signature = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+        except ValueError:  # not base64, or not even ASCII
             continue
         if version == "v1" and any(hmac.compare_digest(signature, _hmac(secret, message)) for secret in secrets):
             break
@@ -431,11 +498,6 @@ def verify_webhook(
             break
     else:
         raise WebhookRefused("no signature is ours to trust")
-    try:
-        event = json.loads(body)
-    except (ValueError, RecursionError):
-        raise WebhookRefused("the body is no JSON") from None
-    return cast(Event, event)
 
 
 def _hmac(secret: str, message: bytes) -> bytes:

@@ -41,6 +41,10 @@ class DatabaseSettings(BaseSettings):
         default=20, ge=0, le=100, description="Share of open rights that a full file may end without being confirmed."
     )
 
+    webhook_private_targets: bool = Field(
+        default=False, description="Whether insurers' endpoints may be plain HTTP or stand on private addresses."
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 
@@ -129,9 +133,6 @@ class Settings(DatabaseSettings):
     sandbox: bool = Field(
         default=False,
         description="Whether software may move the clock by which things are decided; never in production.",
-    )
-    webhook_private_targets: bool = Field(
-        default=False, description="Whether insurers' endpoints may be plain HTTP or stand on private addresses."
     )
     webhook_timeout_seconds: int = Field(default=15, ge=1)
 

@@ -73,7 +73,8 @@ class House:
             await asyncio.to_thread(psutil.wait_procs, everybody, 10)
             await asyncio.to_thread(self.server._server.ensure_postgres_running)
         else:
-            self._processes[name].send_signal(signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended by itself, the database being away
+                self._processes[name].send_signal(signal.SIGKILL)
             await self._processes[name].wait()
             await self._start(name)
 

@@ -107,6 +107,8 @@ async def test_an_insurer_says_why_it_refuses_or_cuts(
     assert (await act(insurer, pending, "decision", decision="refused", code="because")).faults == {
         "/code": "field_invalid"
     }
+    code = {"code": "insurer_not_justified"}
+    assert (await act(insurer, pending, "decision", decision="approved", **code)).status == 422
     cut = {"line": 3, "granted_cents": 0, "code": "insurer_price_too_high"}
     partly = (await act(insurer, pending, "decision", decision="partially_approved", lines=[cut])).body
     assert partly["lines"][2]["code"] == "insurer_price_too_high"

@@ -1,5 +1,6 @@
 """Insurers' systems: keys given, published, exchanged, revoked; insurers suspended and restored."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -138,6 +139,62 @@ async def test_a_system_is_revoked_by_another_and_never_by_itself(gateway: Gatew
     listed = (await insurer.call("GET", "/v1/insurer/clients")).body["clients"]
     assert [(each["name"], each["revoked_at"] is None) for each in listed] == [("first key", True), ("Second", False)]
     assert listed[0]["last_used_at"]
+
+
+async def test_a_revoked_system_changes_nothing_by_the_token_that_it_has_still(gateway: Gateway) -> None:
+    insurer, key = await gateway.admit(), Ed25519PrivateKey.generate()
+    made = await insurer.call("POST", "/v1/insurer/clients", {"name": "Second", "public_jwk": public(key)})
+    second = Insurer(gateway, insurer.id, insurer.number, made.body["client_id"], key)
+    await second.log_in()
+    assert (await insurer.call("DELETE", f"/v1/insurer/clients/{second.client_id}")).status == 204
+    assert (await second.call("GET", "/v1/insurer")).status == 200  # for its ten minutes
+    for method, path, body in (
+        ("POST", "/v1/insurer/clients", {"name": "Third", "public_jwk": public(key)}),
+        ("DELETE", f"/v1/insurer/clients/{insurer.client_id}", None),
+        ("POST", f"/v1/insurer/clients/{insurer.client_id}/key", {"public_jwk": public(key)}),
+        ("POST", "/v1/insurer/endpoints", {"url": "https://mutuelle.example/events"}),
+        ("PATCH", "/v1/insurer", {"contacts": []}),
+    ):
+        assert (await second.call(method, path, body)).code == "token_invalid", path
+    await gateway.execute("UPDATE insurers SET state = 'suspended'")
+    assert (await insurer.call("PATCH", "/v1/insurer", {"contacts": []})).code == "token_invalid"
+
+
+async def test_published_keys_work_on_while_another_key_takes_their_place(
+    gateway: Gateway, published: KeyServer
+) -> None:
+    insurer, first, second = await gateway.admit(), Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    published.keys = [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}] * 12 + [public(first)]
+    made = await insurer.call("POST", "/v1/insurer/clients", {"name": "Gestion", "jwks_url": published.url})
+    client = made.body["client_id"]
+    together = await asyncio.gather(*(ask(gateway, insurer, client, first) for _ in range(5)))
+    assert {reply.status for reply in together} == {200}
+    assert published.asked == 1
+    rotated = await insurer.call("POST", f"/v1/insurer/clients/{client}/key", {"public_jwk": public(second)})
+    assert rotated.body["former_until"]
+    for key in (first, second):
+        assert (await ask(gateway, insurer, client, key)).status == 200
+
+
+async def test_what_an_operator_types_wrong_is_refused_and_a_strange_name_breaks_nothing(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    file = tmp_path / "new.jwk"
+    file.write_text(json.dumps(public(Ed25519PrivateKey.generate())))
+    words = ("insurers", "add", "--number", "99990045", "--convention-type", "SP")
+    for more in (
+        ("--name", "x", "--key", str(file), "--contact", "Astreinte <a@b>"),
+        ("--name", "", "--key", str(file)),
+        ("--name", "x", "--jwks-url", "https://127.0.0.1/x y"),
+        ("--name", "x"),
+    ):
+        status, _, complaint = await run_command(*words, *more, database=gateway.database)
+        assert status in {1, 2}, complaint
+    strange = ("--name", "Mut [/x] B", "--key", str(file), "--contact", "Nuit <nuit@mutuelle.example>")
+    status, printed, _ = await run_command(*words, *strange, database=gateway.database)
+    assert (status, "Mut [/x] B" in printed) == (0, True)
+    for command in (("list",), ("suspend", "99990045", "--why", "essai"), ("restore", "99990045")):
+        assert (await run_command("insurers", *command, database=gateway.database))[0] == 0
 
 
 async def test_operators_suspend_restore_and_help_who_lost_a_key(gateway: Gateway, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -18,7 +19,8 @@ from tests import builders
 from tests.driver import Gateway, Insurer, run_command, until
 from tests.insurers.server import Server, register
 from tpgateway.insurers import service
-from tpgateway.insurers.model import EventKind, InsurerId
+from tpgateway.insurers.model import Delivery, EndpointId, EventKind, InsurerId, Posted
+from tpgateway.insurers.store import EndpointStore
 from tpgateway.settings import Settings
 
 Publish = Callable[..., Awaitable[None]]
@@ -118,10 +120,19 @@ async def test_an_endpoint_that_fails_is_tried_with_one_event_at_a_time(
         await publish(insurer)
     await asyncio.sleep(3)
     assert 3 <= len(theirs.got) <= 40
-    theirs.answer = lambda _: 204
+    taken: set[int] = set()
+
+    def take(event: dict[str, Any]) -> int:
+        taken.add(event["sequence"])
+        return 204
+
+    theirs.answer = take
     await gateway.execute(DUE_NOW)
-    before = len(theirs.got)
-    await theirs.wait_for(before + 100, seconds=30)
+
+    async def are_all_taken() -> bool:
+        return len(taken) == 100
+
+    await until(are_all_taken, 30)
 
 
 @pytest.mark.parametrize("form", ["json", "xml"])
@@ -204,6 +215,72 @@ async def test_a_paused_endpoint_gets_nothing_until_it_is_started_and_asks_for_w
     assert (await insurer.call("POST", f"/v1/insurer/events/{strange}/redelivery", {})).code == "not_found"
 
 
+async def test_what_is_asked_for_again_while_it_is_under_way_comes_after_it_and_before_what_follows(
+    gateway: Gateway, worker: None, theirs: Server, publish: Publish
+) -> None:
+    insurer = await gateway.admit()
+    await register(insurer, theirs.url)
+    theirs.delay = 0.5
+    subject = uuid4()
+    await publish(insurer, subject)
+    await publish(insurer, subject)
+    event = (await insurer.call("GET", "/v1/insurer/events")).body["events"][0]
+
+    async def is_under_way() -> bool:
+        return bool(await gateway.fetchval("SELECT count(*) FROM insurer_outbox WHERE leased_until IS NOT NULL"))
+
+    await until(is_under_way)
+    assert (await insurer.call("POST", f"/v1/insurer/events/{event['id']}/redelivery", {})).status == 202
+    await theirs.wait_for(3)
+    assert theirs.sequences == [1, 1, 2]
+
+
+async def test_a_worker_whose_lease_has_gone_to_another_changes_nothing(
+    gateway: Gateway, theirs: Server, publish: Publish, pool: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    insurer = await gateway.admit()
+    endpoint = EndpointId(UUID((await register(insurer, theirs.url)).body["id"]))
+    await publish(insurer)
+    owner = InsurerId(insurer.id)
+    async with pool.acquire() as connection:
+        store = EndpointStore(connection)
+        (first,) = await store.claim(owner, endpoint, seconds=0, limit=5)
+        (second,) = await store.claim(owner, endpoint, seconds=60, limit=5)
+        assert await store.claim(owner, endpoint, seconds=60, limit=5) == []
+        taken = Delivery(status=204, failure=None, milliseconds=1)
+        for row, left in ((first, 1), (second, 0)):
+            posted = Posted(
+                event_id=row["id"],
+                sequence=row["sequence"],
+                attempted_at=datetime.now(UTC),
+                delivery=taken,
+                leased_until=row["leased_until"],
+                was_due_at=row["due_at"],
+                delay=None,
+            )
+            await store.record(owner, endpoint, [posted])
+            assert await gateway.fetchval("SELECT count(*) FROM insurer_outbox") == left
+    assert await gateway.fetchval("SELECT array_agg(attempt ORDER BY attempt) FROM insurer_deliveries") == [1, 2]
+
+
+async def test_nobody_looks_in_vain_at_what_waits_behind_an_event_that_is_tried_later(
+    gateway: Gateway, worker: None, theirs: Server, publish: Publish
+) -> None:
+    insurer = await gateway.admit()
+    await register(insurer, theirs.url)
+    theirs.answer = lambda _: 400
+    subject = uuid4()
+    for _ in range(3):
+        await publish(insurer, subject)
+
+    async def all_wait() -> bool:
+        return bool(await gateway.fetchval("SELECT min(due_at) > now() + interval '1 second' FROM insurer_outbox"))
+
+    await until(all_wait)
+    assert theirs.sequences == [1]
+    assert await gateway.fetchval("SELECT count(*) FROM insurer_outbox") == 3
+
+
 async def test_an_endpoint_that_is_gone_is_disabled_at_once_and_the_contacts_are_told(
     gateway: Gateway, worker: None, theirs: Server, publish: Publish
 ) -> None:
@@ -247,7 +324,12 @@ async def test_an_endpoint_that_took_nothing_for_a_week_is_disabled_and_one_succ
     await gateway.execute(DUE_NOW)
     await until(is_well)
     theirs.answer = lambda _: 500
-    await gateway.execute("UPDATE insurer_endpoints SET failing_since = now() - interval '7 days 1 minute'")
+    await gateway.execute(
+        """
+        UPDATE insurer_endpoints SET failing_since = now() - interval '7 days 1 minute';
+        UPDATE insurer_deliveries SET attempted_at = attempted_at - interval '8 days'
+        """
+    )
     await publish(insurer)
     letter = await gateway.letter_to("jour@mutuelle.example")
     assert "semaine" in letter.text
@@ -265,17 +347,25 @@ async def test_after_ten_tries_an_event_is_given_up_and_the_next_goes_out(
     await publish(insurer, subject)
     await publish(insurer, subject)
     await theirs.wait_for(1)
+
+    def of_the_subject() -> list[int]:
+        return [number for number in theirs.sequences if number <= 2]
+
+    async def has_come(count: int) -> bool:
+        return len(of_the_subject()) >= count
+
     for count in range(2, 11):
 
         async def is_logged(count: int = count) -> bool:
-            return len(await attempts(insurer, endpoint)) >= count - 1
+            return sum(each["sequence"] == 1 for each in await attempts(insurer, endpoint)) >= count - 1
 
         await until(is_logged)
-        assert theirs.sequences == [1] * (count - 1)
+        assert of_the_subject() == [1] * (count - 1)
+        await publish(insurer)  # another is taken, so that the endpoint is no failing one
         await gateway.execute(DUE_NOW)
-        await theirs.wait_for(count)
-    await theirs.wait_for(11)
-    assert theirs.sequences == [1] * 10 + [2]
+        await until(lambda count=count: has_come(count))
+    await until(lambda: has_come(11))
+    assert of_the_subject() == [1] * 10 + [2]
     assert await gateway.fetchval("SELECT count(*) FROM insurer_outbox WHERE sequence = 1") == 0
 
 
@@ -359,6 +449,62 @@ async def test_whatever_an_endpoint_does_is_a_failed_try_and_no_more(
     raw.close()
 
 
+async def stop_within(writer: asyncio.StreamWriter) -> None:
+    """The status, and then a body that does not end."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+    await writer.drain()
+    await asyncio.sleep(30)
+
+
+async def end_within(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+    await writer.drain()
+
+
+@pytest.mark.parametrize("behaviour", [stop_within, end_within])
+async def test_a_status_is_a_receipt_whatever_becomes_of_the_body(
+    gateway: Gateway, worker: None, publish: Publish, behaviour: Callable[[asyncio.StreamWriter], Awaitable[None]]
+) -> None:
+    insurer = await gateway.admit()
+    raw, url = await serve_raw(behaviour)
+    endpoint = (await register(insurer, url)).body["id"]
+    await publish(insurer)
+
+    async def is_logged() -> bool:
+        return bool(await attempts(insurer, endpoint))
+
+    await until(is_logged)
+    assert [(each["status"], each["failure"]) for each in await attempts(insurer, endpoint)] == [(200, None)]
+    assert await gateway.fetchval("SELECT count(*) FROM insurer_outbox") == 0
+    raw.close()
+
+
+async def test_what_an_endpoint_does_not_want_is_not_posted_there_again_either(
+    gateway: Gateway, theirs: Server, publish: Publish
+) -> None:
+    insurer = await gateway.admit()
+    endpoint = (await register(insurer, theirs.url)).body["id"]
+    await publish(insurer)
+    await publish(insurer, kind=EventKind.TABLES_PUBLISHED)
+    wanted = {"kinds": ["dre_tables.published", "dre_tables.published"]}
+    changed = await insurer.call("PATCH", f"/v1/insurer/endpoints/{endpoint}", wanted)
+    assert changed.body["kinds"] == ["dre_tables.published"]
+    assert await gateway.fetchval("SELECT array_agg(sequence) FROM insurer_outbox") == [2]
+    event = (await insurer.call("GET", "/v1/insurer/events")).body["events"][0]["id"]
+    path = f"/v1/insurer/events/{event}/redelivery"
+    assert (await insurer.call("POST", path, {})).code == "endpoint_off"
+    assert (await insurer.call("POST", path, {"endpoint_id": str(uuid4())})).code == "not_found"
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00", "soon", "2026-11-22"])
+async def test_a_moment_that_cannot_be_is_refused(gateway: Gateway, moment: str) -> None:
+    insurer = await gateway.admit()
+    path = f"/v1/insurer/endpoints/{(await register(insurer, 'http://127.0.0.1:9/events')).body['id']}"
+    assert (await insurer.call("GET", f"{path}/deliveries?before={moment}")).status == 422
+    period = {"from": moment.replace("%2B", "+"), "to": "2026-11-22T00:00:00Z"}
+    assert (await insurer.call("POST", f"{path}/redelivery", period)).status == 422
+
+
 async def test_a_redirect_is_not_followed(gateway: Gateway, worker: None, theirs: Server, publish: Publish) -> None:
     insurer = await gateway.admit()
     theirs.answer = lambda _: 307
@@ -385,12 +531,42 @@ async def test_every_answer_says_how_many_events_wait(gateway: Gateway, publish:
     assert await waiting() == "3"
     assert await waiting("/v1/insurer/events?after=2") == "1"
     assert await waiting("/v1/insurer/events?after=1") == "1"
-    assert await waiting("/v1/insurer/events?after=99") == "0"
+    assert (await insurer.call("GET", "/v1/insurer/events?after=99")).code == "cursor_ahead"
+    assert await waiting("/v1/insurer/events?after=3") == "0"
     assert await waiting("/v1/insurer/prior-approvals/0099990011-x") == "0"  # a problem says it too
     await publish(insurer)
     assert await waiting() == "1"
     nobody = await gateway.call("GET", "/v1/insurer")
     assert "X-Pending-Events" not in nobody.headers
+
+
+async def test_what_waits_is_counted_from_where_it_was_had(
+    gateway: Gateway, worker: None, theirs: Server, publish: Publish
+) -> None:
+    insurer = await gateway.admit()
+
+    async def waiting() -> int:
+        return int((await insurer.call("GET", "/v1/insurer")).headers["X-Pending-Events"])
+
+    for _ in range(3):
+        await publish(insurer)
+    path = f"/v1/insurer/endpoints/{(await register(insurer, theirs.url)).body['id']}"
+    assert await waiting() == 3  # from before there was an endpoint
+    assert (await insurer.call("GET", "/v1/insurer/events?after=3")).status == 200
+    assert await waiting() == 0
+    await publish(insurer)
+    await theirs.wait_for(1)
+
+    async def is_had() -> bool:
+        return await waiting() == 0
+
+    await until(is_had)
+    await insurer.call("PATCH", path, {"enabled": False})
+    assert await waiting() == 0  # what was taken stays had
+    await publish(insurer)
+    assert await waiting() == 1
+    await insurer.call("PATCH", path, {"enabled": True})
+    assert await waiting() == 1  # it was never posted
 
 
 async def test_what_endpoints_took_waits_no_longer(

@@ -16,9 +16,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from tests import builders
-from tests.driver import Gateway, Insurer, Practitioner, until
+from tests.driver import Gateway, Insurer, Practitioner, run_command, until
 from tests.insurers.server import Server, register
 from tpgateway.client import Client, Secret
+from tpgateway.sandbox.insurer import make_key
 from tpgateway.sandbox.scenarios import SCENARIOS, TACIT_DAYS, Scenario
 from tpgateway.settings import Settings
 
@@ -203,6 +204,32 @@ async def test_outside_a_sandbox_the_clock_stands(gateway: Gateway, insurer: Ins
     gateway.app[STATE].settings = gateway.app[STATE].settings.model_copy(update={"sandbox": False})
     for method, body in (("GET", None), ("PUT", {"days": 3})):
         assert (await insurer.call(method, "/v1/sandbox/clock", body)).code == "no_sandbox"
+
+
+async def test_the_simulator_leaves_nothing_behind(gateway: Gateway, insurer: Insurer, tmp_path: Path) -> None:
+    for _ in range(2):
+        async with simulated(gateway, insurer, tmp_path, "--no-load") as _:
+            assert len((await insurer.call("GET", "/v1/insurer/endpoints")).body["endpoints"]) == 1
+        assert (await insurer.call("GET", "/v1/insurer/endpoints")).body["endpoints"] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("simulate", "insurer", "--client-id", "x", "--key", "README.md"),
+        ("simulate", "insurer", "--client-id", "x", "--key", "KEY", "--gateway", "foo"),
+        ("simulate", "insurer", "--client-id", "x", "--key", "KEY", "--port", "99999"),
+        ("simulate", "insurer", "--client-id", "x", "--key", "KEY", "--host", "203.0.113.1"),
+        ("certify", "endpoint", "--url", "http://127.0.0.1:9", "--secret", "whsec_x"),
+        ("certify", "endpoint", "--url", "http://127.0.0.1:9", "--secret", "", "--reports", "/proc/nope"),
+        ("certify", "software", "--port", "99999"),
+    ],
+)
+async def test_what_is_typed_wrong_is_told_in_a_sentence(words: tuple[str, ...], tmp_path: Path) -> None:
+    make_key(tmp_path / "key.pem", tmp_path / "key.jwk")
+    status, _, complaint = await run_command(*(str(tmp_path / "key.pem") if each == "KEY" else each for each in words))
+    assert status in {1, 2}
+    assert complaint.strip()
 
 
 async def test_a_gateway_that_refuses_says_why(gateway: Gateway, insurer: Insurer, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ ROUTES = [
     Route(
         method="POST",
         path="/v1/card-checks",
+        follows_clock=True,
         handler=checks.check_card,
         summary="Check a card: are the person's rights open for a domain on a day",
         tag="Cards",
@@ -60,6 +61,7 @@ ROUTES = [
     Route(
         method="POST",
         path="/v1/card-checks/photo",
+        follows_clock=True,
         handler=checks.check_photo,
         summary="Check the card in a photo",
         tag="Cards",
@@ -77,6 +79,7 @@ ROUTES = [
     Route(
         method="POST",
         path="/v1/card-checks/batch",
+        follows_clock=True,
         handler=batch.check_batch,
         summary="Check many cards in one call, a line each",
         tag="Cards",

@@ -345,6 +345,8 @@ class DecisionRequest(Payload):
             raise fault_error(FieldInvalid, detail="a refusal grants nothing: leave lines out")
         if self.decision == "refused" and self.code is None and self.comment is None:
             raise fault_error(FieldMissing, detail="a refusal says why: code, comment or both")
+        if self.decision != "refused" and self.code is not None:
+            raise fault_error(FieldInvalid, detail="code is of a refusal; a line that is cut has its own")
         return self
 
 

@@ -66,8 +66,8 @@ def _speaks(root: str | None = None) -> XmlForm:
     return XmlForm(request=xml.request(root) if root else None, answer=xml.DECISION)
 
 
-_OWN = partial(Route, tag="Prior approvals", access=PRACTITIONER, scope=Scope.APPROVALS)
-_INSURERS = partial(Route, tag="Prior approvals", access=INSURER)
+_OWN = partial(Route, tag="Prior approvals", access=PRACTITIONER, scope=Scope.APPROVALS, follows_clock=True)
+_INSURERS = partial(Route, tag="Prior approvals", access=INSURER, follows_clock=True)
 _SANDBOX = partial(Route, tag="Sandbox", access=PRACTITIONER | INSURER)
 _CHANGE = partial(_OWN, method="POST", path_shape=ReferencePath, answers={200: PriorApprovalView})
 

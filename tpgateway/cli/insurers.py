@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from rich.markup import escape
 from rich.table import Table
 
 from tpgateway import settings as configuration
@@ -20,6 +21,14 @@ from tpgateway.insurers import credentials, endpoints
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import Contact, Endpoint, Insurer, InsurerClient
 
+
+def a_name(text: str) -> str:
+    """Words of one line; raises ``typer.BadParameter`` for none, or for more than a name."""
+    if not text.strip() or len(text) > 100 or not text.isprintable():
+        raise typer.BadParameter("one line of 1 to 100 characters")
+    return text.strip()
+
+
 Key = Annotated[Path | None, typer.Option(help="File with a public JWK.", exists=True, dir_okay=False)]
 JwksUrl = Annotated[str | None, typer.Option(help="Where the insurer publishes its keys (https), in place of --key.")]
 
@@ -29,7 +38,7 @@ app = typer.Typer(help="Complementary insurers of the network.", no_args_is_help
 @app.command("add")
 def add_insurer(
     number: Annotated[str, typer.Option(help="AMC number, 8 to 10 digits.")],
-    name: Annotated[str, typer.Option()],
+    name: Annotated[str, typer.Option(callback=a_name)],
     convention_type: Annotated[list[str], typer.Option(help="Two letters, as on its cards; repeat for several.")],
     key: Key = None,
     jwks_url: JwksUrl = None,
@@ -44,6 +53,8 @@ def add_insurer(
     --contact "Astreinte <astreinte@lac.example>"`
     """
     public_jwk, contacts = _one_key(key, jwks_url), [_contact(each) for each in contact or ()]
+    with explained():
+        settings = configuration.load_database()
 
     async def act(connection: Connection) -> dict[str, Any]:
         async with connection.transaction():
@@ -55,16 +66,17 @@ def add_insurer(
                 public_jwk=public_jwk,
                 jwks_url=jwks_url,
                 contacts=contacts,
+                allows_private=settings.webhook_private_targets,
                 actor=OPERATOR,
             )
         return {"number": insurer.number, "name": insurer.name, "client_id": str(client_id)}
 
     with explained():
-        made = on_database(configuration.load_database(), act)
+        made = on_database(settings, act)
     if as_json:
         sys.stdout.write(json.dumps(made, ensure_ascii=False) + "\n")
         return
-    out.print(f"Admitted {made['name']} ({made['number']}). Its client_id is {made['client_id']}")
+    out.print(f"Admitted {escape(made['name'])} ({made['number']}). Its client_id is {made['client_id']}")
 
 
 def _convention_type(text: str) -> str:
@@ -74,18 +86,20 @@ def _convention_type(text: str) -> str:
 
 
 def _contact(text: str) -> Contact:
+    from tpgateway.insurers.payloads import ContactShape
+
     name, address = parseaddr(text)
-    if "@" not in address:
-        raise typer.BadParameter(f"a contact is written as `Name <address>`: {text}")
-    return Contact(name=name or address, email=address)
+    try:
+        shape = ContactShape.model_validate({"name": name or address, "email": address})
+    except ValidationError:
+        raise typer.BadParameter(f"a contact is written as `Name <address>`: {text}") from None
+    return Contact(name=shape.name, email=shape.email)
 
 
 def _one_key(key: Path | None, jwks_url: str | None) -> dict[str, Any] | None:
     """The key of a file; None where keys are to be read at an address."""
     if (key is None) == (jwks_url is None):
         raise typer.BadParameter("give --key or --jwks-url, one of both")
-    if jwks_url is not None and not jwks_url.startswith("https://"):
-        raise typer.BadParameter("--jwks-url must begin with https://")
     return None if key is None else _public_jwk(key)
 
 
@@ -123,7 +137,7 @@ def list_insurers() -> None:
     for insurer, waiting, health in found:
         table.add_row(
             insurer.number,
-            insurer.name,
+            escape(insurer.name),
             " ".join(insurer.convention_types),
             insurer.state.value,
             health,
@@ -145,7 +159,7 @@ def _health(found: Sequence[Endpoint]) -> str:
 @app.command("suspend")
 def suspend_insurer(
     number: Annotated[str, typer.Argument(help="AMC number.")],
-    why: Annotated[str, typer.Option(help="The reason, kept with the account.")],
+    why: Annotated[str, typer.Option(callback=a_name, help="The reason, kept with the account.")],
 ) -> None:
     """Take an insurer out of the network for a while: no token, no check, no request. Its events are kept for it.
 
@@ -158,7 +172,7 @@ def suspend_insurer(
 
     with explained():
         insurer = on_database(configuration.load_database(), act)
-    out.print(f"Suspended {insurer.name} ({insurer.number}). Tokens already out last ten minutes at most.")
+    out.print(f"Suspended {escape(insurer.name)} ({insurer.number}). Tokens already out last ten minutes at most.")
 
 
 @app.command("restore")
@@ -174,13 +188,15 @@ def restore_insurer(number: Annotated[str, typer.Argument(help="AMC number.")]) 
 
     with explained():
         insurer = on_database(configuration.load_database(), act)
-    out.print(f"{insurer.name} ({insurer.number}) is active again.")
+    out.print(f"{escape(insurer.name)} ({insurer.number}) is active again.")
 
 
 @app.command("add-key")
 def add_key(
     number: Annotated[str, typer.Argument(help="AMC number.")],
-    name: Annotated[str, typer.Option(help="What the insurer will know it by.")] = "key added by an operator",
+    name: Annotated[
+        str, typer.Option(callback=a_name, help="What the insurer will know it by.")
+    ] = "key added by an operator",
     key: Key = None,
     jwks_url: JwksUrl = None,
 ) -> None:
@@ -189,6 +205,8 @@ def add_key(
     Example: `tpgateway insurers add-key 0075004407 --key new.jwk`
     """
     public_jwk = _one_key(key, jwks_url)
+    with explained():
+        settings = configuration.load_database()
 
     async def act(connection: Connection) -> InsurerClient:
         async with connection.transaction():
@@ -199,10 +217,10 @@ def add_key(
                 name=name,
                 public_jwk=public_jwk,
                 jwks_url=jwks_url,
-                allows_private=False,
+                allows_private=settings.webhook_private_targets,
                 actor=OPERATOR,
             )
 
     with explained():
-        client = on_database(configuration.load_database(), act)
+        client = on_database(settings, act)
     out.print(f"The key's client_id is {client.id}")

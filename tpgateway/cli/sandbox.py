@@ -2,14 +2,19 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
 import aiohttp
 import typer
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rich.markup import escape
 from rich.table import Table
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from tpgateway.cli.frame import err, out, today
 from tpgateway.client import Client, GatewayAway, GatewayProblem, PrivateKey
@@ -23,7 +28,9 @@ from tpgateway.sandbox.software_list import Watcher, judge
 simulate_app = typer.Typer(help="The other side, simulated.", no_args_is_help=True)
 certify_app = typer.Typer(help="Conformance lists, with a report.", no_args_is_help=True)
 
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; any free one if left out.")]
 Reports = Annotated[Path, typer.Option(help="Folder for report.html and report.xml (JUnit).")]
+_STOP_SECONDS = 4
 _MARKS = {Result.PASSED: "[green]✓[/]", Result.FAILED: "[red]✗[/]", Result.NOT_SEEN: "[yellow]–[/]"}
 
 
@@ -34,7 +41,7 @@ def simulate_insurer(
     gateway: Annotated[str, typer.Option(help="The gateway's address.")] = "http://127.0.0.1:8080",
     name: Annotated[str, typer.Option(help="What stands on its page.")] = "Organisme d'essai",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; any free one if left out.")] = 0,
+    port: Port = 0,
     public_url: Annotated[str | None, typer.Option(help="Where the gateway reaches it, if not there.")] = None,
     behaviour: Annotated[
         Behaviour, typer.Option(help="How its server behaves; its page changes that.")
@@ -49,21 +56,28 @@ def simulate_insurer(
     Example: `tpgateway simulate insurer --gateway http://127.0.0.1:8080 --client-id 01a2… --key lac.pem --port 9000`
     """
 
+    pem = _pem(key)
+
     async def run(stop: asyncio.Event) -> None:
-        async with Client(gateway, PrivateKey(client_id, key.read_bytes())) as client:
+        async with Client(gateway, PrivateKey(client_id, pem)) as client:
             receiver = Receiver(name, behaviour=behaviour, seconds=seconds, desk=simulator.ReviewDesk(client))
-            await receiver.open(host, port)
-            page = receiver.url
+            with _listening(host, port):
+                await receiver.open(host, port)
+            page, endpoint = receiver.url, None
             try:
                 receiver.url = public_url or page
                 if load:
                     with err.status("Loading the scenarios"):
                         done = await simulator.load_scenarios(client, today())
                     out.print(f"Loaded {done['loaded']} people: `tpgateway simulate scenarios` lists them")
-                await simulator.connect(client, receiver)
+                endpoint = await simulator.connect(client, receiver)
                 out.print(f"Receiving at {page}, which is also its page. Ctrl-C stops it.", soft_wrap=True)
                 await stop.wait()
             finally:
+                if endpoint is not None:
+                    with suppress(GatewayProblem, GatewayAway, TimeoutError):
+                        async with asyncio.timeout(3):
+                            await client.request("DELETE", f"/v1/insurer/endpoints/{endpoint}")
                 await receiver.close()
 
     _until_stopped(run)
@@ -97,10 +111,17 @@ def certify_endpoint(
 ) -> None:
     """Run the conformance list against an insurer's endpoint: events that it must take, and some that it must not.
 
+    They are JSON and signed by the secret (v1), beside a v1a signature as the gateway's own are.
+
     Exit status 0 if all lines passed.
 
     Example: `tpgateway certify endpoint --url https://mutuelle.example/events --secret whsec_…`
     """
+
+    try:
+        Webhook(secret)
+    except (ValueError, RuntimeError, EmptyWebhookSecretError):
+        raise typer.BadParameter("a secret is written whsec_ and base64", param_hint="--secret") from None
 
     async def run() -> Report:
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
@@ -113,7 +134,7 @@ def certify_endpoint(
 def certify_software(
     gateway: Annotated[str, typer.Option(help="The sandbox's address.")] = "http://127.0.0.1:8080",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; any free one if left out.")] = 0,
+    port: Port = 0,
     reports: Reports = Path("certification"),
 ) -> None:
     """Watch a practitioner's software: it is given this address in place of the gateway's, and judged on Ctrl-C.
@@ -129,7 +150,8 @@ def certify_software(
     async def run(stop: asyncio.Event) -> None:
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True) as http:
             watcher = Watcher(http, gateway.rstrip("/"))
-            await watcher.open(host, port)
+            with _listening(host, port):
+                await watcher.open(host, port)
             out.print(f"Give the software this address: {watcher.url}. Ctrl-C ends and judges.", soft_wrap=True)
             await stop.wait()
             await watcher.close()
@@ -148,16 +170,41 @@ def _until_stopped(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await run(stop)
+        running, stopped = asyncio.ensure_future(run(stop)), asyncio.create_task(stop.wait())
+        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():  # it ends by itself, unless it waits for a gateway that is away
+            await asyncio.wait({running}, timeout=_STOP_SECONDS)
+            running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        stopped.cancel()
 
     try:
         asyncio.run(live())
     except GatewayProblem as problem:
         err.print(f"[red]{escape(str(problem))}[/]" + (f"\n{escape(str(problem.hint))}" if problem.hint else ""))
         raise typer.Exit(1) from None
-    except (GatewayAway, OSError) as error:
+    except (GatewayAway, aiohttp.ClientError, OSError) as error:
         err.print(f"[red]The gateway cannot be reached[/]: {escape(str(error))}")
         raise typer.Exit(1) from None
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        err.print(f"[red]Cannot listen on {escape(host)}:{port}[/]: {escape(str(error.strerror or error))}")
+        raise typer.Exit(1) from None
+
+
+def _pem(path: Path) -> bytes:
+    raw = path.read_bytes()
+    try:
+        load_pem_private_key(raw, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise typer.BadParameter(f"{path} is no private key in PEM", param_hint="--key") from None
+    return raw
 
 
 def _tell(finding: Finding) -> None:
@@ -165,7 +212,11 @@ def _tell(finding: Finding) -> None:
 
 
 def _end(report: Report, folder: Path) -> None:
-    page, tests = report.write(folder)
+    try:
+        page, tests = report.write(folder)
+    except OSError as error:
+        err.print(f"[red]The report cannot be written[/]: {escape(str(error))}")
+        raise typer.Exit(1) from None
     counts = ", ".join(f"{report.count(result)} {result.value}" for result in Result)
     out.print(f"{counts}. Written to {page} and {tests}", soft_wrap=True)
     raise typer.Exit(0 if report.is_passed else 1)

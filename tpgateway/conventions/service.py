@@ -121,7 +121,7 @@ async def _tell_insurers(
 ) -> None:
     await insurers.publish_to(
         connection,
-        await insurers.active_ids(connection, convention.terms.participants),
+        await insurers.ids_of(connection, convention.terms.participants),
         kind,
         subject_id=practitioner.id,
         data={

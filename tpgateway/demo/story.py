@@ -268,7 +268,7 @@ class Story:
             self._tell(seed.name, f"PUT /v1/insurer/products/{code}", came, started)
         started = time.perf_counter()
         path = "/v1/insurer/rights-imports"
-        done = await system.load_rights(simulator.stream(lines), mode="full")
+        done = await system.load_rights(simulator.stream(lines), mode="full", confirm_closing=True)
         self._expect(done["loaded"] >= 1, "rights import", done)
         came = f"201 {done['lines']} lines: {done['loaded']} loaded, {done['rejected']} rejected"
         self._tell(seed.name, f"POST {path}?mode=full (CSV, streamed)", came, started)

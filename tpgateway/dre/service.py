@@ -46,7 +46,7 @@ async def publish(
     await audit.record(connection, actor=actor, action=Action.TABLES_PUBLISHED)
     await insurers.publish_to(
         connection,
-        await insurers.active_ids(connection, None),
+        await insurers.ids_of(connection, None),
         EventKind.TABLES_PUBLISHED,
         subject_id=_TABLES,
         data={"tables_version": version.version, "effective_from": effective_from.isoformat()},

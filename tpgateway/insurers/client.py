@@ -7,6 +7,7 @@ import secrets
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,7 @@ from tpgateway.insurers.model import BodyFormat, Delivery
 from tpgateway.insurers.rules import is_public
 
 _ANSWER_BYTES = 64 * 1024
+_BODY_SECONDS = 1.0
 _KEYS_SECONDS = 5
 _SECRET_BYTES = 32
 _MEDIA_TYPES = {BodyFormat.JSON: "application/json", BodyFormat.XML: "application/xml"}
@@ -112,10 +114,12 @@ async def post_event(
             asyncio.timeout(timeout_seconds),
             session.post(url, data=body.encode(), headers=headers, allow_redirects=False) as answer,
         ):
-            await answer.content.read(_ANSWER_BYTES)
-            status = answer.status
+            status = answer.status  # which is the receipt, whatever becomes of the rest
+            with suppress(TimeoutError, aiohttp.ClientError):
+                async with asyncio.timeout(_BODY_SECONDS):
+                    await answer.content.read(_ANSWER_BYTES)
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        failure = _name(error)
+        failure = None if status is not None else _name(error)
     return Delivery(status=status, failure=failure, milliseconds=round((time.perf_counter() - started) * 1000))
 
 

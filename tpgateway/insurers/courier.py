@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import structlog
 
-from tpgateway.database import faults
+from tpgateway.database import Connection, faults
 from tpgateway.database.notices import ANY, Notices
 from tpgateway.insurers import endpoints, rules
 from tpgateway.insurers.client import Signer, post_event
@@ -39,6 +39,7 @@ class _Lane:
     insurer: InsurerId
     endpoint: EndpointId
     failures: int = 0
+    is_known_well: bool = False
     resting_until: float = 0.0
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -76,7 +77,7 @@ class Courier:
 
     async def _look(self) -> None:
         async with self._tools.pool.acquire() as connection:
-            found = await EndpointStore(connection).with_work(datetime.now(UTC))
+            found = await EndpointStore(connection).with_work()
         for key in found:
             lane = self._lanes.setdefault(key, _Lane(*key))
             lane.wanted.set()
@@ -116,12 +117,9 @@ class Courier:
                 await asyncio.wait_for(self._stopping.wait(), rest)
         if places <= 0 or self._stopping.is_set():
             return set()
-        now = datetime.now(UTC)
-        until = now + timedelta(seconds=2 * self._patience + 5)
+        lease = 2 * self._patience + 5
         async with self._tools.pool.acquire() as connection:
-            claimed = await EndpointStore(connection).claim(
-                lane.insurer, lane.endpoint, now=now, until=until, limit=places
-            )
+            claimed = await EndpointStore(connection).claim(lane.insurer, lane.endpoint, seconds=lease, limit=places)
         return {asyncio.create_task(self._post(row)) for row in claimed}
 
     async def _post(self, row: asyncpg.Record) -> Posted:
@@ -142,7 +140,9 @@ class Courier:
             sequence=event.sequence,
             attempted_at=now,
             delivery=delivery,
-            due_at=None if delay is None else datetime.now(UTC) + rules.with_jitter(delay, self._chance()),
+            leased_until=row["leased_until"],
+            was_due_at=row["due_at"],
+            delay=None if delay is None else rules.with_jitter(delay, self._chance()),
         )
 
     def _signer(self, row: asyncpg.Record, now: datetime) -> Signer:
@@ -157,13 +157,14 @@ class Courier:
         )
 
     async def _record(self, lane: _Lane, posted: Sequence[Posted]) -> None:
-        now = datetime.now(UTC)
-        async with self._tools.pool.acquire() as connection, connection.transaction():
-            failing_since = await EndpointStore(connection).record(lane.insurer, lane.endpoint, posted, now)
-            if why := _why_given_up(posted, failing_since, now):
-                post = Post.of(self._tools.settings, self._tools.vault)
-                await endpoints.give_up(connection, post, lane.insurer, lane.endpoint, why, now=now)
-                _log.warning("endpoint_disabled", insurer_id=lane.insurer, endpoint_id=lane.endpoint, reason=why.value)
+        is_well = any(each.delivery.is_taken for each in posted)
+        async with self._tools.pool.acquire() as connection:
+            store = EndpointStore(connection)
+            await store.record(lane.insurer, lane.endpoint, posted)
+            if not (is_well and lane.is_known_well):
+                failing_since = await store.note_health(lane.insurer, lane.endpoint, is_well=is_well)
+                lane.is_known_well = is_well
+                await self._look_whether_to_give_up(connection, lane, posted, failing_since)
         for each in posted:
             if not each.delivery.is_taken:
                 _log.warning(
@@ -173,13 +174,24 @@ class Courier:
                     endpoint_id=lane.endpoint,
                     status=each.delivery.status,
                     failure=each.delivery.failure,
-                    is_last=each.due_at is None,
+                    is_last=each.delay is None,
                 )
-        if any(not each.delivery.is_endpoint_down for each in posted):
+        if is_well:
             lane.failures = 0
         else:
             lane.failures += 1
             lane.resting_until = time.monotonic() + rules.pause_after(lane.failures).total_seconds()
+
+    async def _look_whether_to_give_up(
+        self, connection: Connection, lane: _Lane, posted: Sequence[Posted], failing_since: datetime | None
+    ) -> None:
+        now = datetime.now(UTC)
+        if (why := _why_given_up(posted, failing_since, now)) is None:
+            return
+        post = Post.of(self._tools.settings, self._tools.vault)
+        async with connection.transaction():
+            await endpoints.give_up(connection, post, lane.insurer, lane.endpoint, why, now=now)
+        _log.warning("endpoint_disabled", insurer_id=lane.insurer, endpoint_id=lane.endpoint, reason=why.value)
 
 
 def _why_given_up(posted: Sequence[Posted], failing_since: datetime | None, now: datetime) -> Disabled | None:

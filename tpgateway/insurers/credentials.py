@@ -1,8 +1,9 @@
 """Use cases of insurers' systems: their keys, in the client itself or at an address of the insurer's, and their exchange."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -22,14 +23,24 @@ from tpgateway.insurers.store import ClientStore
 from tpgateway.web.callers import Access, Caller
 from tpgateway.web.fields import PublicJwkField
 from tpgateway.web.oauth import Client
+from tpgateway.web.problems import TokenInvalid
 
-_MOST_KEYS = 10
-_READ_AT_MOST_EVERY = timedelta(seconds=30)
+_MOST_KEYS, _MOST_LOOKED_AT = 10, 100
+_READ_AT_MOST_EVERY = timedelta(seconds=10)
 _READ_AGAIN_AFTER = timedelta(hours=1)
 _GOOD_FOR = timedelta(hours=24)
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 _KEY: TypeAdapter[dict[str, Any]] = TypeAdapter(PublicJwkField)
 _log = structlog.get_logger(__name__)
+
+
+async def refuse_revoked(connection: Connection, insurer_id: InsurerId, client_id: UUID | None) -> None:
+    """Raises ``TokenInvalid`` for a client that was revoked, or whose insurer was suspended, while its token was out.
+
+    What changes who may come in, and where things are sent, does not wait for tokens to end.
+    """
+    if client_id is None or not await ClientStore(connection).is_live(insurer_id, client_id):
+        raise TokenInvalid
 
 
 async def add(
@@ -111,12 +122,14 @@ async def find(connection: Connection, client_id: UUID) -> Client | None:
     row = await ClientStore(connection).find(client_id)
     if row is None:
         return None
-    published = _good(row["jwks"], datetime.now(UTC))
+    published, former = _good(row["jwks"], datetime.now(UTC)), (row["former_jwks"] or {}).get("keys", ())
     return Client(
         caller=Caller(
             access=Access.INSURER_CLIENT, account_id=row["insurer_id"], client_id=client_id, scopes=frozenset()
         ),
-        public_jwks=[each for each in (row["public_jwk"], *published, row["former_public_jwk"]) if each is not None],
+        public_jwks=[
+            each for each in (row["public_jwk"], *published, row["former_public_jwk"], *former) if each is not None
+        ],
         mark_used=mark_used,
     )
 
@@ -132,9 +145,19 @@ class PublishedKeys:
 
     connect: Connect
     http: aiohttp.ClientSession | None = None
+    _under_way: dict[UUID, asyncio.Task[bool]] = field(default_factory=dict)
 
     async def refresh(self, client_id: UUID, *, every: timedelta = _READ_AT_MOST_EVERY) -> bool:
-        """Whether the client's keys were read now: not where they stand here, were read a moment ago, or cannot be."""
+        """Whether the client's keys were read now: not where they stand here, were read a moment ago, or cannot be.
+
+        Who asks while they are being read gets what comes of that.
+        """
+        if client_id not in self._under_way:
+            self._under_way[client_id] = task = asyncio.create_task(self._refresh(client_id, every))
+            task.add_done_callback(lambda _: self._under_way.pop(client_id, None))
+        return await asyncio.shield(self._under_way[client_id])
+
+    async def _refresh(self, client_id: UUID, every: timedelta) -> bool:
         assert self.http is not None
         now = datetime.now(UTC)
         async with self.connect() as connection:
@@ -160,12 +183,12 @@ class PublishedKeys:
 
 def _usable(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     usable = []
-    for each in found[:_MOST_KEYS]:
+    for each in found[:_MOST_LOOKED_AT]:
         try:
             usable.append(_KEY.validate_python(each))
         except ValidationError:
             continue  # a set may hold keys for other things
-    return usable
+    return usable[:_MOST_KEYS]
 
 
 def _good(jwks: Mapping[str, Any] | None, now: datetime) -> Sequence[Mapping[str, Any]]:

@@ -100,11 +100,14 @@ async def change(
     changed = replace(endpoint, format=wanted.format or endpoint.format)
     if wanted.kinds is not None:
         changed = replace(changed, kinds=wanted.kinds or None)
-    if wanted.is_enabled:
+        if wanted.kinds:
+            await store.drop_unwanted(insurer_id, endpoint_id, wanted.kinds)
+    if wanted.is_enabled and changed.disabled_at is not None:
         changed = replace(changed, disabled_at=None, disabled_for=None, failing_since=None)
+        await store.empty_outbox(insurer_id, endpoint_id)  # what was written while it was being paused
     elif wanted.is_enabled is False and changed.disabled_at is None:
         changed = replace(changed, disabled_at=now, disabled_for=Disabled.ASKED)
-        await store.empty_outbox(insurer_id, endpoint_id)
+        await _put_off(connection, insurer_id, endpoint_id)
     await store.change(insurer_id, changed)
     await _audit(connection, actor, Action.ENDPOINT_CHANGED, insurer_id, endpoint_id)
     return changed
@@ -150,7 +153,7 @@ async def remove(
     store = EndpointStore(connection)
     is_done = await store.remove(insurer_id, endpoint_id, now)
     if is_done:
-        await store.empty_outbox(insurer_id, endpoint_id)
+        await _put_off(connection, insurer_id, endpoint_id)
         await _audit(connection, actor, Action.ENDPOINT_REMOVED, insurer_id, endpoint_id)
     return is_done
 
@@ -163,18 +166,18 @@ async def post_again(
     *,
     actor: Actor,
 ) -> Sequence[EndpointId] | None:
-    """One event once more, to one endpoint or to all in use; answers to which. None where there is no such event.
+    """One event once more, to one endpoint or to all in use, of those that want its kind; answers to which.
 
-    Raises ``EndpointOff`` where nothing can be posted.
+    None where there is no such event, or no such endpoint. Raises ``EndpointOff`` where nothing can be posted.
     """
-    if not await EventStore(connection).exists(insurer_id, event_id):
-        return None
+    kind = await EventStore(connection).kind_of(insurer_id, event_id)
     store = EndpointStore(connection)
-    to = [
-        each.id for each in await store.list(insurer_id) if each.disabled_at is None and endpoint_id in {None, each.id}
-    ]
+    found = [each for each in await store.list(insurer_id) if endpoint_id in {None, each.id}]
+    if kind is None or (endpoint_id is not None and not found):
+        return None
+    to = [each.id for each in found if each.disabled_at is None and (each.kinds is None or kind in each.kinds)]
     if not to:
-        raise EndpointOff
+        raise EndpointOff(f"none in use takes {kind}")
     for each in to:
         await store.post_again(insurer_id, each, event_id)
     await audit.record(
@@ -229,7 +232,7 @@ async def give_up(
     url = await store.disable(insurer_id, endpoint_id, why, now)
     if url is None:
         return
-    await store.empty_outbox(insurer_id, endpoint_id)
+    await _put_off(connection, insurer_id, endpoint_id)
     await _audit(connection, SYSTEM, Action.ENDPOINT_DISABLED, insurer_id, endpoint_id)
     insurer = await service.get(connection, insurer_id)
     for contact in insurer.contacts:
@@ -243,6 +246,13 @@ async def give_up(
             endpoint=endpoint_id,
             is_gone=why is Disabled.GONE,
         )
+
+
+async def _put_off(connection: Connection, insurer_id: InsurerId, endpoint_id: EndpointId) -> None:
+    """Nothing waits for the endpoint any more; what it took counts as had, and what it did not as waiting in the feed."""
+    events = EventStore(connection)
+    await events.note_cursor(insurer_id, await events.first_waiting(insurer_id) - 1)
+    await EndpointStore(connection).empty_outbox(insurer_id, endpoint_id)
 
 
 async def _audit(

@@ -30,6 +30,15 @@ class InsurerStateAlready(Problem):
     hint = "tpgateway insurers list shows states."
 
 
+class CursorAhead(Problem):
+    code = "cursor_ahead"
+    status = 422
+    title = "There is no event with this number yet"
+    message_fr = "La position de lecture dépasse le dernier événement."
+    next_step_fr = "Reprenez la lecture à la dernière position traitée."
+    hint = "after is the sequence of an event that you have had. Was your cursor kept for another gateway?"
+
+
 class EndpointOff(Problem):
     code = "endpoint_off"
     status = 409

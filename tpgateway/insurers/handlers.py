@@ -47,6 +47,7 @@ async def show_insurer(call: Call) -> Answer:
 
 async def change_insurer(call: Call, *, body: InsurerChange) -> Answer:
     """From now on requests are decided with these rules; what is not named stays as it is."""
+    await _refuse_revoked(call)
     if body.approval_rules is not None:
         await service.set_approval_rules(call.connection, _me(call), body.approval_rules.change, actor=call.actor)
     if body.new_contacts is not None:
@@ -61,6 +62,7 @@ async def list_clients(call: Call) -> Answer:
 
 async def add_client(call: Call, *, body: InsurerClientRequest) -> Answer:
     """Another system of the insurer's, with all that the insurer may do."""
+    await _refuse_revoked(call)
     client = await credentials.add(
         call.connection,
         _me(call),
@@ -75,6 +77,7 @@ async def add_client(call: Call, *, body: InsurerClientRequest) -> Answer:
 
 async def rotate_client(call: Call, *, path: EndpointPath, body: KeyRotationRequest) -> Answer:
     """Another key; the former one works on for as long as asked, so that nothing stands still meanwhile."""
+    await _refuse_revoked(call)
     client = await credentials.rotate(
         call.connection,
         _me(call),
@@ -92,6 +95,7 @@ async def rotate_client(call: Call, *, path: EndpointPath, body: KeyRotationRequ
 
 
 async def revoke_client(call: Call, *, path: EndpointPath) -> Answer:
+    await _refuse_revoked(call)
     is_done = await credentials.revoke(
         call.connection, _me(call), path.id, calling=call.caller.client_id, now=call.now, actor=call.actor
     )
@@ -107,12 +111,13 @@ async def list_endpoints(call: Call) -> Answer:
 
 async def add_endpoint(call: Call, *, body: EndpointRequest) -> Answer:
     """The signing secret is in this answer and nowhere else afterwards."""
+    await _refuse_revoked(call)
     made = await endpoints.add(
         call.connection,
         call.state.vault,
         _me(call),
         url=body.url,
-        kinds=body.kinds or None,
+        kinds=list(dict.fromkeys(body.kinds)) or None,
         form=body.format,
         allows_private=call.state.settings.webhook_private_targets,
         now=call.now,
@@ -123,6 +128,7 @@ async def add_endpoint(call: Call, *, body: EndpointRequest) -> Answer:
 
 async def change_endpoint(call: Call, *, path: EndpointPath, body: EndpointChangeRequest) -> Answer:
     """Other kinds, another form, a pause or its end."""
+    await _refuse_revoked(call)
     endpoint = await endpoints.change(
         call.connection, _me(call), EndpointId(path.id), body.change(), now=call.now, actor=call.actor
     )
@@ -133,6 +139,7 @@ async def change_endpoint(call: Call, *, path: EndpointPath, body: EndpointChang
 
 async def rotate_endpoint(call: Call, *, path: EndpointPath, body: OverlapRequest) -> Answer:
     """A fresh secret and key, shown in this answer; the former ones sign too for as long as asked."""
+    await _refuse_revoked(call)
     made = await endpoints.rotate(
         call.connection,
         call.state.vault,
@@ -192,6 +199,7 @@ async def post_event_again(call: Call, *, path: EventPath, body: RedeliveryReque
 
 
 async def remove_endpoint(call: Call, *, path: EndpointPath) -> Answer:
+    await _refuse_revoked(call)
     is_done = await endpoints.remove(call.connection, _me(call), EndpointId(path.id), now=call.now, actor=call.actor)
     if not is_done:
         raise NotFound
@@ -200,6 +208,7 @@ async def remove_endpoint(call: Call, *, path: EndpointPath) -> Answer:
 
 async def set_live_source(call: Call, *, body: AddressRequest) -> Answer:
     """Have checks of your people answered by yourself. The signing secret is in this answer and nowhere else afterwards."""
+    await _refuse_revoked(call)
     made = await service.set_live_source(
         call.connection,
         call.state.vault,
@@ -219,6 +228,7 @@ async def show_live_source(call: Call) -> Answer:
 
 
 async def remove_live_source(call: Call) -> Answer:
+    await _refuse_revoked(call)
     if not await service.remove_live_source(call.connection, _me(call), actor=call.actor):
         raise NotFound
     return Answer(status=204)
@@ -250,6 +260,10 @@ async def say_what_waits(state: State, caller: Caller) -> Mapping[str, str]:
     async with state.connection() as connection:
         count = await service.pending_events(connection, InsurerId(caller.account_id))
     return {"X-Pending-Events": str(count)}
+
+
+async def _refuse_revoked(call: Call) -> None:
+    await credentials.refuse_revoked(call.connection, _me(call), call.caller.client_id)
 
 
 def _me(call: Call) -> InsurerId:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NewType
 from uuid import UUID
@@ -165,6 +165,7 @@ class InsurerClient:
     id: UUID
     name: str
     jwks_url: str | None
+    keys_read_at: datetime | None
     created_at: datetime
     last_used_at: datetime | None
     former_until: datetime | None
@@ -209,21 +210,18 @@ class Delivery:
         """Whether the endpoint says that it is no more: nothing is posted there again."""
         return self.status == 410
 
-    @property
-    def is_endpoint_down(self) -> bool:
-        """Whether it is the endpoint that fails, rather than this event that it does not want."""
-        return self.status is None or self.status >= 500 or self.status == 429
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posted:
-    """What came of posting an event, and when it is tried again: None where it was taken or is given up."""
+    """What came of posting an event under a lease, and after how long it is tried again: None where it never is."""
 
     event_id: EventId
     sequence: int
     attempted_at: datetime
     delivery: Delivery
-    due_at: datetime | None
+    leased_until: datetime
+    was_due_at: datetime
+    delay: timedelta | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self, cast
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from tpgateway.errors import FieldInvalid
 from tpgateway.insurers import codec
@@ -29,7 +29,7 @@ from tpgateway.insurers.model import (
     ReviewRule,
     TacitOutcome,
 )
-from tpgateway.members.payloads import Email
+from tpgateway.members.payloads import Email, Moment, Name
 from tpgateway.web.fields import PublicJwkField
 from tpgateway.web.validation import Parameters, Payload, View, fault_error
 
@@ -70,7 +70,7 @@ class ApprovalRulesShape(Payload):
 class ContactShape(Payload):
     """Whom to write to when something fails: an endpoint that takes nothing any more, say."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    name: Name
     email: Email
 
 
@@ -212,13 +212,8 @@ class AttemptView(View):
 
 class AttemptsQuery(Parameters):
     event: UUID | None = None
-    before: datetime | None = Field(default=None, description="attempted_at of the last one already had")
+    before: Moment | None = Field(default=None, description="attempted_at of the last one already had")
     limit: int = Field(default=100, ge=1, le=1000)
-
-    @field_validator("before")
-    @classmethod
-    def _aware(cls, value: datetime | None) -> datetime | None:
-        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
 
 
 class AttemptListView(View):
@@ -240,8 +235,8 @@ class RedeliveryRequest(Payload):
 class PeriodRequest(Payload):
     """A period, its end not included."""
 
-    start: AwareDatetime = Field(alias="from", examples=["2026-11-21T08:00:00Z"])
-    end: AwareDatetime = Field(alias="to", examples=["2026-11-22T08:00:00Z"])
+    start: Moment = Field(alias="from", examples=["2026-11-21T08:00:00Z"])
+    end: Moment = Field(alias="to", examples=["2026-11-22T08:00:00Z"])
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -269,7 +264,7 @@ class KeyShape(Payload):
 
 
 class InsurerClientRequest(KeyShape):
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    name: Name
 
 
 class KeyRotationRequest(KeyShape):
@@ -280,6 +275,7 @@ class InsurerClientView(View):
     client_id: UUID
     name: str
     jwks_url: str | None
+    keys_read_at: datetime | None = Field(description="when keys were last read at that address; null where never")
     created_at: datetime
     last_used_at: datetime | None
     former_until: datetime | None = Field(description="until when the key before the last exchange works")

@@ -179,6 +179,7 @@ ROUTES = [
         summary="The feed of events, in order, without gaps",
         query=EventsQuery,
         answers={200: EventListView},
+        problems=[errors.CursorAhead],
         transactional=False,
     ),
     _INSURERS(

@@ -12,7 +12,7 @@ from tpgateway.database import Connection
 from tpgateway.insurers import codec as rules_codec
 from tpgateway.insurers import rules
 from tpgateway.insurers.client import new_secret
-from tpgateway.insurers.errors import EndpointRefused, InsurerExists, InsurerStateAlready, InsurerUnknown
+from tpgateway.insurers.errors import CursorAhead, EndpointRefused, InsurerExists, InsurerStateAlready, InsurerUnknown
 from tpgateway.insurers.model import (
     ApprovalRules,
     Contact,
@@ -23,11 +23,13 @@ from tpgateway.insurers.model import (
     InsurerState,
     LiveSource,
 )
-from tpgateway.insurers.store import ClientStore, EventStore, InsurerStore
+from tpgateway.insurers.store import ClientStore, EndpointStore, EventStore, InsurerStore
 from tpgateway.vault import Vault
 
 EVENTS_CHANNEL = "insurer_events"
 _FORGOTTEN_AT_ONCE = 50_000
+MOST_COUNTED = 10_000
+"""So many events waiting are told as so many, and more as no more than that."""
 LIVE_SECRET_PURPOSE = "live source secret"  # noqa: S105  # what it is for, not one
 
 
@@ -40,9 +42,15 @@ async def add(
     public_jwk: Mapping[str, Any] | None = None,
     jwks_url: str | None = None,
     contacts: Sequence[Contact] = (),
+    allows_private: bool = False,
     actor: Actor,
 ) -> tuple[Insurer, UUID]:
-    """A new insurer and the client_id of its key, or of the address of its keys; raises ``InsurerExists``."""
+    """A new insurer and the client_id of its key, or of the address of its keys.
+
+    Raises ``InsurerExists`` and ``EndpointRefused``.
+    """
+    if jwks_url is not None and (fault := rules.endpoint_fault(jwks_url, allows_private=allows_private)):
+        raise EndpointRefused(fault)
     store = InsurerStore(connection)
     insurer_id = await store.add(number, name, convention_types)
     if insurer_id is None:
@@ -122,13 +130,9 @@ async def set_approval_rules(
     return await get(connection, insurer_id)
 
 
-async def active_ids(connection: Connection, numbers: Sequence[str] | None) -> Sequence[InsurerId]:
-    """The active insurers with these numbers, or all."""
-    return [
-        insurer.id
-        for insurer in await list_all(connection)
-        if insurer.is_active and (numbers is None or insurer.number in numbers)
-    ]
+async def ids_of(connection: Connection, numbers: Sequence[str] | None) -> Sequence[InsurerId]:
+    """The insurers with these numbers, or all; those suspended too, whose events are kept for them."""
+    return [each.id for each in await list_all(connection) if numbers is None or each.number in numbers]
 
 
 async def list_all(connection: Connection) -> Sequence[Insurer]:
@@ -224,11 +228,11 @@ async def read_events(
 ) -> Sequence[Event]:
     """The insurer's events past a sequence number, in order. Those read are audited; a look in vain is not.
 
-    That it asks for what comes after tells that the insurer has what came before.
+    That it asks for what comes after tells that the insurer has what came before. Raises ``CursorAhead``.
     """
     store = EventStore(connection)
-    if after:
-        await store.note_cursor(insurer_id, after)
+    if after and not await store.note_cursor(insurer_id, after):
+        raise CursorAhead
     events = await store.after(insurer_id, after, limit)
     if events:
         await audit.record(connection, actor=actor, action=Action.EVENTS_READ, insurer_id=insurer_id)
@@ -237,7 +241,7 @@ async def read_events(
 
 async def pending_events(connection: Connection, insurer_id: InsurerId) -> int:
     """How many events wait for the insurer: neither read in the feed nor taken by an endpoint."""
-    return await EventStore(connection).pending(insurer_id)
+    return await EventStore(connection).pending(insurer_id, MOST_COUNTED)
 
 
 async def forget_old(connection: Connection, *, now: datetime) -> int:
@@ -245,4 +249,5 @@ async def forget_old(connection: Connection, *, now: datetime) -> int:
 
     It is the database's own clock that says which, and the database that refuses any other.
     """
-    return await EventStore(connection).forget(_FORGOTTEN_AT_ONCE)
+    forgotten = await EventStore(connection).forget(_FORGOTTEN_AT_ONCE)
+    return forgotten + await EndpointStore(connection).forget_idle()

@@ -162,7 +162,8 @@ class ClientStore:
             """
             UPDATE insurer_clients
             SET public_jwk = $3, jwks_url = $4, jwks = NULL, jwks_read_at = NULL, former_until = $5,
-                former_public_jwk = CASE WHEN $5::timestamptz IS NOT NULL THEN public_jwk END
+                former_public_jwk = CASE WHEN $5::timestamptz IS NOT NULL THEN public_jwk END,
+                former_jwks = CASE WHEN $5::timestamptz IS NOT NULL THEN jwks END
             WHERE insurer_id = $1 AND id = $2 RETURNING *
             """,
             insurer,
@@ -173,6 +174,16 @@ class ClientStore:
         )
         assert row is not None
         return _client(row)
+
+    async def is_live(self, insurer: InsurerId, client: UUID) -> bool:
+        """Whether the client may still do something; it stays so until the transaction ends."""
+        found = await self.connection.fetchval(
+            "SELECT true FROM insurer_clients c JOIN insurers i ON i.id = c.insurer_id"
+            " WHERE c.insurer_id = $1 AND c.id = $2 AND c.revoked_at IS NULL AND i.state = 'active' FOR SHARE OF c",
+            insurer,
+            client,
+        )
+        return bool(found)
 
     async def revoke(self, insurer: InsurerId, client: UUID, now: datetime) -> bool:
         done = await self.connection.execute(
@@ -188,7 +199,8 @@ class ClientStore:
         return await self.connection.fetchrow(
             """
             SELECT c.insurer_id, c.public_jwk, c.jwks_url, c.jwks, c.jwks_read_at,
-                   CASE WHEN c.former_until > now() THEN c.former_public_jwk END AS former_public_jwk
+                   CASE WHEN c.former_until > now() THEN c.former_public_jwk END AS former_public_jwk,
+                   CASE WHEN c.former_until > now() THEN c.former_jwks END AS former_jwks
             FROM insurer_clients c JOIN insurers i ON i.id = c.insurer_id
             WHERE c.id = $1 AND c.revoked_at IS NULL AND i.state = 'active'
             """,
@@ -247,8 +259,9 @@ class EndpointStore:
     ) -> Endpoint:
         row = await self.connection.fetchrow(
             """
-            INSERT INTO insurer_endpoints (insurer_id, url, kinds, format, secret, signing_key, public_key, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *
+            INSERT INTO insurer_endpoints (insurer_id, url, kinds, format, secret, signing_key, public_key, created_at,
+                                           first_sequence)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, last + 1 FROM insurer_event_counters WHERE insurer_id = $1 RETURNING *
             """,
             insurer,
             url,
@@ -279,10 +292,13 @@ class EndpointStore:
         return None if row is None else _endpoint(row)
 
     async def change(self, insurer: InsurerId, endpoint: Endpoint) -> None:
-        """Keeps which kinds are posted, in which form, and whether any are."""
+        """Keeps which kinds are posted, in which form, and whether any are; one started again begins with what comes."""
         await self.connection.execute(
             """
-            UPDATE insurer_endpoints SET kinds = $3, format = $4, disabled_at = $5, disabled_for = $6, failing_since = $7
+            UPDATE insurer_endpoints
+            SET kinds = $3, format = $4, disabled_at = $5, disabled_for = $6, failing_since = $7,
+                first_sequence = CASE WHEN disabled_at IS NOT NULL AND $5::timestamptz IS NULL
+                    THEN (SELECT last + 1 FROM insurer_event_counters WHERE insurer_id = $1) ELSE first_sequence END
             WHERE insurer_id = $1 AND id = $2
             """,
             insurer,
@@ -335,7 +351,28 @@ class EndpointStore:
     async def empty_outbox(self, insurer: InsurerId, endpoint: EndpointId) -> None:
         """Nothing waits to be posted there any more."""
         await self.connection.execute(
-            "DELETE FROM insurer_outbox WHERE insurer_id = $1 AND endpoint_id = $2", insurer, endpoint
+            """
+            WITH waiting AS (
+                SELECT sequence FROM insurer_outbox WHERE insurer_id = $1 AND endpoint_id = $2 ORDER BY sequence FOR UPDATE
+            )
+            DELETE FROM insurer_outbox o USING waiting
+            WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = waiting.sequence
+            """,
+            insurer,
+            endpoint,
+        )
+
+    async def drop_unwanted(self, insurer: InsurerId, endpoint: EndpointId, kinds: Sequence[EventKind]) -> None:
+        """What waits of other kinds than these is not posted there any more."""
+        await self.connection.execute(
+            """
+            DELETE FROM insurer_outbox o USING insurer_events e
+            WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND e.insurer_id = $1 AND e.sequence = o.sequence
+              AND e.kind <> ALL ($3)
+            """,
+            insurer,
+            endpoint,
+            list(kinds),
         )
 
     async def post_again(self, insurer: InsurerId, endpoint: EndpointId, event: EventId) -> None:
@@ -344,8 +381,7 @@ class EndpointStore:
             """
             INSERT INTO insurer_outbox (insurer_id, endpoint_id, sequence, event_id, subject_id, due_at)
             SELECT insurer_id, $2, sequence, id, subject_id, now() FROM insurer_events WHERE insurer_id = $1 AND id = $3
-            ON CONFLICT (insurer_id, endpoint_id, sequence)
-            DO UPDATE SET tries = 0, due_at = least(insurer_outbox.due_at, now())
+            ON CONFLICT (insurer_id, endpoint_id, sequence) DO UPDATE SET tries = 0, due_at = now()
             """,
             insurer,
             endpoint,
@@ -367,8 +403,8 @@ class EndpointStore:
             INSERT INTO insurer_outbox (insurer_id, endpoint_id, sequence, event_id, subject_id, due_at)
             SELECT insurer_id, $2, sequence, id, subject_id, now() FROM insurer_events
             WHERE insurer_id = $1 AND occurred_at >= $3 AND occurred_at < $4 AND ($5::text[] IS NULL OR kind = ANY ($5))
-            ON CONFLICT (insurer_id, endpoint_id, sequence)
-            DO UPDATE SET tries = 0, due_at = least(insurer_outbox.due_at, now())
+            ORDER BY sequence
+            ON CONFLICT (insurer_id, endpoint_id, sequence) DO UPDATE SET tries = 0, due_at = now()
             """,
             insurer,
             endpoint,
@@ -398,23 +434,27 @@ class EndpointStore:
         )
         return [Attempt(**{**row, "kind": EventKind(row["kind"])}) for row in rows]
 
-    async def with_work(self, now: datetime) -> Sequence[tuple[InsurerId, EndpointId]]:
-        """The endpoints in use for which something is due."""
+    async def with_work(self) -> Sequence[tuple[InsurerId, EndpointId]]:
+        """The endpoints in use for which something is due and nobody's."""
         rows = await self.connection.fetch(
             """
             SELECT insurer_id, id FROM insurer_endpoints p
             WHERE removed_at IS NULL AND disabled_at IS NULL AND EXISTS (
-                SELECT FROM insurer_outbox o WHERE o.insurer_id = p.insurer_id AND o.endpoint_id = p.id AND o.due_at <= $1
+                SELECT FROM insurer_outbox o
+                WHERE o.insurer_id = p.insurer_id AND o.endpoint_id = p.id AND o.due_at <= clock_timestamp()
+                  AND (o.leased_until IS NULL OR o.leased_until <= clock_timestamp())
             )
-            """,
-            now,
+            """
         )
         return [(InsurerId(row["insurer_id"]), EndpointId(row["id"])) for row in rows]
 
     async def claim(
-        self, insurer: InsurerId, endpoint: EndpointId, *, now: datetime, until: datetime, limit: int
+        self, insurer: InsurerId, endpoint: EndpointId, *, seconds: float, limit: int
     ) -> Sequence[asyncpg.Record]:
-        """Events to post now, nobody else's until ``until``: of each subject the earliest, as only that may go out."""
+        """Events to post now, nobody else's for so long: of each subject the earliest, as only that may go out.
+
+        It is the database's clock that leases go by: workers' own may differ.
+        """
         return await self.connection.fetch(
             """
             WITH target AS (
@@ -423,60 +463,77 @@ class EndpointStore:
                 WHERE insurer_id = $1 AND id = $2 AND removed_at IS NULL AND disabled_at IS NULL
             ), picked AS (
                 SELECT o.sequence FROM insurer_outbox o, target
-                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.due_at <= $3 AND NOT EXISTS (
+                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.due_at <= clock_timestamp()
+                  AND (o.leased_until IS NULL OR o.leased_until <= clock_timestamp())
+                  AND NOT EXISTS (
                     SELECT FROM insurer_outbox before
                     WHERE before.insurer_id = $1 AND before.endpoint_id = $2 AND before.subject_id = o.subject_id
                       AND before.sequence < o.sequence
-                )
-                ORDER BY o.due_at, o.sequence LIMIT $5 FOR UPDATE OF o SKIP LOCKED
+                  )
+                ORDER BY o.due_at, o.sequence LIMIT $4 FOR UPDATE OF o SKIP LOCKED
             ), claimed AS (
-                UPDATE insurer_outbox o SET due_at = $4 FROM picked
+                UPDATE insurer_outbox o SET leased_until = clock_timestamp() + make_interval(secs => $3) FROM picked
                 WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = picked.sequence
-                RETURNING o.sequence, o.tries
+                RETURNING o.sequence, o.tries, o.due_at, o.leased_until
             )
-            SELECT e.id, e.sequence, e.kind, e.occurred_at, e.data, claimed.tries, target.*
+            SELECT e.id, e.sequence, e.kind, e.occurred_at, e.data, claimed.tries, claimed.due_at, claimed.leased_until,
+                   target.*
             FROM claimed JOIN insurer_events e ON e.insurer_id = $1 AND e.sequence = claimed.sequence, target
             ORDER BY e.sequence
             """,
             insurer,
             endpoint,
-            now,
-            until,
+            seconds,
             limit,
         )
 
-    async def record(
-        self, insurer: InsurerId, endpoint: EndpointId, posted: Sequence[Posted], now: datetime
-    ) -> datetime | None:
-        """Logs what posts came to, and when those not taken are tried again; answers since when the endpoint fails."""
-        failing_since: datetime | None = await self.connection.fetchval(
+    async def record(self, insurer: InsurerId, endpoint: EndpointId, posted: Sequence[Posted]) -> None:
+        """Logs what posts came to, and when those not taken are tried again.
+
+        Of an event whose lease has gone to another nothing but the log is written. One that was asked for again while it was
+        under way stays. What comes after one of the same subject is due when that one is, so that nobody looks at it in vain.
+        Rows are locked in one order, that of their numbers.
+        """
+        await self.connection.execute(
             """
             WITH posted AS (
-                SELECT * FROM unnest($3::bigint[], $4::uuid[], $5::timestamptz[], $6::smallint[], $7::text[], $8::int[],
-                                     $9::timestamptz[])
-                    AS p (sequence, event_id, attempted_at, status, failure, milliseconds, due_at)
+                SELECT *, row_number() OVER (PARTITION BY event_id ORDER BY attempted_at) AS nth
+                FROM unnest($3::bigint[], $4::uuid[], $5::timestamptz[], $6::smallint[], $7::text[], $8::int[],
+                            $9::timestamptz[], $10::timestamptz[], $11::float[])
+                    AS p (sequence, event_id, attempted_at, status, failure, milliseconds, leased_until, was_due_at, delay)
             ), logged AS (
                 INSERT INTO insurer_deliveries (insurer_id, event_id, endpoint_id, attempt, attempted_at, status, failure,
                                                 milliseconds)
-                SELECT $1, event_id, $2, 1 + coalesce((
+                SELECT $1, event_id, $2, nth + coalesce((
                            SELECT max(d.attempt) FROM insurer_deliveries d
                            WHERE d.insurer_id = $1 AND d.event_id = posted.event_id AND d.endpoint_id = $2
                        ), 0), attempted_at, status, failure, milliseconds
                 FROM posted
+                ON CONFLICT DO NOTHING
+            ), affected AS (
+                SELECT o.sequence, o.sequence = p.sequence AS is_itself, p.was_due_at,
+                       clock_timestamp() + make_interval(secs => p.delay) AS due_at
+                FROM posted p JOIN insurer_outbox mine
+                    ON mine.insurer_id = $1 AND mine.endpoint_id = $2 AND mine.sequence = p.sequence
+                       AND mine.leased_until = p.leased_until
+                JOIN insurer_outbox o
+                    ON o.insurer_id = $1 AND o.endpoint_id = $2 AND o.subject_id = mine.subject_id
+                       AND o.sequence >= mine.sequence
+                ORDER BY o.sequence FOR UPDATE OF o
             ), later AS (
-                UPDATE insurer_outbox o SET due_at = posted.due_at, tries = o.tries + 1 FROM posted
-                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = posted.sequence
-                  AND posted.due_at IS NOT NULL
-            ), done AS (
-                DELETE FROM insurer_outbox o USING posted
-                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = posted.sequence AND posted.due_at IS NULL
-            ), health AS (
-                UPDATE insurer_endpoints SET failing_since = CASE WHEN $10 THEN NULL ELSE $11::timestamptz END
-                WHERE insurer_id = $1 AND id = $2 AND (failing_since IS NULL) <> $10
-                RETURNING failing_since
+                -- What was asked for again meanwhile has another due_at than it had.
+                UPDATE insurer_outbox o
+                SET due_at = CASE WHEN a.is_itself AND o.due_at <> a.was_due_at THEN o.due_at
+                                  ELSE coalesce(a.due_at, clock_timestamp()) END,
+                    tries = CASE WHEN a.is_itself AND o.due_at = a.was_due_at THEN o.tries + 1 ELSE o.tries END,
+                    leased_until = CASE WHEN a.is_itself THEN NULL ELSE o.leased_until END
+                FROM affected a
+                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = a.sequence
+                  AND (a.due_at IS NOT NULL OR o.due_at <> a.was_due_at OR NOT a.is_itself)
             )
-            SELECT CASE WHEN $10 THEN NULL ELSE coalesce((SELECT failing_since FROM health), failing_since) END
-            FROM insurer_endpoints WHERE insurer_id = $1 AND id = $2
+            DELETE FROM insurer_outbox o USING affected a
+            WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = a.sequence
+              AND a.is_itself AND a.due_at IS NULL AND o.due_at = a.was_due_at
             """,
             insurer,
             endpoint,
@@ -486,11 +543,38 @@ class EndpointStore:
             [each.delivery.status for each in posted],
             [each.delivery.failure for each in posted],
             [each.delivery.milliseconds for each in posted],
-            [each.due_at for each in posted],
-            any(each.delivery.is_taken for each in posted),
-            now,
+            [each.leased_until for each in posted],
+            [each.was_due_at for each in posted],
+            [None if each.delay is None else each.delay.total_seconds() for each in posted],
+        )
+
+    async def note_health(self, insurer: InsurerId, endpoint: EndpointId, *, is_well: bool) -> datetime | None:
+        """Whether the endpoint takes events; answers since when it has taken none, whichever worker tried."""
+        failing_since: datetime | None = await self.connection.fetchval(
+            """
+            UPDATE insurer_endpoints p SET failing_since = CASE WHEN $3 OR EXISTS (
+                SELECT FROM insurer_deliveries d
+                WHERE d.insurer_id = $1 AND d.endpoint_id = $2 AND d.attempted_at > p.failing_since
+                  AND d.status BETWEEN 200 AND 299
+            ) THEN CASE WHEN $3 THEN NULL ELSE clock_timestamp() END ELSE coalesce(p.failing_since, clock_timestamp()) END
+            WHERE insurer_id = $1 AND id = $2 RETURNING failing_since
+            """,
+            insurer,
+            endpoint,
+            is_well,
         )
         return failing_since
+
+    async def forget_idle(self) -> int:
+        """Removes what waits for endpoints that are no more in use; answers how much."""
+        done = await self.connection.execute(
+            """
+            DELETE FROM insurer_outbox o USING insurer_endpoints p
+            WHERE p.insurer_id = o.insurer_id AND p.id = o.endpoint_id
+              AND (p.removed_at IS NOT NULL OR p.disabled_at IS NOT NULL)
+            """
+        )
+        return int(done.split()[-1])
 
     async def disable(self, insurer: InsurerId, endpoint: EndpointId, why: Disabled, now: datetime) -> str | None:
         """Its URL; None where it was disabled or removed before."""
@@ -568,41 +652,69 @@ class EventStore:
         )
         return [_event(row) for row in rows]
 
-    async def exists(self, insurer: InsurerId, event: EventId) -> bool:
-        return bool(
-            await self.connection.fetchval(
-                "SELECT true FROM insurer_events WHERE insurer_id = $1 AND id = $2", insurer, event
-            )
+    async def kind_of(self, insurer: InsurerId, event: EventId) -> EventKind | None:
+        """The kind of an event of the insurer's; None where there is none."""
+        kind: str | None = await self.connection.fetchval(
+            "SELECT kind FROM insurer_events WHERE insurer_id = $1 AND id = $2", insurer, event
         )
+        return None if kind is None else EventKind(kind)
 
-    async def note_cursor(self, insurer: InsurerId, after: int) -> None:
-        """The insurer has read so far, or further already."""
-        await self.connection.execute(
+    async def note_cursor(self, insurer: InsurerId, after: int) -> bool:
+        """The insurer has read so far, or further already; False where there is no such event yet."""
+        is_known: bool = await self.connection.fetchval(
             """
-            INSERT INTO insurer_feed_cursors AS c (insurer_id, after)
-            SELECT insurer_id, least(last, $2) FROM insurer_event_counters WHERE insurer_id = $1
-            ON CONFLICT (insurer_id) DO UPDATE SET after = excluded.after WHERE c.after < excluded.after
+            WITH counter AS (
+                SELECT last FROM insurer_event_counters WHERE insurer_id = $1
+            ), noted AS (
+                INSERT INTO insurer_feed_cursors AS c (insurer_id, after) SELECT $1, $2 FROM counter WHERE last >= $2
+                ON CONFLICT (insurer_id) DO UPDATE SET after = excluded.after WHERE c.after < excluded.after
+            )
+            SELECT last >= $2 FROM counter
             """,
             insurer,
             after,
         )
+        return is_known
 
-    async def pending(self, insurer: InsurerId) -> int:
-        """How many events the insurer has not had: past its cursor in the feed, and taken by no endpoint of its own.
+    async def first_waiting(self, insurer: InsurerId) -> int:
+        """The number of the earliest event that an endpoint has still to take, or that of the next event to come."""
+        found: int = await self.connection.fetchval(
+            """
+            SELECT coalesce((SELECT min(sequence) FROM insurer_outbox WHERE insurer_id = $1), last + 1)
+            FROM insurer_event_counters WHERE insurer_id = $1
+            """,
+            insurer,
+        )
+        return found
 
-        Where it has endpoints, these are what waits to be posted; kinds that it does not want posted are not among them.
+    async def pending(self, insurer: InsurerId, most: int) -> int:
+        """How many events the insurer has not had, counted up to ``most``.
+
+        Not read in the feed, and: from before it had an endpoint, or waiting to be posted. Without one all that is not read.
         """
         count: int = await self.connection.fetchval(
             """
-            SELECT CASE
-                WHEN EXISTS (SELECT FROM insurer_endpoints p
-                             WHERE p.insurer_id = c.insurer_id AND p.removed_at IS NULL AND p.disabled_at IS NULL)
-                THEN (SELECT count(DISTINCT sequence) FROM insurer_outbox o
-                      WHERE o.insurer_id = c.insurer_id AND o.sequence > coalesce(f.after, 0))
-                ELSE c.last - coalesce(f.after, 0) END
-            FROM insurer_event_counters c LEFT JOIN insurer_feed_cursors f USING (insurer_id) WHERE c.insurer_id = $1
+            WITH had AS (
+                SELECT c.last, greatest(coalesce(f.after, 0), coalesce((
+                           SELECT min(sequence) - 1 FROM insurer_events WHERE insurer_id = $1), 0)) AS after
+                FROM insurer_event_counters c LEFT JOIN insurer_feed_cursors f USING (insurer_id) WHERE c.insurer_id = $1
+            ), live AS (
+                SELECT id, first_sequence FROM insurer_endpoints
+                WHERE insurer_id = $1 AND removed_at IS NULL AND disabled_at IS NULL
+            ), waiting AS (
+                SELECT DISTINCT o.sequence FROM live CROSS JOIN had CROSS JOIN LATERAL (
+                    SELECT sequence FROM insurer_outbox o
+                    WHERE o.insurer_id = $1 AND o.endpoint_id = live.id AND o.sequence > had.after
+                    ORDER BY o.sequence LIMIT $2
+                ) AS o
+            )
+            SELECT least($2, CASE WHEN EXISTS (SELECT FROM live)
+                THEN greatest(0, (SELECT min(first_sequence) FROM live) - 1 - after) + (SELECT count(*) FROM waiting)
+                ELSE last - after END)
+            FROM had
             """,
             insurer,
+            most,
         )
         return count
 
@@ -626,7 +738,8 @@ def _insurer(row: asyncpg.Record) -> Insurer:
 
 def _client(row: asyncpg.Record) -> InsurerClient:
     names = ("id", "name", "jwks_url", "created_at", "last_used_at", "former_until", "revoked_at")
-    return InsurerClient(**{name: row[name] for name in names})
+    read_at = row["jwks"] and datetime.fromisoformat(row["jwks"]["read_at"])
+    return InsurerClient(**{name: row[name] for name in names}, keys_read_at=read_at)
 
 
 def _endpoint(row: asyncpg.Record) -> Endpoint:

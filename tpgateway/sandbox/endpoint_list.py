@@ -1,11 +1,14 @@
 """The conformance list of an insurer's endpoint: what it must take, what it must refuse, and how soon."""
 
 import asyncio
+import base64
 import json
+import secrets as secrets_of
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -17,6 +20,7 @@ from tpgateway.sandbox.report import Finding, Report, Result
 
 _PATIENCE = 15.0
 _SOON = 5.0
+_sequences = count(1)
 _STRANGE_SECRET = "whsec_" + "c3RyYW5nZXI=" * 4  # nobody's
 
 
@@ -103,7 +107,9 @@ class EndpointList:
     ) -> _Answer:
         event = event or an_event()
         body, now = json.dumps(event), datetime.now(UTC) - age
+        # As the gateway signs: by each secret, then by a key that a receiver need not know.
         signatures = [Webhook(each).sign(event["id"], now, body) for each in secrets or (self.secret,)]
+        signatures.append("v1a," + base64.b64encode(secrets_of.token_bytes(64)).decode())
         headers = {
             "Content-Type": "application/json",
             "webhook-id": event["id"],
@@ -150,7 +156,8 @@ class EndpointList:
         return await self._taken(*(self._post() for _ in range(16)))
 
     async def _in_turn(self) -> tuple[bool, str]:
-        answers = [await self._post(an_event(approval="0075004407-one")) for _ in range(3)]
+        approval = f"0075004407-{uuid4()}"
+        answers = [await self._post(an_event(approval=approval)) for _ in range(3)]
         return all(each.is_taken for each in answers), ", ".join(map(str, answers))
 
     async def _two(self) -> tuple[bool, str]:
@@ -206,7 +213,7 @@ def an_event(approval: str | None = None) -> dict[str, Any]:
     today = datetime.now(UTC).date()
     return {
         "id": str(uuid4()),
-        "sequence": 1,
+        "sequence": next(_sequences),
         "type": "prior_approval.decided",
         "timestamp": datetime.now(UTC).isoformat(),
         "data": {

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jinja2 import Environment, PackageLoader, select_autoescape
 from jwt.algorithms import OKPAlgorithm
 
-from tpgateway.client import Event, WebhookRefused, verify_webhook
+from tpgateway.client import Event, GatewayAway, GatewayProblem, WebhookRefused, verify_webhook
 
 _KEPT = 500
 pages = Environment(loader=PackageLoader("tpgateway.sandbox"), autoescape=select_autoescape())
@@ -82,6 +83,8 @@ class Receiver:
     seconds: float = 5.0
     """How long a slow answer takes."""
     desk: Callable[[Event], Awaitable[None]] | None = None
+    revive: Callable[[], Awaitable[None]] | None = None
+    """Has the gateway post here again, once a server that was gone is back."""
     arrivals: list[Arrival] = field(default_factory=list)
     _arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
     _runner: web.AppRunner | None = None
@@ -174,7 +177,10 @@ class Receiver:
         wanted = (await request.post()).get("behaviour")
         if wanted not in set(Behaviour):
             raise web.HTTPBadRequest
-        self.behaviour = Behaviour(str(wanted))
+        was, self.behaviour = self.behaviour, Behaviour(str(wanted))
+        if was is Behaviour.GONE and self.revive is not None:
+            with suppress(GatewayProblem, GatewayAway):
+                await self.revive()
         raise web.HTTPSeeOther("/events")
 
     async def _redirect(self, _: web.Request) -> web.Response:

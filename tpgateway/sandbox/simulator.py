@@ -28,14 +28,23 @@ async def stream(lines: Iterable[bytes]) -> AsyncIterator[bytes]:
     yield bytes(chunk)
 
 
-async def connect(client: Client, receiver: Receiver) -> None:
-    """The receiver gets the insurer's events from now on; endpoints on this machine where nobody listens are removed."""
+async def connect(client: Client, receiver: Receiver) -> str:
+    """The receiver gets the insurer's events from now on; answers the endpoint's id.
+
+    Endpoints at the same address, and those on this machine where nobody listens, are of earlier runs: they are removed.
+    """
     listed = await client.request("GET", "/v1/insurer/endpoints")
     for old in listed["endpoints"]:
-        if await _is_of_an_earlier_run(old["url"]):
+        if old["url"] == receiver.url or await _is_of_an_earlier_run(old["url"]):
             await client.request("DELETE", f"/v1/insurer/endpoints/{old['id']}")
     made = await client.request("POST", "/v1/insurer/endpoints", {"url": receiver.url})
-    receiver.secret = made["secret"]
+    receiver.secret, endpoint = made["secret"], str(made["id"])
+
+    async def revive() -> None:
+        await client.request("PATCH", f"/v1/insurer/endpoints/{endpoint}", {"enabled": True})
+
+    receiver.revive = revive
+    return endpoint
 
 
 async def _is_of_an_earlier_run(url: str) -> bool:

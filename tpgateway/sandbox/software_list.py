@@ -5,6 +5,7 @@ a request is answered 503 before it reaches the gateway, and once an answer gets
 their key. Nothing of what people send is kept but what the list needs.
 """
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -22,7 +23,7 @@ from tpgateway.sandbox.scenarios import SCENARIOS
 
 _HOP = frozenset({"host", "connection", "transfer-encoding", "content-length", "keep-alive", "content-encoding"})
 _NIR = re.compile(r"[12378]\d{2}(0[1-9]|1[0-2]|[2-9]\d)(\d{2}|2[AB])\d{6}\d{2}")
-_SILENT = 2.0
+_LEAF = re.compile(rb"<([a-z_]+)>([^<]*)</\1>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +42,18 @@ class Call:
     code: str | None
     retry_after: float | None
     body: Mapping[str, Any]
+    digest: str
+    """Of the body as it came."""
     answer: Mapping[str, Any]
     planned: str | None = None
 
     @property
     def is_write(self) -> bool:
-        return self.method != "GET" and self.path.startswith("/v1/") and not self.path.endswith("/simulation")
+        return (
+            self.method not in {"GET", "HEAD"}
+            and self.path.startswith("/v1/")
+            and not self.path.endswith("/simulation")
+        )
 
 
 @dataclass(slots=True)
@@ -104,11 +111,19 @@ class Watcher:
 
     async def _forward(self, request: web.Request, body: bytes) -> tuple[int, dict[str, str], bytes]:
         kept = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
-        async with self.http.request(
-            request.method, self.gateway + request.path_qs, data=body or None, headers=kept, allow_redirects=False
-        ) as answer:
-            raw = await answer.read()
-            return answer.status, {n: v for n, v in answer.headers.items() if n.lower() not in _HOP}, raw
+        try:
+            async with self.http.request(
+                request.method, self.gateway + request.path_qs, data=body or None, headers=kept, allow_redirects=False
+            ) as answer:
+                raw = await answer.read()
+                return answer.status, {n: v for n, v in answer.headers.items() if n.lower() not in _HOP}, raw
+        except aiohttp.ClientError as error:
+            told = {
+                "status": 502,
+                "code": "gateway_away",
+                "title": f"The gateway does not answer: {type(error).__name__}",
+            }
+            return 502, {"Content-Type": "application/problem+json"}, json.dumps(told).encode()
 
     def _note(
         self,
@@ -119,7 +134,9 @@ class Watcher:
         raw: bytes,
         planned: str | None,
     ) -> None:
-        said, answered = _as_object(body), _as_object(raw)
+        said, answered = _as_object(body), dict(_as_object(raw))
+        if "Proof" in headers:  # of a check that was answered 304
+            answered["proof"] = headers["Proof"]
         after = headers.get("Retry-After", "")
         self.calls.append(
             Call(
@@ -135,6 +152,7 @@ class Watcher:
                 code=answered.get("code"),
                 retry_after=float(after) if after.isdecimal() else None,
                 body=said,
+                digest=hashlib.sha256(body).hexdigest(),
                 answer=answered,
                 planned=planned,
             )
@@ -142,11 +160,19 @@ class Watcher:
 
 
 def _as_object(raw: bytes) -> Mapping[str, Any]:
+    """The members of a JSON object, or the leaves of an XML document by their names; nothing of anything else."""
+    if raw.lstrip()[:1] == b"<":
+        return {name.decode(): text.decode(errors="replace") for name, text in _LEAF.findall(raw)}
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _proof_of(text: Any) -> str:
+    """A proof as it is compared: case, hyphens and spaces do not matter."""
+    return re.sub("[- ]", "", str(text)).upper()
 
 
 def judge(calls: list[Call], gateway: str) -> Report:
@@ -237,11 +263,11 @@ def _requests(calls: list[Call]) -> list[Call]:
 
 
 def _proof(calls: list[Call]) -> _Judged:
-    given = {each.answer.get("proof") for each in _checks(calls)}
+    given = {_proof_of(each.answer["proof"]) for each in _checks(calls) if each.answer.get("proof")}
     asked = [each for each in _requests(calls) if each.body]
     if not asked:
         return _nothing("request for an approval")
-    strange = sum(each.body.get("proof") not in given for each in asked)
+    strange = sum(_proof_of(each.body.get("proof")) not in given for each in asked)
     return _seen(not strange, f"{strange} of {len(asked)} requests with a proof that no check gave")
 
 
@@ -276,18 +302,18 @@ def _own_keys(calls: list[Call]) -> _Judged:
     keyed = [each for each in _writes(calls) if each.key]
     if not keyed:
         return _nothing("write with a key")
-    bodies: dict[str, set[str]] = {}
+    bodies: dict[str, set[tuple[str, str, str]]] = {}
     for each in keyed:
-        bodies.setdefault(f"{each.path} {each.key}", set()).add(json.dumps(each.body, sort_keys=True))
+        bodies.setdefault(str(each.key), set()).add((each.method, each.path, each.digest))
     shared = sum(len(found) > 1 for found in bodies.values())
-    return _seen(not shared, f"{shared} of {len(bodies)} keys with more than one body")
+    return _seen(not shared, f"{shared} of {len(bodies)} keys with more than one request")
 
 
 def _after_planned(calls: list[Call], planned: str) -> tuple[Call, Call | None] | None:
     """The call that went wrong by plan, and the next with the same body."""
     for place, each in enumerate(calls):
         if each.planned == planned:
-            later = (other for other in calls[place + 1 :] if other.path == each.path and other.body == each.body)
+            later = (other for other in calls[place + 1 :] if other.path == each.path and other.digest == each.digest)
             return each, next(later, None)
     return None
 
@@ -334,7 +360,7 @@ def _shapes(calls: list[Call]) -> _Judged:
 
 def _stubborn(calls: list[Call]) -> _Judged:
     refused = Counter(
-        (each.path, json.dumps(each.body, sort_keys=True))
+        (each.path, each.digest)
         for each in _writes(calls)
         if 400 <= each.status < 500 and each.status not in {401, 409, 429}
     )

@@ -145,7 +145,7 @@ def _is_for_machines(request: web.Request) -> bool:
 def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """The operation with all that surrounds it, as aiohttp calls it."""
     handler, cost, takes_key, transactional = route.handler, route.cost, route.takes_key, route.transactional
-    identify, read = _identifying(route), _reading(route)
+    identify, read, follows_clock = _identifying(route), _reading(route), route.follows_clock
 
     async def run(request: web.Request) -> web.StreamResponse:
         state = request.app[STATE]
@@ -153,7 +153,7 @@ def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
         call.known = caller = await identify(call)
         if caller is not None:
             request[CALLER] = caller
-            if state.settings.sandbox and caller.member_id is None:
+            if follows_clock and state.settings.sandbox and caller.member_id is None:
                 async with state.connection() as connection:
                     call.now += await sandbox.clock(connection)
         owner = caller.owner if caller else stranger_of(request)

@@ -87,6 +87,7 @@ class Route:
     An operation with ``xml`` speaks it beside JSON, as Content-Type and Accept say.
     ``role`` is the least that a person must have: reading is for everybody of the practice, and writing for its staff,
     unless it is named here. A route that ``needs_second_factor`` takes from people one that was given a short while ago.
+    In a sandbox, what ``follows_clock`` is decided by the clock that software moves there.
     A route is ``transactional`` (one transaction around the handler) unless it says otherwise; ``cost`` weighs it in the
     caller's rate limit.
     """
@@ -110,6 +111,7 @@ class Route:
     request_headers: Mapping[str, str] = field(default_factory=dict)
     answer_headers: Mapping[str, str] = field(default_factory=dict)
     transactional: bool = True
+    follows_clock: bool = False
     is_replayable: bool = True
     cost: int = 1
 

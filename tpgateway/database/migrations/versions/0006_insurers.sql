@@ -14,6 +14,7 @@ ALTER TABLE insurer_clients
     ADD COLUMN jwks jsonb,
     ADD COLUMN jwks_read_at timestamptz,
     ADD COLUMN former_public_jwk jsonb,
+    ADD COLUMN former_jwks jsonb,
     ADD COLUMN former_until timestamptz,
     ADD COLUMN last_used_at timestamptz,
     ADD CONSTRAINT insurer_clients_have_keys_in_one_place CHECK ((public_jwk IS NULL) <> (jwks_url IS NULL));
@@ -26,6 +27,7 @@ ALTER TABLE insurer_endpoints
     ADD COLUMN format text NOT NULL DEFAULT 'json' CHECK (format IN ('json', 'xml')),
     ADD COLUMN signing_key bytea,  -- sealed Ed25519 seed; null for endpoints from before there were any
     ADD COLUMN public_key text,
+    ADD COLUMN first_sequence bigint NOT NULL DEFAULT 1,  -- of the events that it may get
     ADD COLUMN former_secret bytea,
     ADD COLUMN former_signing_key bytea,
     ADD COLUMN former_until timestamptz,
@@ -34,8 +36,8 @@ ALTER TABLE insurer_endpoints
     ADD COLUMN disabled_for text CHECK (disabled_for IN ('gone', 'failing', 'asked')),
     ADD CONSTRAINT insurer_endpoints_are_disabled_for_a_reason CHECK ((disabled_at IS NULL) = (disabled_for IS NULL));
 
--- What is to be posted, and nothing else: a row goes when its event was taken or is given up. `due_at` is also the lease of who
--- posts it at this moment. No foreign keys: what is inserted was read in the same statement, under every event's lock.
+-- What is to be posted, and nothing else: a row goes when its event was taken or is given up. Who posts it at this moment holds a
+-- lease, by which it alone may say what came of it. No foreign keys: events are inserted by the same statement.
 CREATE TABLE insurer_outbox (
     insurer_id  uuid NOT NULL,
     endpoint_id uuid NOT NULL,
@@ -44,6 +46,7 @@ CREATE TABLE insurer_outbox (
     subject_id  uuid NOT NULL,
     tries       smallint NOT NULL DEFAULT 0,
     due_at      timestamptz NOT NULL,
+    leased_until timestamptz,
     PRIMARY KEY (insurer_id, endpoint_id, sequence)
 );
 CREATE INDEX insurer_outbox_by_time ON insurer_outbox (insurer_id, endpoint_id, due_at, sequence);
