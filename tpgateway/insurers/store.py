@@ -441,8 +441,8 @@ class EndpointStore:
             SELECT insurer_id, id FROM insurer_endpoints p
             WHERE removed_at IS NULL AND disabled_at IS NULL AND EXISTS (
                 SELECT FROM insurer_outbox o
-                WHERE o.insurer_id = p.insurer_id AND o.endpoint_id = p.id AND o.due_at <= clock_timestamp()
-                  AND (o.leased_until IS NULL OR o.leased_until <= clock_timestamp())
+                WHERE o.insurer_id = p.insurer_id AND o.endpoint_id = p.id AND o.due_at <= now()
+                  AND (o.leased_until IS NULL OR o.leased_until <= now())
             )
             """
         )
@@ -463,8 +463,8 @@ class EndpointStore:
                 WHERE insurer_id = $1 AND id = $2 AND removed_at IS NULL AND disabled_at IS NULL
             ), picked AS (
                 SELECT o.sequence FROM insurer_outbox o, target
-                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.due_at <= clock_timestamp()
-                  AND (o.leased_until IS NULL OR o.leased_until <= clock_timestamp())
+                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.due_at <= now()
+                  AND (o.leased_until IS NULL OR o.leased_until <= now())
                   AND NOT EXISTS (
                     SELECT FROM insurer_outbox before
                     WHERE before.insurer_id = $1 AND before.endpoint_id = $2 AND before.subject_id = o.subject_id
@@ -472,7 +472,7 @@ class EndpointStore:
                   )
                 ORDER BY o.due_at, o.sequence LIMIT $4 FOR UPDATE OF o SKIP LOCKED
             ), claimed AS (
-                UPDATE insurer_outbox o SET leased_until = clock_timestamp() + make_interval(secs => $3) FROM picked
+                UPDATE insurer_outbox o SET leased_until = now() + make_interval(secs => $3) FROM picked
                 WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = picked.sequence
                 RETURNING o.sequence, o.tries, o.due_at, o.leased_until
             )
