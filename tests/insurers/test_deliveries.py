@@ -3,15 +3,22 @@
 import asyncio
 import base64
 import itertools
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from lxml import etree
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -22,6 +29,7 @@ from tpgateway.insurers import service
 from tpgateway.insurers.model import Delivery, EndpointId, EventKind, InsurerId, Posted
 from tpgateway.insurers.store import EndpointStore
 from tpgateway.settings import Settings
+from tpgateway.worker import run as run_worker
 
 Publish = Callable[..., Awaitable[None]]
 DUE_NOW = "UPDATE insurer_outbox SET due_at = now(); SELECT pg_notify('insurer_events', '')"
@@ -503,6 +511,67 @@ async def test_a_moment_that_cannot_be_is_refused(gateway: Gateway, moment: str)
     assert (await insurer.call("GET", f"{path}/deliveries?before={moment}")).status == 422
     period = {"from": moment.replace("%2B", "+"), "to": "2026-11-22T00:00:00Z"}
     assert (await insurer.call("POST", f"{path}/redelivery", period)).status == 422
+
+
+@pytest.fixture
+def self_signed(tmp_path: Path) -> ssl.SSLContext:
+    """What a server without a certificate of anybody's has."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    chain, private = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(certificate.public_bytes(Encoding.PEM))
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain, private)
+    return context
+
+
+async def test_a_certificate_of_nobodys_is_not_believed(
+    gateway: Gateway, worker: None, publish: Publish, self_signed: ssl.SSLContext
+) -> None:
+    insurer = await gateway.admit()
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=self_signed)
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/events"
+    endpoint = (await register(insurer, url)).body["id"]
+    await publish(insurer)
+
+    async def is_logged() -> bool:
+        return bool(await attempts(insurer, endpoint))
+
+    await until(is_logged)
+    failures = [each["failure"] for each in await attempts(insurer, endpoint)]
+    assert failures == ["ClientConnectorCertificateError"]
+    server.close()
+
+
+async def test_a_name_that_leads_inside_is_not_followed_when_events_are_posted(
+    gateway: Gateway, database: str, settings: Settings, theirs: Server, publish: Publish
+) -> None:
+    """The address was public when it was given; what its name leads to has changed since."""
+    insurer = await gateway.admit()
+    endpoint = (await register(insurer, theirs.url.replace("127.0.0.1", "localhost"))).body["id"]
+    stop = asyncio.Event()
+    strict = settings.model_copy(update={"webhook_private_targets": False})
+    working = asyncio.create_task(run_worker(strict, database, stop))
+    await publish(insurer)
+
+    async def is_logged() -> bool:
+        return bool(await attempts(insurer, endpoint))
+
+    await until(is_logged)
+    (attempt,) = await attempts(insurer, endpoint)
+    assert (attempt["status"], attempt["failure"]) == (None, "ClientConnectorDNSError")
+    assert theirs.got == []
+    stop.set()
+    await asyncio.wait_for(working, 15)
 
 
 async def test_a_redirect_is_not_followed(gateway: Gateway, worker: None, theirs: Server, publish: Publish) -> None:
