@@ -33,6 +33,8 @@ from tpgateway.database.guard import Guard
 from tpgateway.database.notices import Notices
 from tpgateway.database.pool import open_pool, verify
 from tpgateway.dre.routes import ROUTES as DRE
+from tpgateway.dre.service import ROUTES as DRE_ROUTES
+from tpgateway.dre.service import RouteFinder
 from tpgateway.guarantees.routes import ROUTES as GUARANTEES
 from tpgateway.guarantees.service import BenefitCache, TariffCache
 from tpgateway.insurers import client, credentials
@@ -106,6 +108,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         patience=settings.check_patience_milliseconds / 1000,
     )
     app[CLAIMS_TOOLS] = ClaimsTools(app[CHECKER].verdicts, TariffCache())
+    app[DRE_ROUTES] = RouteFinder()
     app[LIVE] = LiveInsurers(patience=settings.live_patience_milliseconds / 1000)
     app[CHECKING] = Checking(
         connect=state.connection,

@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests import builders
 from tests.driver import Gateway, Practitioner
@@ -17,7 +19,7 @@ from tpgateway.audit import OPERATOR
 from tpgateway.conventions.model import Convention, ConventionId, ConventionTerms
 from tpgateway.dre import codec, rules, service
 from tpgateway.dre.errors import EffectiveInPast
-from tpgateway.dre.model import InsurerOffer, Version
+from tpgateway.dre.model import Change, InsurerOffer, Match, Version
 from tpgateway.guarantees.model import Approval, BenefitLine, Domain, Formula, FormulaKind, Per, ProductTerms
 from tpgateway.practitioners.model import Specialty
 
@@ -155,3 +157,96 @@ async def test_a_publication_cannot_be_changed(gateway: Gateway, optician: Pract
     for statement in ("UPDATE dre_files SET content = ''", "DELETE FROM dre_files", "TRUNCATE dre_versions CASCADE"):
         with pytest.raises(asyncpg.RestrictViolationError):
             await gateway.execute(statement)
+
+
+CELLS = st.sampled_from(["", "1", "2", "SP"])
+LINES = st.fixed_dictionaries(
+    dict.fromkeys(("amc_number", "convention_type", "csr", "group", "product_code", "domain", "benefit"), CELLS)
+    | {"rate_basis_points": st.none() | st.integers(0, 3)}
+)
+
+
+@given(st.sampled_from(sorted(rules.KEYS)), st.lists(LINES), st.lists(LINES))
+def test_what_changed_makes_the_newer_of_the_older_exactly(
+    table: str, older: list[dict[str, str]], newer: list[dict[str, str]]
+) -> None:
+    before, after = (
+        [line for _, line in sorted({rules.key_of(table, line): line for line in lines}.items())]
+        for lines in (older, newer)
+    )
+    change = rules.difference(table, before, after)
+    assert rules.apply(table, before, change) == after
+    assert (not change.added and not change.removed and not change.changed) == (before == after)
+
+
+def test_tables_stand_in_the_order_of_their_keys() -> None:
+    offers = [
+        an_offer(str(number), Domain.OPTI, amount=number % 3 or None, code=f"C{number % 2}") for number in range(20)
+    ]
+    document = codec.from_json(
+        codec.to_json(Version(version=1, effective_from=DAY, published_at=NOW), rules.build(a_convention(), offers))
+    )
+    for table in rules.KEYS:
+        keys = [rules.key_of(table, line) for line in document[table]]
+        assert keys == sorted(set(keys))
+
+
+async def test_software_brings_its_tables_up_to_date_by_what_changed(gateway: Gateway, optician: Practitioner) -> None:
+    await publish(gateway)
+    older = (await optician.call("GET", "/v1/dre/tables/1")).body
+    other = await gateway.admit("0099990029")
+    await other.put_product()
+    await publish(gateway)
+    changes = await optician.call("GET", "/v1/dre/tables/latest/changes-since/1")
+    assert (changes.status, changes.headers["X-Tables-Version"]) == (200, "2")
+    assert (changes.body["from_version"], changes.body["to_version"]) == (1, 2)
+    newer = (await optician.call("GET", "/v1/dre/tables/2")).body
+    for table in rules.KEYS:
+        assert rules.apply(table, older[table], Change(**changes.body[table])) == newer[table]
+    assert len(changes.body["grouping"]["added"]) == 1
+    back = (await optician.call("GET", "/v1/dre/tables/1/changes-since/2")).body
+    assert back["grouping"]["removed"] == [
+        {"amc_number": "0099990029", "convention_type": "SP", "csr": ""},
+    ]
+    for path in ("/v1/dre/tables/9/changes-since/1", "/v1/dre/tables/1/changes-since/9"):
+        assert (await optician.call("GET", path)).code == "no_tables"
+    assert (await optician.call("GET", "/v1/dre/tables/1/changes-since/0")).code == "not_found"
+
+
+async def test_a_card_is_looked_up_by_the_version_that_counts_on_the_day_of_care(
+    gateway: Gateway, optician: Practitioner
+) -> None:
+    ask = {"insurer_number": "99990011", "convention_type": "sp"}
+    assert (await optician.call("POST", "/v1/dre/routes", ask)).code == "no_tables"
+    await publish(gateway)
+    found = (await optician.call("POST", "/v1/dre/routes", {**ask, "csr": "ABC"})).body
+    assert (found["version"], found["match"], found["code"]) == (1, "type", "routed")
+    assert found["grouping"]["group"] == found["convention"]["group"]
+    assert {line["domain"] for line in found["guarantee"]} == {"OPTI"}
+    assert found["guarantee"][0]["approval"] in {"none", "required"}
+    nothing = (await optician.call("POST", "/v1/dre/routes", {**ask, "convention_type": "VM"})).body
+    assert (nothing["code"], nothing["match"], nothing["guarantee"]) == ("no_route", None, [])
+    tomorrow = builders.today() + timedelta(days=1)
+    await publish(gateway, tomorrow)
+    assert (await optician.call("POST", "/v1/dre/routes", ask)).body["version"] == 1
+    later = {**ask, "care_date": tomorrow.isoformat(), "product_code": "NONE"}
+    assert (await optician.call("POST", "/v1/dre/routes", later)).body["version"] == 2
+    before = {**ask, "care_date": "2020-01-01"}
+    assert (await optician.call("POST", "/v1/dre/routes", before)).code == "no_tables"
+
+
+def test_a_route_is_looked_up_by_less_and_less_of_the_key() -> None:
+    def line(kind: str, csr: str, group: str) -> dict[str, str]:
+        return {"amc_number": "1", "convention_type": kind, "csr": csr, "group": group}
+
+    tables = rules.RoutingTables(
+        {
+            "grouping": [line("", "", "A"), line("SP", "", "B"), line("SP", "X", "C")],
+            "convention": [{"group": each} for each in "ABC"],
+            "guarantee": [],
+        }
+    )
+    found = [tables.route("1", kind, csr) for kind, csr in (("SP", "X"), ("SP", "Y"), ("VM", "X"))]
+    assert [each and each.match for each in found] == [Match.EXACT, Match.TYPE, Match.INSURER]
+    assert [each and each.convention["group"] for each in found] == ["C", "B", "A"]
+    assert tables.route("2", "SP", "X") is None

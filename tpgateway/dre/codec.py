@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from tpgateway.dre.model import ConventionLine, GroupingLine, GuaranteeLine, Tables, Version
+from pydantic_core import from_json as from_bytes
+
+from tpgateway.dre.model import Change, ConventionLine, GroupingLine, GuaranteeLine, Tables, Version
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that zip can say: files carry no time of their own
 _TABLES: Sequence[tuple[str, type[Any]]] = (
@@ -25,6 +27,24 @@ def to_json(version: Version, tables: Tables) -> bytes:
         "effective_from": version.effective_from.isoformat(),
         "specialty": tables.specialty.value,
         **{name: [asdict(line) for line in getattr(tables, name)] for name, _ in _TABLES},
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def from_json(content: bytes) -> dict[str, Any]:
+    """What ``to_json`` wrote: its head, and a list of lines for each table."""
+    document: dict[str, Any] = from_bytes(content)
+    return document
+
+
+def changes_to_json(older: Mapping[str, Any], newer: Mapping[str, Any], changes: Mapping[str, Change]) -> bytes:
+    """What makes the newer version's tables of the older's."""
+    document = {
+        "from_version": older["version"],
+        "to_version": newer["version"],
+        "effective_from": newer["effective_from"],
+        "specialty": newer["specialty"],
+        **{name: asdict(change) for name, change in changes.items()},
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 

@@ -1,8 +1,10 @@
 """What DRE tables are made of."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
 from tpgateway.guarantees.model import ProductTerms
 from tpgateway.practitioners.model import Specialty
@@ -68,6 +70,37 @@ class Tables:
     @property
     def lines(self) -> int:
         return len(self.grouping) + len(self.convention) + len(self.guarantee)
+
+
+Line = Mapping[str, Any]
+"""A line as files hold it: its columns by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What makes one table of another: lines that are new, the keys of those that are gone, lines that read otherwise."""
+
+    added: Sequence[Line]
+    removed: Sequence[Line]
+    changed: Sequence[Line]
+
+
+class Match(StrEnum):
+    """By how much of a card's routing key a route was found."""
+
+    EXACT = "exact"
+    TYPE = "type"
+    INSURER = "insurer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where a card leads: the lines of each table that decided it."""
+
+    match: Match
+    grouping: Line
+    convention: Line
+    guarantee: Sequence[Line]
 
 
 class FileFormat(StrEnum):

@@ -1,7 +1,7 @@
 """Operations of DRE tables."""
 
 from tpgateway.dre import errors, handlers
-from tpgateway.dre.payloads import FileQuery, VersionListView, VersionPath
+from tpgateway.dre.payloads import ChangesPath, FileQuery, RouteRequest, RouteView, VersionListView, VersionPath
 from tpgateway.web.callers import PRACTITIONER, Scope
 from tpgateway.web.routing import Media, Route
 
@@ -40,5 +40,32 @@ ROUTES = [
             "X-Tables-Version": "which version this is",
             "Content-Disposition": "a name to keep the file under",
         },
+    ),
+    Route(
+        method="GET",
+        path="/v1/dre/tables/{version}/changes-since/{older}",
+        handler=handlers.show_changes,
+        summary="What changed from one version to another",
+        tag="DRE tables",
+        access=PRACTITIONER,
+        scope=Scope.TABLES,
+        path_shape=ChangesPath,
+        answers={200: Media(media_type="application/json", description="lines added, removed, changed, by table")},
+        problems=[errors.NoTables],
+        answer_headers={"X-Tables-Version": "which version the changes lead to"},
+    ),
+    Route(
+        method="POST",
+        path="/v1/dre/routes",
+        handler=handlers.find_route,
+        summary="Look a card up without holding the tables",
+        tag="DRE tables",
+        access=PRACTITIONER,
+        scope=Scope.TABLES,
+        follows_clock=True,
+        is_replayable=False,
+        body=RouteRequest,
+        answers={200: RouteView},
+        problems=[errors.NoTables],
     ),
 ]

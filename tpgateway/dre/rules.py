@@ -1,13 +1,92 @@
 """How tables are built from conventions, insurers and products."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tpgateway.conventions.model import Convention
-from tpgateway.dre.model import ConventionLine, GroupingLine, GuaranteeLine, InsurerOffer, Tables
+from tpgateway.dre.model import (
+    Change,
+    ConventionLine,
+    GroupingLine,
+    GuaranteeLine,
+    InsurerOffer,
+    Line,
+    Match,
+    Route,
+    Tables,
+)
+from tpgateway.errors import reason
 from tpgateway.guarantees.model import Approval, BenefitLine
 
 _FLOW = "DRE"
+
+# What names a line in each table. Tables stand in the order of these, so that the same lines are the same table.
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "grouping": ("amc_number", "convention_type", "csr"),
+    "convention": ("group",),
+    "guarantee": ("group", "product_code", "domain", "benefit"),
+}
+
+
+def key_of(table: str, line: Line) -> tuple[str, ...]:
+    """What names a line."""
+    return tuple(line[column] for column in KEYS[table])
+
+
+def difference(table: str, older: Sequence[Line], newer: Sequence[Line]) -> Change:
+    """What makes the newer of the older."""
+    before = {key_of(table, line): line for line in older}
+    after = {key_of(table, line): line for line in newer}
+    return Change(
+        added=[line for key, line in after.items() if key not in before],
+        removed=[dict(zip(KEYS[table], key, strict=True)) for key in before if key not in after],
+        changed=[line for key, line in after.items() if key in before and before[key] != line],
+    )
+
+
+def apply(table: str, older: Sequence[Line], change: Change) -> list[Line]:
+    """The newer table, made of the older and what changed."""
+    lines = {key_of(table, line): line for line in older}
+    for gone in change.removed:
+        del lines[key_of(table, gone)]
+    lines |= {key_of(table, line): line for line in (*change.added, *change.changed)}
+    return [lines[key] for key in sorted(lines)]
+
+
+ROUTED = reason("routed", "Cette carte est acceptée en tiers payant par le réseau.")
+NO_ROUTE = reason(
+    "no_route",
+    "Aucune convention du réseau ne correspond à cette carte pour votre spécialité.",
+    "Relisez la carte ; si elle est exacte, facturez l'assuré.",
+)
+
+
+class RoutingTables:
+    """The tables of a version, ready for looking up."""
+
+    def __init__(self, tables: Mapping[str, Sequence[Line]]) -> None:
+        self._grouping = {key_of("grouping", line): line for line in tables["grouping"]}
+        self._convention = {line["group"]: line for line in tables["convention"]}
+        self._guarantee: dict[str, list[Line]] = {}
+        for line in tables["guarantee"]:
+            self._guarantee.setdefault(line["group"], []).append(line)
+
+    def route(self, amc_number: str, convention_type: str, csr: str) -> Route | None:
+        """Where a card leads: by all of its key, then by insurer and type, then by the insurer alone."""
+        for match, key in (
+            (Match.EXACT, (amc_number, convention_type, csr)),
+            (Match.TYPE, (amc_number, convention_type, "")),
+            (Match.INSURER, (amc_number, "", "")),
+        ):
+            if (line := self._grouping.get(key)) is not None:
+                group = line["group"]
+                return Route(
+                    match=match,
+                    grouping=line,
+                    convention=self._convention[group],
+                    guarantee=self._guarantee.get(group, []),
+                )
+        return None
 
 
 def build(convention: Convention, offers: Sequence[InsurerOffer]) -> Tables:

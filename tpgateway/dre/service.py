@@ -1,8 +1,12 @@
 """Use cases of DRE tables."""
 
+import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from uuid import NAMESPACE_URL, uuid5
+
+from aiohttp import web
 
 from tpgateway import audit
 from tpgateway.audit import Action, Actor
@@ -10,13 +14,14 @@ from tpgateway.conventions import service as conventions
 from tpgateway.database import Connection
 from tpgateway.dre import codec, rules
 from tpgateway.dre.errors import EffectiveInPast, NoTables
-from tpgateway.dre.model import FileFormat, InsurerOffer, TableFile, Version
+from tpgateway.dre.model import FileFormat, InsurerOffer, Route, TableFile, Version
 from tpgateway.dre.store import TableStore
 from tpgateway.guarantees import service as guarantees
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import EventKind
 from tpgateway.practitioners.model import Specialty
 
+_READY = 36  # three versions of each speciality
 # What table publications are the happenings of, so that insurers get them one after the other.
 _TABLES = uuid5(NAMESPACE_URL, "urn:tpgateway:dre-tables")
 
@@ -66,6 +71,48 @@ async def _offers(connection: Connection, on: date) -> list[InsurerOffer]:
         for insurer in await insurers.list_all(connection)
         if insurer.is_active
     ]
+
+
+async def changes(connection: Connection, specialty: Specialty, version: int | None, older: int) -> tuple[int, bytes]:
+    """What makes a version's tables (the newest's where none is named) of another's; raises ``NoTables``.
+
+    It is put together aside from the event loop, for as long as that takes.
+    """
+    before = await file(connection, specialty, older, FileFormat.JSON)
+    after = await file(connection, specialty, version, FileFormat.JSON)
+    return after.version, await asyncio.to_thread(_changes, before.content, after.content)
+
+
+def _changes(older: bytes, newer: bytes) -> bytes:
+    before, after = codec.from_json(older), codec.from_json(newer)
+    found = {name: rules.difference(name, before[name], after[name]) for name in rules.KEYS}
+    return codec.changes_to_json(before, after, found)
+
+
+class RouteFinder:
+    """Looks up routes in versions as they were published; those used last are kept ready. One a process."""
+
+    def __init__(self) -> None:
+        self._ready: OrderedDict[tuple[Specialty, int], rules.RoutingTables] = OrderedDict()
+
+    async def find(
+        self, connection: Connection, specialty: Specialty, *, number: str, convention_type: str, csr: str, on: date
+    ) -> tuple[int, Route | None]:
+        """The version that counts on a day, and where a card leads by it; raises ``NoTables``."""
+        version = await TableStore(connection).in_force(specialty, on)
+        if version is None:
+            raise NoTables
+        if (specialty, version) not in self._ready:
+            found = await file(connection, specialty, version, FileFormat.JSON)
+            tables = await asyncio.to_thread(lambda: rules.RoutingTables(codec.from_json(found.content)))
+            self._ready[specialty, version] = tables
+            if len(self._ready) > _READY:
+                self._ready.popitem(last=False)
+        self._ready.move_to_end((specialty, version))
+        return version, self._ready[specialty, version].route(number, convention_type, csr)
+
+
+ROUTES: web.AppKey[RouteFinder] = web.AppKey("dre_routes", RouteFinder)
 
 
 async def versions(connection: Connection, specialty: Specialty) -> Sequence[Version]:

@@ -70,6 +70,16 @@ class TableStore:
             else TableFile(version=row["version"], format=kind, sha256=row["sha256"], content=row["content"])
         )
 
+    async def in_force(self, specialty: Specialty, on: date) -> int | None:
+        """The number of the version that counts on a day: the newest of those in force by then."""
+        version: int | None = await self.connection.fetchval(
+            "SELECT max(v.version) FROM dre_versions v JOIN dre_files f USING (version)"
+            " WHERE f.specialty = $1 AND v.effective_from <= $2",
+            specialty,
+            on,
+        )
+        return version
+
 
 def _version(row: asyncpg.Record) -> Version:
     return Version(version=row["version"], effective_from=row["effective_from"], published_at=row["published_at"])
