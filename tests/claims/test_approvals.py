@@ -28,6 +28,7 @@ async def test_a_request_is_decided_line_by_line_at_once(optician: Practitioner,
         "amo_cents": 9,
         "granted_cents": 49_997,
         "patient_cents": 11_994,
+        "not_due_cents": 0,
     }
     assert approval["message_fr"] == "La prise en charge est accordée."
     assert (await optician.call("GET", reply.headers["Location"])).body == approval

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import psutil
@@ -30,36 +31,6 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-def test_it_plays_its_story_twice_on_the_same_data(tmp_path: Path) -> None:
-    lines = []
-    for _ in range(2):
-        done = subprocess.run(
-            [*DEMO, "--once", "--json", "--data-dir", str(tmp_path)],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        [line] = done.stdout.splitlines()
-        lines.append(json.loads(line))
-        assert processes_of(tmp_path) == []
-    first, second = lines
-    assert set(first) == {"url", "mailbox_url", "practitioners", "insurers", "cards"}
-    assert first["practitioners"] == second["practitioners"]
-    assert [each["scheme"] for each in first["practitioners"]] == ["finess", "adeli", "treasury"]
-    assert {card["expect"] for card in first["cards"]} == {
-        "covered",
-        "unknown_person",
-        "rights_closed",
-        "not_covered",
-        "not_contracted",
-    }
-    assert (tmp_path / "demo.json").stat().st_mode & 0o077 == 0
-    for insurer in first["insurers"]:
-        assert Path(insurer["private_key_file"]).stat().st_mode & 0o077 == 0
-
-
 @contextmanager
 def serving(folder: Path) -> "Iterator[tuple[subprocess.Popen[str], dict[str, object]]]":
     """The demo, ready, with the line of JSON that it printed."""
@@ -76,36 +47,53 @@ def serving(folder: Path) -> "Iterator[tuple[subprocess.Popen[str], dict[str, ob
         demo.stdout.close()
 
 
-def test_its_json_is_true_and_sigterm_leaves_no_process(tmp_path: Path) -> None:
+def test_it_plays_its_story_again_on_the_same_data_after_a_stop_and_after_it_was_killed(tmp_path: Path) -> None:
     with serving(tmp_path) as (demo, ready):
-        optician = next(each for each in ready["practitioners"] if each["specialty"] == "optics")  # type: ignore[attr-defined]
-        token = ask_token(str(ready["url"]), optician["client_id"], optician["client_secret"])
-        for card in ready["cards"]:  # type: ignore[attr-defined]
-            expected = card.pop("expect")
-            body = json.dumps({**card, "domain": "OPTI"}).encode()
-            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-            with urlopen(Request(f"{ready['url']}/v1/card-checks", body, headers)) as answer:
-                assert json.load(answer)["outcome"] == expected
-        with urlopen(f"{ready['mailbox_url']}/mails.json") as answer:
-            subjects = [mail["subject"][:12] for mail in json.load(answer)["mails"]]
-            joined = ["Activez votr", "Votre code :", "Un accès log"]
-            assert subjects == [*joined, *joined, joined[0], "Votre inscri", "Votre compte", *joined[1:]]
-        with urlopen(ready["insurers"][0]["events_url"]) as answer:  # type: ignore[index]
-            assert "prior_approval.decided" in [event["type"] for event in json.load(answer)["events"]]
+        look_around(json.loads(json.dumps(ready)))
         demo.send_signal(signal.SIGTERM)
         assert demo.wait(30) == 0
     assert processes_of(tmp_path) == []
-
-
-def test_after_it_was_killed_outright_the_next_run_leaves_no_process(tmp_path: Path) -> None:
-    with serving(tmp_path) as (demo, _):
+    with serving(tmp_path) as (demo, again):
+        assert again["practitioners"] == ready["practitioners"]
         demo.kill()
         demo.wait()
     done = subprocess.run(
-        [*DEMO, "--once", "--data-dir", str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+        [*DEMO, "--once", "--json", "--data-dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.stderr
+    [line] = done.stdout.splitlines()
+    assert json.loads(line)["practitioners"] == ready["practitioners"]
     assert processes_of(tmp_path) == []
+
+
+def look_around(ready: dict[str, Any]) -> None:
+    """What the line of JSON says is so."""
+    assert set(ready) == {"url", "mailbox_url", "practitioners", "insurers", "cards"}
+    assert [each["scheme"] for each in ready["practitioners"]] == ["finess", "adeli", "treasury"]
+    optician = next(each for each in ready["practitioners"] if each["specialty"] == "optics")
+    token = ask_token(ready["url"], optician["client_id"], optician["client_secret"])
+    expectations = {card["expect"] for card in ready["cards"]}
+    assert expectations == {"covered", "unknown_person", "rights_closed", "not_covered", "not_contracted"}
+    for card in ready["cards"]:
+        expected = card.pop("expect")
+        body = json.dumps({**card, "domain": "OPTI"}).encode()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        with urlopen(Request(f"{ready['url']}/v1/card-checks", body, headers)) as answer:
+            assert json.load(answer)["outcome"] == expected
+    with urlopen(f"{ready['mailbox_url']}/mails.json") as answer:
+        subjects = [mail["subject"][:12] for mail in json.load(answer)["mails"]]
+        joined = ["Activez votr", "Votre code :", "Un accès log"]
+        assert subjects == [*joined, *joined, joined[0], "Votre inscri", "Votre compte", *joined[1:]]
+    with urlopen(ready["insurers"][0]["events_url"]) as answer:
+        assert "prior_approval.decided" in [event["type"] for event in json.load(answer)["events"]]
+    for insurer in ready["insurers"]:
+        file = Path(insurer["private_key_file"])
+        assert file.stat().st_mode & 0o077 == 0
+        assert (file.parents[1] / "demo.json").stat().st_mode & 0o077 == 0
 
 
 def test_a_stop_at_any_moment_of_the_start_leaves_no_process(tmp_path: Path) -> None:

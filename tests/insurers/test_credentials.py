@@ -64,6 +64,7 @@ async def test_keys_may_be_published_and_exchanged_without_telling_us(gateway: G
     assert published.asked == 1
     published.keys = [public(second)]
     assert (await ask(gateway, insurer, client, second)).code == "invalid_client"  # read a moment ago
+    assert published.asked == 1
     await gateway.execute(READ_LONG_AGO)
     assert (await ask(gateway, insurer, client, second)).status == 200
     assert (await ask(gateway, insurer, client, first)).code == "invalid_client"

@@ -35,7 +35,7 @@ def test_operations_have_names_of_their_own_and_known_problems() -> None:
 
 async def test_every_operation_for_known_callers_refuses_a_stranger(gateway: Gateway) -> None:
     ids = {"{id}": "0099990011-00000000-0000-0000-0000-000000000000", "{specialty}": "optics", "{code}": "X"}
-    ids |= {"{version}": "latest", "{attachment_id}": "00000000-0000-0000-0000-000000000000"}
+    ids |= {"{version}": "latest", "{attachment_id}": "00000000-0000-0000-0000-000000000000", "{older}": "1"}
     protected = [route for route in ROUTES if route.access]
     assert len(protected) > 20
     for route in protected:

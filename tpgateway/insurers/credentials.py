@@ -148,7 +148,7 @@ class PublishedKeys:
     _under_way: dict[UUID, asyncio.Task[bool]] = field(default_factory=dict)
 
     async def refresh(self, client_id: UUID, *, every: timedelta = _READ_AT_MOST_EVERY) -> bool:
-        """Whether the client's keys were read now: not where they stand here, were read a moment ago, or cannot be.
+        """Whether the client's keys were read just now: not where they stand here, or cannot be read.
 
         Who asks while they are being read gets what comes of that.
         """
@@ -161,9 +161,9 @@ class PublishedKeys:
         assert self.http is not None
         now = datetime.now(UTC)
         async with self.connect() as connection:
-            url = await ClientStore(connection).claim_jwks(client_id, now, now - every)
-        if url is None:
-            return False
+            store = ClientStore(connection)
+            if (url := await store.claim_jwks(client_id, now, now - every)) is None:
+                return await store.has_keys_since(client_id, now - every)  # read while this one looked
         try:
             found = await read_keys(self.http, url)
         except KeysUnreadable as error:

@@ -224,6 +224,13 @@ class ClientStore:
         )
         return url
 
+    async def has_keys_since(self, client: UUID, since: datetime) -> bool:
+        """Whether keys were read at the client's address since a moment."""
+        found = await self.connection.fetchval(
+            "SELECT (jwks ->> 'read_at')::timestamptz > $2 FROM insurer_clients WHERE id = $1", client, since
+        )
+        return bool(found)
+
     async def set_jwks(self, client: UUID, url: str, jwks: Mapping[str, Any]) -> None:
         """What was read at an address, where the client's keys still stand there."""
         await self.connection.execute(
