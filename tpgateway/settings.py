@@ -124,6 +124,9 @@ class Settings(DatabaseSettings):
         le=100,
         description="Share of an account's quota that one of its people or clients may use up.",
     )
+    check_slowest_seconds: float = Field(
+        default=8.0, ge=0.0, le=60.0, description="How long an answer waits where a quota is nearly used up."
+    )
     check_lock_hours: int = Field(default=24, ge=1, description="How long checks are locked when a quota is used up.")
     alert_address: str | None = Field(default=None, description="Who is mailed of locks beside the practice itself.")
     proof_days: int = Field(default=30, ge=1, description="How long a card check's proof opens an approval.")

@@ -175,7 +175,11 @@ class Watch:
                 elif ask.agent_id and (measure := quotas.used_up(counted.agent, agents)):
                     agent.locked_until = await self._lock(connection, ask, ask.agent_id, measure)
                 else:
-                    agent.delay = max(quotas.delay(counted.account, account), quotas.delay(counted.agent, agents))
+                    slowest = self._settings.check_slowest_seconds
+                    agent.delay = max(
+                        quotas.delay(counted.account, account, slowest=slowest),
+                        quotas.delay(counted.agent, agents, slowest=slowest),
+                    )
                     ahead = [
                         quotas.until_next_count(counted.account, account),
                         quotas.until_next_count(counted.agent, agents),

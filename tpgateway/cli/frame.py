@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import typer
@@ -29,10 +30,11 @@ from tpgateway.database.embedded import database_url
 from tpgateway.database.pool import DatabaseNotUsable, check, prepare_connection
 from tpgateway.errors import Problem
 from tpgateway.identifiers import amc_number
-from tpgateway.mail import Post
 from tpgateway.settings import DatabaseSettings
 from tpgateway.vault import Vault
-from tpgateway.web.routing import PARIS
+
+if TYPE_CHECKING:
+    from tpgateway.mail import Post
 
 T = TypeVar("T")
 out = Console()
@@ -83,7 +85,7 @@ def on_database(settings: DatabaseSettings, act: Callable[[Connection], Awaitabl
 
 
 def today() -> date:
-    return datetime.now(PARIS).date()
+    return datetime.now(ZoneInfo("Europe/Paris")).date()
 
 
 def amc(number: str) -> str:
@@ -93,8 +95,10 @@ def amc(number: str) -> str:
         raise typer.BadParameter("an AMC number has 8 to 10 digits") from None
 
 
-def with_post(act: Callable[[Connection, Post], Awaitable[T]]) -> T:
+def with_post(act: "Callable[[Connection, Post], Awaitable[T]]") -> T:
     """One act in one transaction, with what mails need."""
+    from tpgateway.mail import Post
+
     with explained():
         settings = configuration.load()
         post = Post.of(settings, Vault.from_json(settings.vault_keys.get_secret_value()))

@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 
 from tpgateway import settings as configuration
 from tpgateway.cli.frame import explained, out
 from tpgateway.database.embedded import database_url
-from tpgateway.database.migrations import migrate as run_migrations
-from tpgateway.web import logs
 
 app = typer.Typer()
 
@@ -50,6 +47,7 @@ def serve(
     Example: `TPG_SECRETS_DIR=/etc/tpgateway/secrets tpgateway serve --workers 4`
     """
     from tpgateway.app import serve as run
+    from tpgateway.web import logs
 
     with explained():
         settings = configuration.load()
@@ -64,6 +62,9 @@ def work() -> None:
 
     Example: `TPG_SECRETS_DIR=/etc/tpgateway/secrets tpgateway work`
     """
+    import uvloop
+
+    from tpgateway.web import logs
     from tpgateway.worker import work as run
 
     with explained():
@@ -79,6 +80,8 @@ def migrate() -> None:
 
     Example: `TPG_DATABASE_URL=postgresql://tpgateway@db/tpgateway tpgateway migrate`
     """
+    from tpgateway.database.migrations import migrate as run_migrations
+
     with explained(), database_url(configuration.load_database()) as url:
         applied = asyncio.run(run_migrations(url))
     out.print("Applied: " + ", ".join(applied) if applied else "Up to date.")

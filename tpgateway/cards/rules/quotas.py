@@ -24,7 +24,6 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Usage = Mapping[Measure, int]
 Quotas = Mapping[Measure, int]
 _SLOW_FROM = 0.8
-_LONGEST_DELAY = 8.0
 _PEOPLE_STEPS = 16
 _MISSES_STEPS = 8
 
@@ -64,10 +63,10 @@ def used_up(usage: Usage, quotas: Quotas) -> Measure | None:
     return next((measure for measure in Measure if usage[measure] > quotas[measure]), None)
 
 
-def delay(usage: Usage, quotas: Quotas) -> float:
-    """Seconds that an answer waits: none up to four fifths of every quota, then rising to 8 at the end of one."""
+def delay(usage: Usage, quotas: Quotas, *, slowest: float) -> float:
+    """Seconds that an answer waits: none up to four fifths of every quota, then rising to the slowest at the end of one."""
     parts = (usage[measure] / quotas[measure] for measure in Measure)
-    return round(_LONGEST_DELAY * max(0.0, min(1.0, (max(parts) - _SLOW_FROM) / (1 - _SLOW_FROM))), 2)
+    return round(slowest * max(0.0, min(1.0, (max(parts) - _SLOW_FROM) / (1 - _SLOW_FROM))), 2)
 
 
 def until_next_count(usage: Usage, quotas: Quotas) -> tuple[int, int]:
