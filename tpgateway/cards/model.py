@@ -143,10 +143,6 @@ class Verdict:
     benefits: tuple[BenefitLine, ...] = ()
 
 
-RIGHTS_HEADER = "membership_number;birth_date;birth_rank;valid_from;valid_to;convention_types;csr;product_code"
-"""The first line of a rights file, which may go on with ``;nir``; see schemas/README.md."""
-
-
 RIGHTS_FILE_LIMIT = 16 * 1024**3
 """Bytes of a rights file, once unpacked."""
 

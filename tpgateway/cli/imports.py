@@ -4,6 +4,7 @@ import asyncio
 import os
 import tempfile
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,9 +127,9 @@ def import_directory(
 
 def _prepare(source: Any, spool: Any, settings: configuration.DatabaseSettings) -> rights_files.Ready:
     keys = settings.vault_keys
-    vault = Vault.from_json(keys.get_secret_value()) if keys else None
+    open_vault = partial(Vault.from_json, keys.get_secret_value()) if keys else None
     try:
-        return rights_files.prepare(source, spool, vault, limit=RIGHTS_FILE_LIMIT)
+        return rights_files.prepare(source, spool, open_vault, limit=RIGHTS_FILE_LIMIT)
     except rights_files.Unreadable as error:
         raise RightsFileUnreadable(str(error)) from error
     except rights_files.WronglyEncoded:

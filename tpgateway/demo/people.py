@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from tpgateway.cards.model import RIGHTS_HEADER, Outcome
+from tpgateway.cards.codec.rights_files import RIGHTS_HEADER
+from tpgateway.cards.model import Outcome
 
 PEOPLE = 10_000
 COVERED_PEOPLE = 4_000

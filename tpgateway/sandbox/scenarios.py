@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
-from tpgateway.cards.model import RIGHTS_HEADER
+from tpgateway.cards.codec.rights_files import RIGHTS_HEADER
 
 CONVENTION_TYPE = "SP"
 TACIT_DAYS = 15

@@ -16,17 +16,16 @@ import os
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import BinaryIO
+from functools import cache
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
-from lxml import etree
-from stdnum.exceptions import InvalidChecksum, ValidationError
+# What only some files need is imported where it is needed: a process of its own is started for each.
+if TYPE_CHECKING:
+    from lxml import etree
 
-from tpgateway.cards.codec.nirs import NIR_PURPOSE
-from tpgateway.cards.model import RIGHTS_HEADER
-from tpgateway.identifiers import nir
-from tpgateway.vault import Vault
+    from tpgateway.vault import Vault
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -47,6 +46,11 @@ _FORBIDDEN = (b"\x00", b"\x01", b"\x02")
 _CONTROL = re.compile(r"[\x00-\x1f]")
 _NOT_PLAIN = re.compile(r"[;\x00-\x1f]")
 _LIKE_A_NIR = re.compile(rb"[0-9AB ]{13,25}")
+RIGHTS_HEADER = "membership_number;birth_date;birth_rank;valid_from;valid_to;convention_types;csr;product_code"
+"""The first line of a rights file, which may go on with ``;nir``; see schemas/README.md."""
+OpenVault: TypeAlias = "Callable[[], Vault]"
+"""Gives the vault, where a file turns out to need it."""
+
 _COLUMNS = RIGHTS_HEADER.split(";")
 _ATTRIBUTES = frozenset([*_COLUMNS, "nir"])
 
@@ -67,7 +71,7 @@ class Ready:
     has_nir: bool
 
 
-def prepare(source: BinaryIO, target: BinaryIO, vault: Vault | None, *, limit: int) -> Ready:
+def prepare(source: BinaryIO, target: BinaryIO, vault: "OpenVault | None", *, limit: int) -> Ready:
     """Writes the lines of a file, the header left out; raises ``Unreadable`` and ``WronglyEncoded``.
 
     ``limit`` is how many bytes the file may have once unpacked. Without a vault a file with NIRs is not readable.
@@ -162,6 +166,8 @@ def _csv_lines(text: "io.BufferedReader[_Measured]") -> Iterator[_Line]:
 
 def _xml_lines(text: "io.BufferedReader[_Measured]") -> Iterator[_Line]:
     """One line for each ``right``, numbered in the order of the file: parsers do not count lines beyond 65,535."""
+    from lxml import etree  # noqa: PLC0415
+
     parser = etree.iterparse(
         text,
         events=("start", "end"),
@@ -202,7 +208,7 @@ def _cells(element: "etree._Element", *, has_children: bool) -> list[str]:
     return [str(attributes.get(name, "")) for name in (*_COLUMNS, "nir")]
 
 
-def _write(lines: Iterator[_Line], target: BinaryIO, vault: Vault | None) -> None:
+def _write(lines: Iterator[_Line], target: BinaryIO, vault: "OpenVault | None") -> None:
     ready: list[str] = []
     for number, cells in lines:
         ready.append(f"{number}{_NUMBER_END}{_sealed(cells, vault)}\n")
@@ -212,7 +218,7 @@ def _write(lines: Iterator[_Line], target: BinaryIO, vault: Vault | None) -> Non
     target.write("".join(ready).encode())
 
 
-def _sealed(cells: list[str], vault: Vault | None) -> str:
+def _sealed(cells: list[str], vault: "OpenVault | None") -> str:
     """The line with hash and sealed NIR in the place of the NIR; with ``!`` and a reject code where that is none."""
     if len(cells) != len(_COLUMNS) + 1:
         # No more than what names the person, and nothing that could be taken for more: it is a reject in any case.
@@ -226,22 +232,44 @@ def _sealed(cells: list[str], vault: Vault | None) -> str:
         return f"{line};;"
     if vault is None:
         raise Unreadable("the file holds NIRs: TPG_VAULT_KEYS must be set to seal them")
-    try:
-        number = nir.validate(written).encode()
-    except InvalidChecksum:
-        return f"{line};!wrong_key;"
-    except ValidationError:
-        return f"{line};!wrong_form;"
-    hashed, sealed = vault.match(number, purpose=NIR_PURPOSE), vault.seal(number, purpose=NIR_PURPOSE)
-    return f"{line};\\x{hashed.hex()};\\x{sealed.hex()}"
+    return f"{line};{_sealer(vault)(written)}"
+
+
+@cache
+def _sealer(vault: "OpenVault") -> Callable[[str], str]:
+    """What makes of a NIR its hash and its sealed form, or the reject that it is."""
+    from stdnum.exceptions import InvalidChecksum, ValidationError  # noqa: PLC0415
+
+    from tpgateway.cards.codec.nirs import NIR_PURPOSE  # noqa: PLC0415
+    from tpgateway.identifiers import nir  # noqa: PLC0415
+
+    opened = vault()
+
+    def seal(written: str) -> str:
+        try:
+            number = nir.validate(written).encode()
+        except InvalidChecksum:
+            return "!wrong_key;"
+        except ValidationError:
+            return "!wrong_form;"
+        hashed, sealed = opened.match(number, purpose=NIR_PURPOSE), opened.seal(number, purpose=NIR_PURPOSE)
+        return f"\\x{hashed.hex()};\\x{sealed.hex()}"
+
+    return seal
 
 
 def main() -> None:
     """The process of its own; what requests need comes first."""
     os.nice(5)
     keys, limit = json.loads(sys.stdin.buffer.readline())
+
+    def open_vault() -> "Vault":
+        from tpgateway.vault import Vault  # noqa: PLC0415
+
+        return Vault.from_json(keys)
+
     try:
-        ready = prepare(sys.stdin.buffer, sys.stdout.buffer, Vault.from_json(keys), limit=limit)
+        ready = prepare(sys.stdin.buffer, sys.stdout.buffer, open_vault, limit=limit)
         sys.stdout.buffer.flush()
         said = asdict(ready)
     except Unreadable as error:
