@@ -44,7 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
 async def _hurry(server: EmbeddedServer) -> None:
     """What a test writes need not outlive the machine: hundreds of databases are made and dropped."""
     connection = await asyncpg.connect(server.url("postgres"))
-    for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
+    for setting in ("fsync", "full_page_writes"):
         await connection.execute(f"ALTER SYSTEM SET {setting} = off")
     await connection.execute("SELECT pg_reload_conf()")
     await connection.close()
@@ -52,8 +52,7 @@ async def _hurry(server: EmbeddedServer) -> None:
 
 async def _create(server: EmbeddedServer, name: str, template: str = "template1") -> None:
     connection = await asyncpg.connect(server.url("postgres"))
-    # Copied as files: half the work of writing each page to the log, which nobody will read.
-    await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
+    await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     await connection.close()
 
 
