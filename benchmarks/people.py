@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from tpgateway.cards.model import RIGHTS_HEADER
+from tpgateway.cards.codec.rights_files import RIGHTS_HEADER
 
 
 def person(number: int) -> tuple[str, str]:

@@ -27,7 +27,7 @@ from tests.driver import Gateway, Insurer, run_command, until
 from tests.insurers.server import Server, register
 from tpgateway.insurers import service
 from tpgateway.insurers.model import Delivery, EndpointId, EventKind, InsurerId, Posted
-from tpgateway.insurers.store import EndpointStore
+from tpgateway.insurers.store.endpoints import EndpointStore
 from tpgateway.settings import Settings
 from tpgateway.worker import run as run_worker
 
@@ -652,6 +652,7 @@ async def test_what_endpoints_took_waits_no_longer(
         return (await insurer.call("GET", "/v1/insurer")).headers["X-Pending-Events"] == "1"
 
     await until(one_waits)
+    assert await gateway.fetchval("SELECT array_agg(sequence) FROM insurer_outbox") == [2]
 
 
 async def test_an_event_as_xml_is_as_our_schema_says(gateway: Gateway, worker: None, theirs: Server) -> None:

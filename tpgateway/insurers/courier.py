@@ -23,7 +23,7 @@ from tpgateway.insurers import endpoints, rules
 from tpgateway.insurers.client import Signer, post_event
 from tpgateway.insurers.model import BodyFormat, Disabled, EndpointId, Event, EventId, EventKind, InsurerId, Posted
 from tpgateway.insurers.payloads import event_body
-from tpgateway.insurers.store import EndpointStore
+from tpgateway.insurers.store.endpoints import EndpointStore
 from tpgateway.jobs import Tools
 from tpgateway.mail import Post
 from tpgateway.web.logs import where

@@ -19,7 +19,7 @@ from tpgateway.insurers import rules
 from tpgateway.insurers.client import KeysUnreadable, read_keys
 from tpgateway.insurers.errors import ClientUnderWay, EndpointRefused, LastClient
 from tpgateway.insurers.model import InsurerClient, InsurerId
-from tpgateway.insurers.store import ClientStore
+from tpgateway.insurers.store.accounts import ClientStore
 from tpgateway.web.callers import Access, Caller
 from tpgateway.web.fields import PublicJwkField
 from tpgateway.web.oauth import Client

@@ -20,7 +20,8 @@ from tpgateway.insurers.model import (
     EventKind,
     InsurerId,
 )
-from tpgateway.insurers.store import EndpointStore, EventStore
+from tpgateway.insurers.store.endpoints import EndpointStore
+from tpgateway.insurers.store.events import EventStore
 from tpgateway.mail import Post
 from tpgateway.vault import Vault
 

@@ -23,7 +23,9 @@ from tpgateway.insurers.model import (
     InsurerState,
     LiveSource,
 )
-from tpgateway.insurers.store import ClientStore, EndpointStore, EventStore, InsurerStore
+from tpgateway.insurers.store.accounts import ClientStore, InsurerStore
+from tpgateway.insurers.store.endpoints import EndpointStore
+from tpgateway.insurers.store.events import EventStore
 from tpgateway.vault import Vault
 
 EVENTS_CHANNEL = "insurer_events"

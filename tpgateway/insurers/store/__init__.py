@@ -1,0 +1,1 @@
+"""SQL of insurers. One method, one statement."""

@@ -1,0 +1,159 @@
+"""SQL of what insurers are told."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from tpgateway.database import Connection
+from tpgateway.insurers.model import (
+    Event,
+    EventId,
+    EventKind,
+    InsurerId,
+)
+
+
+class EventStore:
+    """What insurers are told."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def append(
+        self,
+        insurers: Sequence[InsurerId],
+        kind: EventKind,
+        *,
+        subject_id: UUID,
+        data: Mapping[str, Any],
+        now: datetime,
+        channel: str,
+    ) -> None:
+        """The next event of each of these insurers, with what is to be posted; who listens to the channel hears of it.
+
+        An insurer's counter stays locked until the transaction ends, so that no number is skipped and none is seen before a
+        smaller one: it is to be the last statement. Counters are locked in one order, so that no two wait for each other.
+        """
+        await self.connection.execute(
+            """
+            WITH counters AS (
+                SELECT insurer_id FROM insurer_event_counters WHERE insurer_id = ANY ($1)
+                ORDER BY insurer_id FOR NO KEY UPDATE
+            ), counted AS (
+                UPDATE insurer_event_counters c SET last = c.last + 1 FROM counters
+                WHERE c.insurer_id = counters.insurer_id RETURNING c.insurer_id, c.last
+            ), appended AS (
+                INSERT INTO insurer_events (insurer_id, sequence, kind, subject_id, data, occurred_at)
+                SELECT insurer_id, last, $2, $3, $4, $5 FROM counted RETURNING insurer_id, sequence, id
+            ), to_post AS (
+                INSERT INTO insurer_outbox (insurer_id, endpoint_id, sequence, event_id, subject_id, due_at)
+                SELECT a.insurer_id, p.id, a.sequence, a.id, $3, now()
+                FROM appended a JOIN insurer_endpoints p ON p.insurer_id = a.insurer_id
+                WHERE p.removed_at IS NULL AND p.disabled_at IS NULL AND (p.kinds IS NULL OR $2 = ANY (p.kinds))
+            )
+            SELECT pg_notify($6, insurer_id::text) FROM appended
+            """,
+            list(insurers),
+            kind,
+            subject_id,
+            dict(data),
+            now,
+            channel,
+        )
+
+    async def notify(self, insurer: InsurerId, channel: str) -> None:
+        await self.connection.execute("SELECT pg_notify($2, $1)", str(insurer), channel)
+
+    async def after(self, insurer: InsurerId, after: int, limit: int) -> Sequence[Event]:
+        rows = await self.connection.fetch(
+            "SELECT id, sequence, kind, occurred_at, data FROM insurer_events"
+            " WHERE insurer_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
+            insurer,
+            after,
+            limit,
+        )
+        return [_event(row) for row in rows]
+
+    async def kind_of(self, insurer: InsurerId, event: EventId) -> EventKind | None:
+        """The kind of an event of the insurer's; None where there is none."""
+        kind: str | None = await self.connection.fetchval(
+            "SELECT kind FROM insurer_events WHERE insurer_id = $1 AND id = $2", insurer, event
+        )
+        return None if kind is None else EventKind(kind)
+
+    async def note_cursor(self, insurer: InsurerId, after: int) -> bool:
+        """The insurer has read so far, or further already; False where there is no such event yet."""
+        is_known: bool = await self.connection.fetchval(
+            """
+            WITH counter AS (
+                SELECT last FROM insurer_event_counters WHERE insurer_id = $1
+            ), noted AS (
+                INSERT INTO insurer_feed_cursors AS c (insurer_id, after) SELECT $1, $2 FROM counter WHERE last >= $2
+                ON CONFLICT (insurer_id) DO UPDATE SET after = excluded.after WHERE c.after < excluded.after
+            )
+            SELECT last >= $2 FROM counter
+            """,
+            insurer,
+            after,
+        )
+        return is_known
+
+    async def first_waiting(self, insurer: InsurerId) -> int:
+        """The number of the earliest event that an endpoint has still to take, or that of the next event to come."""
+        found: int = await self.connection.fetchval(
+            """
+            SELECT coalesce((SELECT min(sequence) FROM insurer_outbox WHERE insurer_id = $1), last + 1)
+            FROM insurer_event_counters WHERE insurer_id = $1
+            """,
+            insurer,
+        )
+        return found
+
+    async def pending(self, insurer: InsurerId, most: int) -> int:
+        """How many events the insurer has not had, counted up to ``most``.
+
+        Not read in the feed, and: from before it had an endpoint, or waiting to be posted. Without one all that is not read.
+        """
+        count: int = await self.connection.fetchval(
+            """
+            WITH had AS (
+                SELECT c.last, greatest(coalesce(f.after, 0), coalesce((
+                           SELECT min(sequence) - 1 FROM insurer_events WHERE insurer_id = $1), 0)) AS after
+                FROM insurer_event_counters c LEFT JOIN insurer_feed_cursors f USING (insurer_id) WHERE c.insurer_id = $1
+            ), live AS (
+                SELECT id, first_sequence FROM insurer_endpoints
+                WHERE insurer_id = $1 AND removed_at IS NULL AND disabled_at IS NULL
+            ), waiting AS (
+                SELECT DISTINCT o.sequence FROM live CROSS JOIN had CROSS JOIN LATERAL (
+                    SELECT sequence FROM insurer_outbox o
+                    WHERE o.insurer_id = $1 AND o.endpoint_id = live.id AND o.sequence > had.after
+                    ORDER BY o.sequence LIMIT $2
+                ) AS o
+            )
+            SELECT least($2, CASE WHEN EXISTS (SELECT FROM live)
+                THEN greatest(0, (SELECT min(first_sequence) FROM live) - 1 - after) + (SELECT count(*) FROM waiting)
+                ELSE last - after END)
+            FROM had
+            """,
+            insurer,
+            most,
+        )
+        return count
+
+    async def forget(self, most: int) -> int:
+        """Removes events that are over 13 months old, with the log of their delivery; answers how many."""
+        count: int = await self.connection.fetchval("SELECT forget_insurer_events($1)", most)
+        return count
+
+
+def _event(row: asyncpg.Record) -> Event:
+    return Event(
+        id=EventId(row["id"]),
+        sequence=row["sequence"],
+        kind=EventKind(row["kind"]),
+        occurred_at=row["occurred_at"],
+        data=row["data"],
+    )
