@@ -117,7 +117,7 @@ async def test_a_key_is_exchanged_while_both_work(gateway: Gateway) -> None:
     assert (await ask(gateway, insurer, insurer.client_id, insurer.key)).status == 200
     assert (await ask(gateway, insurer, insurer.client_id, second)).status == 200
     third = Ed25519PrivateKey.generate()
-    assert (await insurer.call("POST", path, {"public_jwk": public(third)})).code == "key_rotation_under_way"
+    assert (await insurer.call("POST", path, {"public_jwk": public(third)})).code == "key_rotates"
     last = await insurer.call("POST", path, {"public_jwk": public(third), "overlap_hours": 0})
     assert last.body["former_until"] is None
     for key, status in ((insurer.key, 401), (second, 401), (third, 200)):
@@ -132,7 +132,7 @@ async def test_a_system_is_revoked_by_another_and_never_by_itself(gateway: Gatew
     key = Ed25519PrivateKey.generate()
     made = await insurer.call("POST", "/v1/insurer/clients", {"name": "Second", "public_jwk": public(key)})
     path = f"/v1/insurer/clients/{made.body['client_id']}"
-    assert (await insurer.call("DELETE", f"/v1/insurer/clients/{insurer.client_id}")).code == "last_client"
+    assert (await insurer.call("DELETE", f"/v1/insurer/clients/{insurer.client_id}")).code == "own_client"
     assert (await stranger.call("DELETE", path)).code == "not_found"
     assert (await stranger.call("POST", f"{path}/key", {"public_jwk": public(key)})).code == "not_found"
     assert (await insurer.call("DELETE", path)).status == 204

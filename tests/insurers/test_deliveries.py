@@ -243,6 +243,36 @@ async def test_what_is_asked_for_again_while_it_is_under_way_comes_after_it_and_
     assert theirs.sequences == [1, 1, 2]
 
 
+async def test_an_older_event_asked_for_again_waits_for_the_one_under_way(
+    gateway: Gateway, worker: None, theirs: Server, publish: Publish
+) -> None:
+    insurer = await gateway.admit()
+    await register(insurer, theirs.url)
+    subject = uuid4()
+    await publish(insurer, subject)
+    await theirs.wait_for(1)
+    theirs.delay = 0.5
+    await publish(insurer, subject)
+
+    async def is_second_under_way() -> bool:
+        leased = "SELECT count(*) FROM insurer_outbox WHERE sequence = 2 AND leased_until IS NOT NULL"
+        return bool(await gateway.fetchval(leased))
+
+    await until(is_second_under_way)
+    event = (await insurer.call("GET", "/v1/insurer/events")).body["events"][0]
+    assert (await insurer.call("POST", f"/v1/insurer/events/{event['id']}/redelivery", {})).status == 202
+    assert theirs.sequences == [1]
+    await theirs.wait_for(3)
+    assert theirs.sequences == [1, 2, 1]
+    begun = [float(headers["webhook-timestamp"]) for _, headers in theirs.got]
+    assert begun == sorted(begun)
+    log = await attempts(insurer, (await insurer.call("GET", "/v1/insurer/endpoints")).body["endpoints"][0]["id"])
+    first, second = log[0], log[1]
+    assert (first["sequence"], second["sequence"]) == (1, 2)
+    gap = datetime.fromisoformat(str(first["attempted_at"])) - datetime.fromisoformat(str(second["attempted_at"]))
+    assert gap >= timedelta(milliseconds=450)
+
+
 async def test_a_worker_whose_lease_has_gone_to_another_changes_nothing(
     gateway: Gateway, theirs: Server, publish: Publish, pool: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:

@@ -8,7 +8,7 @@ import structlog
 
 from tpgateway.claims import service
 from tpgateway.jobs import Handler, JobKind, Tools
-from tpgateway.web import sandbox
+from tpgateway.web import clock
 from tpgateway.web.logs import where
 
 _AT_ONCE = 200
@@ -23,7 +23,7 @@ async def run_clocks(tools: Tools, *, now: datetime | None = None) -> int:
     done, failed = 0, 0
     async with tools.pool.acquire() as connection:
         if now is None:
-            now = datetime.now(UTC) + (await sandbox.clock(connection) if tools.settings.sandbox else timedelta(0))
+            now = datetime.now(UTC) + (await clock.ahead(connection) if tools.settings.sandbox else timedelta(0))
         while found := await service.due(connection, now=now, limit=_AT_ONCE, skip=failed):
             for insurer_id, approval_id in found:
                 try:

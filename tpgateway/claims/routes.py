@@ -6,7 +6,7 @@ from tpgateway.cards.errors import ProofMistyped
 from tpgateway.claims import errors
 from tpgateway.claims.codec import xml
 from tpgateway.claims.handlers import approvals as handlers
-from tpgateway.claims.handlers import documents, sandbox
+from tpgateway.claims.handlers import clock, documents
 from tpgateway.claims.payloads import (
     AmendmentRequest,
     AppealRequest,
@@ -277,7 +277,7 @@ ROUTES = [
     _SANDBOX(
         method="GET",
         path="/v1/sandbox/clock",
-        handler=sandbox.show_clock,
+        handler=clock.show_clock,
         summary="The sandbox's clock",
         answers={200: ClockView},
         problems=[errors.NoSandbox],
@@ -285,7 +285,7 @@ ROUTES = [
     _SANDBOX(
         method="PUT",
         path="/v1/sandbox/clock",
-        handler=sandbox.move_clock,
+        handler=clock.move_clock,
         summary="Move the sandbox's clock, to see deadlines pass",
         body=ClockRequest,
         answers={200: ClockView},

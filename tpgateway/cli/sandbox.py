@@ -19,11 +19,11 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 from tpgateway.cli.frame import err, out, today
 from tpgateway.client import Client, GatewayAway, GatewayProblem, PrivateKey
 from tpgateway.sandbox import simulator
-from tpgateway.sandbox.endpoint_list import EndpointList
+from tpgateway.sandbox.endpoint_conformance import EndpointList
 from tpgateway.sandbox.insurer import Behaviour, Receiver
 from tpgateway.sandbox.report import Finding, Report, Result
 from tpgateway.sandbox.scenarios import SCENARIOS
-from tpgateway.sandbox.software_list import Watcher, judge
+from tpgateway.sandbox.software_conformance import Watcher, judge
 
 simulate_app = typer.Typer(help="The other side, simulated.", no_args_is_help=True)
 certify_app = typer.Typer(help="Conformance lists, with a report.", no_args_is_help=True)

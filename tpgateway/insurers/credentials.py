@@ -17,7 +17,7 @@ from tpgateway.audit import Action, Actor
 from tpgateway.database import Connection
 from tpgateway.insurers import rules
 from tpgateway.insurers.client import KeysUnreadable, read_keys
-from tpgateway.insurers.errors import ClientUnderWay, EndpointRefused, LastClient
+from tpgateway.insurers.errors import EndpointRefused, KeyRotates, OwnClient
 from tpgateway.insurers.model import InsurerClient, InsurerId
 from tpgateway.insurers.store.accounts import ClientStore
 from tpgateway.web.callers import Access, Caller
@@ -79,7 +79,7 @@ async def rotate(
 ) -> InsurerClient | None:
     """Another key; the one before works for as long as they overlap. None where there is no such client.
 
-    Raises ``ClientUnderWay`` while the exchange before is under way, and ``EndpointRefused``.
+    Raises ``KeyRotates`` while the exchange before is under way, and ``EndpointRefused``.
     """
     _refuse(jwks_url, allows_private=allows_private)
     store = ClientStore(connection)
@@ -87,7 +87,7 @@ async def rotate(
     if present is None:
         return None
     if overlap and present.former_until is not None and present.former_until > now:
-        raise ClientUnderWay
+        raise KeyRotates
     client = await store.rotate(
         insurer_id,
         client_id,
@@ -108,9 +108,9 @@ async def revoke(
     now: datetime,
     actor: Actor,
 ) -> bool:
-    """Ends a system at once for new tokens; False where there is none. Raises ``LastClient`` for the one that is calling."""
+    """Ends a system at once for new tokens; False where there is none. Raises ``OwnClient`` for the one that is calling."""
     if client_id == calling:
-        raise LastClient
+        raise OwnClient
     is_done = await ClientStore(connection).revoke(insurer_id, client_id, now)
     if is_done:
         await _audit(connection, actor, Action.INSURER_KEY_REVOKED, insurer_id, client_id)

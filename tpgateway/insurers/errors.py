@@ -57,8 +57,8 @@ class EndpointRotates(Problem):
     hint = "overlap_hours: 0 ends both former secrets at once."
 
 
-class ClientUnderWay(Problem):
-    code = "key_rotation_under_way"
+class KeyRotates(Problem):
+    code = "key_rotates"
     status = 409
     title = "The client's former key still works"
     message_fr = "Un changement de clé est déjà en cours."
@@ -66,8 +66,8 @@ class ClientUnderWay(Problem):
     hint = "overlap_hours: 0 ends the former key at once."
 
 
-class LastClient(Problem):
-    code = "last_client"
+class OwnClient(Problem):
+    code = "own_client"
     status = 409
     title = "This is the client that calls: it cannot end itself"
     message_fr = "Un accès ne peut pas se supprimer lui-même."

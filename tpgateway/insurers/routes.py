@@ -76,7 +76,7 @@ ROUTES = [
         path_shape=EndpointPath,
         body=KeyRotationRequest,
         answers={200: InsurerClientView},
-        problems=[errors.EndpointRefused, errors.ClientUnderWay],
+        problems=[errors.EndpointRefused, errors.KeyRotates],
     ),
     _INSURERS(
         method="DELETE",
@@ -85,7 +85,7 @@ ROUTES = [
         summary="Let a system in no more",
         path_shape=EndpointPath,
         answers={204: None},
-        problems=[errors.LastClient],
+        problems=[errors.OwnClient],
     ),
     _INSURERS(
         method="GET",

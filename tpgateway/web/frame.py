@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from tpgateway.database import faults
 from tpgateway.errors import InvalidRequest, Problem
 from tpgateway.settings import Settings
-from tpgateway.web import problems, sandbox, sessions, xml
+from tpgateway.web import clock, problems, sessions, xml
 from tpgateway.web.callers import Access, Caller, Role
 from tpgateway.web.idempotency import KeptAnswer, Replay, parse_key
 from tpgateway.web.limits import Allowance
@@ -155,7 +155,7 @@ def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
             request[CALLER] = caller
             if follows_clock and state.settings.sandbox and caller.member_id is None:
                 async with state.connection() as connection:
-                    call.now += await sandbox.clock(connection)
+                    call.now += await clock.ahead(connection)
         owner = caller.owner if caller else stranger_of(request)
         allowance = state.limiter.take(owner) if cost == 1 else await take(state, owner, cost)
         request[ALLOWANCE] = allowance

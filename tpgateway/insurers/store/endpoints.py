@@ -231,7 +231,7 @@ class EndpointStore:
     async def claim(
         self, insurer: InsurerId, endpoint: EndpointId, *, seconds: float, limit: int
     ) -> Sequence[asyncpg.Record]:
-        """Events to post now, nobody else's for so long: of each subject the earliest, as only that may go out.
+        """Events to post now, nobody else's for so long: of each subject the earliest, while no other of it is under way.
 
         It is the database's clock that leases go by: workers' own may differ.
         """
@@ -246,9 +246,9 @@ class EndpointStore:
                 WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.due_at <= now()
                   AND (o.leased_until IS NULL OR o.leased_until <= now())
                   AND NOT EXISTS (
-                    SELECT FROM insurer_outbox before
-                    WHERE before.insurer_id = $1 AND before.endpoint_id = $2 AND before.subject_id = o.subject_id
-                      AND before.sequence < o.sequence
+                    SELECT FROM insurer_outbox other
+                    WHERE other.insurer_id = $1 AND other.endpoint_id = $2 AND other.subject_id = o.subject_id
+                      AND (other.sequence < o.sequence OR other.leased_until > now())
                   )
                 ORDER BY o.due_at, o.sequence LIMIT $4 FOR UPDATE OF o SKIP LOCKED
             ), claimed AS (

@@ -5,13 +5,13 @@ from datetime import timedelta
 from tpgateway.database import Connection
 
 
-async def clock(connection: Connection) -> timedelta:
+async def ahead(connection: Connection) -> timedelta:
     """By how much the clock is moved."""
     days: int | None = await connection.fetchval("SELECT days FROM sandbox_clock")
     return timedelta(days=days or 0)
 
 
-async def move_clock(connection: Connection, days: int) -> None:
+async def move(connection: Connection, days: int) -> None:
     """From now on it is so many days later; 0 is the true day."""
     await connection.execute(
         "INSERT INTO sandbox_clock (days) VALUES ($1) ON CONFLICT (is_the_one) DO UPDATE SET days = excluded.days", days
