@@ -24,8 +24,8 @@ from multidict import CIMultiDictProxy
 
 from tests import builders
 from tpgateway.audit import OPERATOR
-from tpgateway.conventions import codec as convention_files
 from tpgateway.conventions import service as conventions
+from tpgateway.conventions.codec import files as convention_files
 from tpgateway.database.pool import prepare_connection
 from tpgateway.demo.mailbox import Letter, Mailbox
 from tpgateway.identifiers import amc_number

@@ -29,6 +29,7 @@ from tpgateway.claims.routes import ROUTES as CLAIMS
 from tpgateway.claims.service import TOOLS as CLAIMS_TOOLS
 from tpgateway.claims.service import Tools as ClaimsTools
 from tpgateway.conventions.routes import ROUTES as CONVENTIONS
+from tpgateway.conventions.service import ApprovalDomains
 from tpgateway.database.guard import Guard
 from tpgateway.database.notices import Notices
 from tpgateway.database.pool import open_pool, verify
@@ -103,7 +104,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
     app[CHECKER] = Checker(
         database_url,
         role=settings.database_role,
-        verdicts=Verdicts(BenefitCache()),
+        verdicts=Verdicts(BenefitCache(), ApprovalDomains()),
         proof_life=timedelta(days=settings.proof_days),
         patience=settings.check_patience_milliseconds / 1000,
     )

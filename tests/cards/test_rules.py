@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tpgateway.cards.codec.proofs import format_proof, new_proofs, parse_proof
 from tpgateway.cards.errors import ProofMistyped
 from tpgateway.cards.model import Ask, Card, CardCheck, CardCheckId, Found, Outcome
-from tpgateway.cards.rules.answers import REFUSALS, answer
+from tpgateway.cards.rules.answers import REFUSALS, answer, cover
+from tpgateway.conventions.model import ConventionId
 from tpgateway.guarantees.model import Approval, BenefitLine, Domain, Formula, FormulaKind, Per, ProductVersionId
 from tpgateway.insurers.model import InsurerId
 from tpgateway.practitioners.model import PractitionerId
@@ -39,7 +40,7 @@ ASK = Ask(
 FOUND = Found(
     membership_number="1",
     birth_rank=1,
-    has_convention=True,
+    convention_id=ConventionId(uuid4()),
     is_domain_agreed=True,
     has_signed=True,
     participates=True,
@@ -76,7 +77,7 @@ LINES = (line(Domain.OPTI), line(Domain.PHAR))
     ("changes", "code"),
     [
         ({}, "covered"),
-        ({"has_convention": False}, "no_convention"),
+        ({"convention_id": None}, "no_convention"),
         ({"is_domain_agreed": False}, "domain_outside_convention"),
         ({"has_signed": False}, "convention_not_signed"),
         ({"participates": False}, "insurer_outside_convention"),
@@ -104,6 +105,14 @@ def test_the_first_thing_that_stands_in_the_way_is_the_answer(changes: dict[str,
 def test_benefits_are_those_of_the_domain() -> None:
     assert answer(a_check(), LINES).benefits == (LINES[0],)
     assert answer(a_check(), ()).outcome is Outcome.NOT_COVERED
+
+
+def test_where_the_convention_asks_first_every_benefit_needs_an_approval() -> None:
+    domain = LINES[0].domain
+    asked = cover(domain, LINES, asks_first=True).benefits
+    assert asked
+    assert {line.approval for line in asked} == {Approval.REQUIRED}
+    assert cover(domain, LINES).benefits == tuple(line for line in LINES if line.domain is domain)
 
 
 def test_every_refusal_says_what_to_do() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests import builders
 from tests.driver import Gateway
-from tpgateway.conventions.codec import read_folder
+from tpgateway.conventions.codec.files import read_folder
 from tpgateway.conventions.errors import ConventionOverlaps, ConventionUnreadable
 from tpgateway.insurers.errors import InsurerUnknown
 
@@ -26,6 +26,79 @@ async def test_the_convention_in_force_is_read_and_signed(gateway: Gateway, work
     assert (signed["version"], signed["text_sha256"]) == (1, convention["text_sha256"])
     await optician.sign()  # once more changes nothing
     assert await gateway.fetchval("SELECT count(*) FROM convention_signatures") == 1
+
+
+async def test_a_convention_is_read_as_a_page_a_print_and_the_bytes_that_are_signed(
+    gateway: Gateway, worker: None, tmp_path: Path
+) -> None:
+    text = "# Convention optics\n\n## Paiement\n\nSous *dix* jours <script>alert(1)</script>.\n\n[x](javascript:alert(1))\n"
+    documents = '[{kind = "prescription", label = "Ordonnance"}]'
+    tariffs = '[{code = "MONTURE-A", label = "Monture de classe A", amount_cents = 3000}]'
+    builders.convention_files(tmp_path, text=text, documents=documents, tariffs=tariffs)
+    await gateway.publish_conventions(tmp_path)
+    optician = await gateway.join(**builders.an_optician())
+    path = "/v1/conventions/optics/text"
+    page = await optician.in_person("GET", path)
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    html = page.body.decode()
+    assert "<em>dix</em>" in html
+    assert "<script" not in html
+    assert 'href="javascript' not in html
+    assert html.count("Convention optics</h1>") == 1
+    assert "Ordonnance" in html
+    assert "30,00\N{NO-BREAK SPACE}€" in html
+    one, two = [await optician.call("GET", f"{path}?format=pdf") for _ in range(2)]
+    assert one.headers["Content-Type"] == "application/pdf"
+    assert one.body.startswith(b"%PDF")
+    assert one.body == two.body
+    source = await optician.call("GET", f"{path}?format=markdown&version=1")
+    convention = (await optician.call("GET", "/v1/conventions/optics")).body
+    assert hashlib.sha256(source.body).hexdigest() == convention["text_sha256"]
+    assert convention["documents"] == [{"kind": "prescription", "label": "Ordonnance", "domain": None}]
+    assert convention["tariffs"][0]["amount_cents"] == 3000
+    for wrong in ("?version=9", "?date=2001-01-01"):
+        assert (await optician.call("GET", path + wrong)).code == "no_convention"
+
+
+async def test_what_changed_between_two_versions_is_told_by_term_and_passage(
+    gateway: Gateway, worker: None, tmp_path: Path
+) -> None:
+    await gateway.publish_conventions(builders.convention_files(tmp_path, text="# A\n\n## Paiement\n\nCinq jours.\n"))
+    tomorrow = (builders.today() + timedelta(days=1)).isoformat()
+    changed = {"payment_days": "9", "valid_from": tomorrow, "approval": '["OPTI"]'}
+    (tmp_path / "new").mkdir()
+    files = builders.convention_files(tmp_path / "new", text="# A\n\n## Paiement\n\nNeuf jours.\n", **changed)
+    for other in ("pharmacy", "hospital"):
+        (files / f"{other}.toml").unlink()
+    await gateway.publish_conventions(files)
+    optician = await gateway.join(**builders.an_optician())
+    versions = (await optician.call("GET", "/v1/conventions/optics/versions")).body["versions"]
+    assert [(each["version"], each["payment_days"]) for each in versions] == [(2, 9), (1, 5)]
+    path = "/v1/conventions/optics/versions/2/changes-since/1"
+    found = (await optician.call("GET", path)).body
+    terms = {each["term"]: (each["before"], each["after"]) for each in found["terms"]}
+    assert terms["payment_days"] == (5, 9)
+    assert terms["approval_domains"] == ([], ["OPTI"])
+    assert "title" not in terms
+    assert found["text"] == [{"heading": "Paiement", "removed": ["Cinq jours."], "added": ["Neuf jours."]}]
+    assert (await optician.call("GET", path.replace("2", "7"))).code == "no_convention"
+
+
+async def test_the_receipt_names_who_signed_what_and_when(gateway: Gateway, worker: None, tmp_path: Path) -> None:
+    await gateway.publish_conventions(builders.convention_files(tmp_path))
+    optician = await gateway.join(**builders.an_optician())
+    path = "/v1/conventions/optics/signature"
+    assert (await optician.call("GET", f"{path}/receipt")).status == 404
+    await gateway.execute("UPDATE sessions SET second_factor_at = now() - interval '1 hour'")
+    stale = await optician.in_person("POST", path, {"version": 1})
+    assert (stale.status, stale.code) == (403, "second_factor_needed")
+    await optician.give_code()
+    await optician.sign()
+    receipt = await optician.in_person("GET", f"{path}/receipt")
+    assert receipt.headers["Content-Type"] == "application/pdf"
+    assert receipt.body.startswith(b"%PDF")
+    assert await gateway.fetchval("SELECT member_id IS NOT NULL FROM convention_signatures")
 
 
 async def test_software_cannot_sign(gateway: Gateway, worker: None, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from enum import Enum, StrEnum
 from typing import NamedTuple, NewType
 from uuid import UUID
 
+from tpgateway.conventions.model import ConventionId
 from tpgateway.guarantees.model import BenefitLine, Domain, ProductVersionId
 from tpgateway.insurers.model import InsurerId
 from tpgateway.practitioners.model import PractitionerId
@@ -90,7 +91,7 @@ class Found(NamedTuple):
 
     membership_number: str | None
     birth_rank: int | None
-    has_convention: bool
+    convention_id: ConventionId | None
     is_domain_agreed: bool
     has_signed: bool
     participates: bool

@@ -10,8 +10,8 @@ from rich.table import Table
 from tpgateway import settings as configuration
 from tpgateway.audit import OPERATOR
 from tpgateway.cli.frame import err, explained, on_database, out, today
-from tpgateway.conventions import codec as convention_files
 from tpgateway.conventions import service as conventions
+from tpgateway.conventions.codec import files as convention_files
 from tpgateway.database import Connection
 from tpgateway.dre import service as dre
 from tpgateway.guarantees import service as guarantees

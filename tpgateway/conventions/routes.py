@@ -2,15 +2,19 @@
 
 from tpgateway.conventions import errors, handlers
 from tpgateway.conventions.payloads import (
+    ConventionChangesPath,
+    ConventionChangesView,
     ConventionListView,
     ConventionPath,
+    ConventionVersionsView,
     ConventionView,
     OnDate,
     SignatureRequest,
     SignatureView,
+    TextQuery,
 )
 from tpgateway.web.callers import PERSON, PRACTITIONER, Role, Scope
-from tpgateway.web.routing import Route
+from tpgateway.web.routing import Media, Route
 
 ROUTES = [
     Route(
@@ -38,6 +42,60 @@ ROUTES = [
         problems=[errors.NoConvention],
     ),
     Route(
+        method="GET",
+        path="/v1/conventions/{specialty}/text",
+        handler=handlers.show_text,
+        summary="A convention to read and to print",
+        tag="Conventions",
+        access=PRACTITIONER,
+        scope=Scope.TABLES,
+        path_shape=ConventionPath,
+        query=TextQuery,
+        answers={
+            200: [
+                Media(media_type="text/html", description="a page that stands alone"),
+                Media(media_type="application/pdf", description="the same to print"),
+                Media(media_type="text/markdown", description="the text alone, as it is signed"),
+            ]
+        },
+        problems=[errors.NoConvention],
+        answer_headers={"X-Convention-Version": "which version this is"},
+    ),
+    Route(
+        method="GET",
+        path="/v1/conventions/{specialty}/versions",
+        handler=handlers.list_versions,
+        summary="Every version of a speciality's convention, newest first",
+        tag="Conventions",
+        access=PRACTITIONER,
+        scope=Scope.TABLES,
+        path_shape=ConventionPath,
+        answers={200: ConventionVersionsView},
+    ),
+    Route(
+        method="GET",
+        path="/v1/conventions/{specialty}/versions/{version}/changes-since/{older}",
+        handler=handlers.show_changes,
+        summary="What changed from one version of a convention to another",
+        tag="Conventions",
+        access=PRACTITIONER,
+        scope=Scope.TABLES,
+        path_shape=ConventionChangesPath,
+        answers={200: ConventionChangesView},
+        problems=[errors.NoConvention],
+    ),
+    Route(
+        method="GET",
+        path="/v1/conventions/{specialty}/signature/receipt",
+        handler=handlers.show_receipt,
+        summary="The receipt of the caller's signature (PDF)",
+        tag="Conventions",
+        access=PRACTITIONER,
+        scope=Scope.TABLES,
+        path_shape=ConventionPath,
+        answers={200: Media(media_type="application/pdf", description="what was signed, by whom, when")},
+    ),
+    Route(
         method="POST",
         path="/v1/conventions/{specialty}/signature",
         handler=handlers.sign_convention,
@@ -45,6 +103,7 @@ ROUTES = [
         tag="Conventions",
         access=PERSON,
         role=Role.OWNER,
+        needs_second_factor=True,
         path_shape=ConventionPath,
         body=SignatureRequest,
         answers={201: SignatureView},

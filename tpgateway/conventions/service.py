@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from uuid import UUID
 
 from tpgateway import audit
 from tpgateway.audit import Action, Actor
+from tpgateway.conventions import rules
 from tpgateway.conventions.errors import ConventionOutdated, ConventionOverlaps, NoConvention, NotSigned, OtherSpecialty
-from tpgateway.conventions.model import Convention, ConventionTerms, Signature
+from tpgateway.conventions.model import Convention, ConventionId, ConventionTerms, Difference, Signature
 from tpgateway.conventions.store import ConventionStore
 from tpgateway.database import Connection
+from tpgateway.guarantees.model import Domain
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import EventKind
@@ -51,6 +54,41 @@ async def find(connection: Connection, specialty: Specialty, on: date) -> Conven
     return convention
 
 
+async def versions(connection: Connection, specialty: Specialty) -> Sequence[Convention]:
+    """Every version of the speciality's convention, newest first; none where there never was one."""
+    return await ConventionStore(connection).versions(specialty)
+
+
+async def version(connection: Connection, specialty: Specialty, number: int) -> Convention:
+    """A version by its number; raises ``NoConvention``."""
+    convention = await ConventionStore(connection).version(specialty, number)
+    if convention is None:
+        raise NoConvention
+    return convention
+
+
+async def changes(
+    connection: Connection, specialty: Specialty, number: int, older: int
+) -> tuple[Convention, Convention, Difference]:
+    """Two versions, the older of the question first, and what makes the other of it; raises ``NoConvention``."""
+    before = await version(connection, specialty, older)
+    after = await version(connection, specialty, number)
+    return before, after, rules.difference(before.terms, after.terms)
+
+
+class ApprovalDomains:
+    """Where published conventions ask for approvals. A version's terms never change, so each is read once. One a process."""
+
+    def __init__(self) -> None:
+        self._known: dict[ConventionId, frozenset[Domain]] = {}
+
+    async def of(self, connection: Connection, convention: ConventionId) -> frozenset[Domain]:
+        """The domains in which a version asks for an approval, whatever the product says."""
+        if convention not in self._known:
+            self._known[convention] = await ConventionStore(connection).approval_domains(convention)
+        return self._known[convention]
+
+
 async def signature(connection: Connection, practitioner: PractitionerId, specialty: Specialty) -> Signature | None:
     """The practitioner's latest signature for a speciality, if there is one."""
     return await ConventionStore(connection).signature(practitioner, specialty)
@@ -62,6 +100,7 @@ async def sign(
     specialty: Specialty,
     version: int,
     *,
+    member_id: UUID | None,
     now: datetime,
     on: date,
     actor: Actor,
@@ -76,7 +115,7 @@ async def sign(
     if convention.version != version:
         raise ConventionOutdated(f"in force is version {convention.version}")
     store = ConventionStore(connection)
-    is_new = await store.sign(practitioner.id, convention, now)
+    is_new = await store.sign(practitioner.id, convention, member_id, now)
     await audit.record(connection, actor=actor, action=Action.CONVENTION_SIGNED, subject_id=convention.id)
     signed = await store.signature(practitioner.id, specialty)
     assert signed is not None

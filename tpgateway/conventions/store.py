@@ -1,20 +1,30 @@
 """SQL of conventions and signatures."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from tpgateway.conventions.model import Convention, ConventionId, ConventionTerms, Signature
+from tpgateway.conventions.model import (
+    AgreedTariff,
+    AskedDocument,
+    Convention,
+    ConventionId,
+    ConventionTerms,
+    Signature,
+)
 from tpgateway.database import Connection
 from tpgateway.guarantees.model import Domain
+from tpgateway.money import Cents
 from tpgateway.practitioners.model import PractitionerId, Specialty
 
 _COLUMNS = """
-    c.id, c.version, c.text_hash, c.published_at, c.specialty, c.title, c.text_markdown, c.domains, c.payment_days,
-    c.notice_days,
+    c.id, c.version, c.text_hash, c.published_at, c.specialty, c.title, c.text_markdown, c.domains, c.approval_domains,
+    c.documents, c.tariffs, c.payment_days, c.notice_days,
     c.every_insurer, lower(c.validity) AS valid_from, upper(c.validity) - 1 AS valid_to,
     ARRAY(SELECT i.number FROM convention_participants p JOIN insurers i ON i.id = p.insurer_id
           WHERE p.convention_id = c.id ORDER BY i.number) AS participants
@@ -51,15 +61,18 @@ class ConventionStore:
         """A new version; None where its period overlaps another's."""
         try:
             added: UUID = await self.connection.fetchval(
-                "INSERT INTO conventions (specialty, version, title, text_markdown, text_hash, domains, payment_days,"
-                " notice_days, every_insurer, validity, published_at)"
-                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, daterange($10, $11, '[]'), $12) RETURNING id",
+                "INSERT INTO conventions (specialty, version, title, text_markdown, text_hash, domains, approval_domains,"
+                " documents, tariffs, payment_days, notice_days, every_insurer, validity, published_at)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, daterange($13, $14, '[]'), $15) RETURNING id",
                 terms.specialty,
                 version,
                 terms.title,
                 terms.text_markdown,
                 hashlib.sha256(terms.text_markdown.encode()).digest(),
                 list(terms.domains),
+                list(terms.approval_domains),
+                [asdict(each) for each in terms.documents],
+                [asdict(each) for each in terms.tariffs],
                 terms.payment_days,
                 terms.notice_days,
                 terms.participants is None,
@@ -89,6 +102,27 @@ class ConventionStore:
         )
         return [_convention(row) for row in rows]
 
+    async def versions(self, specialty: Specialty) -> list[Convention]:
+        """All of a speciality's, newest first."""
+        rows = await self.connection.fetch(
+            f"SELECT {_COLUMNS} FROM conventions c WHERE c.specialty = $1 ORDER BY c.version DESC",  # noqa: S608
+            specialty,
+        )
+        return [_convention(row) for row in rows]
+
+    async def version(self, specialty: Specialty, version: int) -> Convention | None:
+        row = await self.connection.fetchrow(
+            f"SELECT {_COLUMNS} FROM conventions c WHERE c.specialty = $1 AND c.version = $2",  # noqa: S608
+            specialty,
+            version,
+        )
+        return None if row is None else _convention(row)
+
+    async def approval_domains(self, convention: ConventionId) -> frozenset[Domain]:
+        """The domains in which a version asks for an approval, whatever the product says."""
+        found = await self.connection.fetchval("SELECT approval_domains FROM conventions WHERE id = $1", convention)
+        return frozenset(Domain(domain) for domain in found)
+
     async def find(self, specialty: Specialty, on: date) -> Convention | None:
         row = await self.connection.fetchrow(
             f"SELECT {_COLUMNS} FROM conventions c WHERE c.specialty = $1 AND c.validity @> $2::date",  # noqa: S608
@@ -97,17 +131,21 @@ class ConventionStore:
         )
         return None if row is None else _convention(row)
 
-    async def sign(self, practitioner: PractitionerId, convention: Convention, now: datetime) -> bool:
+    async def sign(
+        self, practitioner: PractitionerId, convention: Convention, member_id: UUID | None, now: datetime
+    ) -> bool:
         """Keeps the signature; one that is there already stays as it is, and False is answered. It takes back a leave."""
         done = await self.connection.execute(
-            "INSERT INTO convention_signatures (practitioner_id, convention_id, specialty, text_hash, signed_at)"
-            " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (practitioner_id, convention_id)"
-            " DO UPDATE SET signed_at = excluded.signed_at, left_on = NULL WHERE convention_signatures.left_on IS NOT NULL",
+            "INSERT INTO convention_signatures (practitioner_id, convention_id, specialty, text_hash, signed_at, member_id)"
+            " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (practitioner_id, convention_id) DO UPDATE"
+            " SET signed_at = excluded.signed_at, member_id = excluded.member_id, left_on = NULL"
+            " WHERE convention_signatures.left_on IS NOT NULL",
             practitioner,
             convention.id,
             convention.terms.specialty,
             convention.text_hash,
             now,
+            member_id,
         )
         return bool(done == "INSERT 0 1")
 
@@ -125,7 +163,7 @@ class ConventionStore:
     async def signature(self, practitioner: PractitionerId, specialty: Specialty) -> Signature | None:
         """The practitioner's latest signature for a speciality."""
         row = await self.connection.fetchrow(
-            "SELECT c.version, s.text_hash, s.signed_at, s.left_on FROM convention_signatures s"
+            "SELECT c.version, s.text_hash, s.signed_at, s.left_on, s.member_id FROM convention_signatures s"
             " JOIN conventions c ON c.id = s.convention_id"
             " WHERE s.practitioner_id = $1 AND s.specialty = $2 ORDER BY c.version DESC LIMIT 1",
             practitioner,
@@ -145,6 +183,19 @@ def _convention(row: asyncpg.Record) -> Convention:
             title=row["title"],
             text_markdown=row["text_markdown"],
             domains=tuple(Domain(domain) for domain in row["domains"]),
+            approval_domains=tuple(Domain(domain) for domain in row["approval_domains"]),
+            documents=tuple(
+                AskedDocument(kind=each["kind"], label=each["label"], domain=_domain(each)) for each in row["documents"]
+            ),
+            tariffs=tuple(
+                AgreedTariff(
+                    code=each["code"],
+                    label=each["label"],
+                    amount_cents=Cents(each["amount_cents"]),
+                    domain=_domain(each),
+                )
+                for each in row["tariffs"]
+            ),
             payment_days=row["payment_days"],
             notice_days=row["notice_days"],
             participants=None if row["every_insurer"] else tuple(row["participants"]),
@@ -152,3 +203,7 @@ def _convention(row: asyncpg.Record) -> Convention:
             valid_to=row["valid_to"],
         ),
     )
+
+
+def _domain(table: Mapping[str, Any]) -> Domain | None:
+    return Domain(table["domain"]) if table["domain"] else None

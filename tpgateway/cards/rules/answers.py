@@ -1,11 +1,12 @@
 """The answer to a card check, decided from what was recorded of it and nothing else."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 
 from tpgateway.cards.model import Ask, CardCheck, Outcome, Verdict
 from tpgateway.errors import reason
-from tpgateway.guarantees.model import BenefitLine, Domain
+from tpgateway.guarantees.model import Approval, BenefitLine, Domain
 
 REFUSALS = {
     verdict.code: verdict
@@ -25,8 +26,8 @@ REFUSALS = {
         Verdict(
             outcome=Outcome.NOT_CONTRACTED,
             code="convention_not_signed",
-            message_fr="Vous n'avez pas encore signé la convention de votre spécialité.",
-            next_step_fr="Signez la convention dans votre espace, puis recommencez.",
+            message_fr="À cette date, vous n'êtes pas lié à la convention de votre spécialité : non signée, ou quittée.",
+            next_step_fr="Signez la convention en vigueur dans votre espace, puis recommencez ; sinon facturez l'assuré.",
         ),
         Verdict(
             outcome=Outcome.NOT_CONTRACTED,
@@ -100,7 +101,7 @@ def refusal(check: CardCheck) -> Verdict | None:
     convention to ask under.
     """
     found = check.found
-    if not found.has_convention:
+    if found.convention_id is None:
         return REFUSALS["no_convention"]
     if not found.is_domain_agreed:
         return REFUSALS["domain_outside_convention"]
@@ -123,9 +124,14 @@ def refusal(check: CardCheck) -> Verdict | None:
     return None
 
 
-def cover(domain: Domain, benefits: Sequence[BenefitLine]) -> Verdict:
-    """What a product comes to for a domain, nothing else standing in the way; ``benefits`` are all of its lines."""
+def cover(domain: Domain, benefits: Sequence[BenefitLine], *, asks_first: bool = False) -> Verdict:
+    """What a product comes to for a domain, nothing else standing in the way; ``benefits`` are all of its lines.
+
+    ``asks_first``: the convention wants an approval in the domain, whatever the product says.
+    """
     covered = tuple(line for line in benefits if line.domain is domain)
+    if asks_first:
+        covered = tuple(replace(line, approval=Approval.REQUIRED) for line in covered)
     if not covered:
         return REFUSALS["domain_not_covered"]
     return Verdict(

@@ -22,7 +22,7 @@ from tpgateway.insurers.model import InsurerId
 from tpgateway.practitioners.model import PractitionerId
 
 _FOUND = (
-    "membership_number, birth_rank, convention_id IS NOT NULL, is_domain_agreed, has_signed, participates, is_silent,"
+    "membership_number, birth_rank, convention_id, is_domain_agreed, has_signed, participates, is_silent,"
     " is_ambiguous, holds_type, holds_csr, rights_from, rights_to, product_version_id"
 )
 

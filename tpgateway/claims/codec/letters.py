@@ -1,16 +1,16 @@
 """The letter of an approval or a refusal, as a PDF that prints the same each time."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
-from fpdf import FPDF
-from fpdf.enums import TableBordersLayout, XPos, YPos
+from fpdf.enums import TableBordersLayout
 from fpdf.fonts import FontFace
 
 from tpgateway.claims.model import Item, PriorApproval, State, Stay
 from tpgateway.errors import REASONS
 from tpgateway.insurers.model import Reference
 from tpgateway.money import Cents, format_fr
+from tpgateway.paper.pdf import Paper, day_fr, printable
 from tpgateway.web.routing import PARIS
 
 ITEMS_FR = {
@@ -33,7 +33,6 @@ _TITLES = {
     State.REFUSED: "Refus de prise en charge",
 }
 _UNITS = dict.fromkeys((Item.DAILY_FEE, Item.SINGLE_ROOM, Item.ACCOMPANYING_BED), "jours")
-_GREY = 110
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +51,13 @@ def has_letter(state: State) -> bool:
 
 def write_letter(approval: PriorApproval, parties: Parties, *, decided_at: datetime) -> bytes:
     """The letter of a decided approval, in French."""
-    pdf = _Letter(parties, Reference(insurer_number=approval.insurer_number, id=approval.id))
-    pdf.set_creation_date(decided_at.astimezone(UTC))
+    reference = Reference(insurer_number=approval.insurer_number, id=approval.id)
     title, reason = _TITLES[approval.state], REASONS[approval.code]
-    pdf.set_title(title)
-    pdf.add_page()
-    pdf.set_font(size=18, style="B")
-    pdf.write_line(title, height=11)
-    pdf.set_font(size=10)
+    pdf = Paper(
+        title,
+        foot=f"Référence {reference}. Une question : {parties.network_contact}",
+        made_at=decided_at.astimezone(UTC),
+    )
     pdf.write_line(reason.message_fr)
     if approval.comment:
         pdf.write_line(f"Commentaire de l'organisme : {approval.comment}")
@@ -70,15 +68,13 @@ def write_letter(approval: PriorApproval, parties: Parties, *, decided_at: datet
     _table(pdf, approval)
     pdf.ln(4)
     if reason.next_step_fr:
-        pdf.set_font(style="B")
-        pdf.write_line("Et maintenant ?")
-        pdf.set_font(style="")
+        pdf.write_heading("Et maintenant ?")
         pdf.write_line(reason.next_step_fr)
     if approval.usable_until and approval.billable_until:
         pdf.write_line(
-            f"Valable jusqu'au {_day(approval.usable_until)}, à facturer au plus tard le {_day(approval.billable_until)}."
+            f"Valable jusqu'au {day_fr(approval.usable_until)}, à facturer au plus tard le {day_fr(approval.billable_until)}."
         )
-    return bytes(pdf.output())
+    return pdf.as_bytes()
 
 
 def _facts(approval: PriorApproval, parties: Parties, decided_at: datetime) -> list[tuple[str, str]]:
@@ -86,7 +82,7 @@ def _facts(approval: PriorApproval, parties: Parties, decided_at: datetime) -> l
     request = approval.request
     facts = [
         ("Référence", str(Reference(insurer_number=approval.insurer_number, id=approval.id))),
-        ("Décision du", _day(decided_at.astimezone(PARIS).date())),
+        ("Décision du", day_fr(decided_at.astimezone(PARIS).date())),
         ("Organisme", f"{parties.insurer_name} ({approval.insurer_number})"),
         ("Professionnel", parties.practitioner_name),
         (
@@ -95,13 +91,15 @@ def _facts(approval: PriorApproval, parties: Parties, decided_at: datetime) -> l
         ),
     ]
     if isinstance(request, Stay):
-        facts.append(("Séjour", f"du {_day(request.entry_date)} au {_day(request.exit_date)}, FINESS {request.finess}"))
+        facts.append(
+            ("Séjour", f"du {day_fr(request.entry_date)} au {day_fr(request.exit_date)}, FINESS {request.finess}")
+        )
     else:
-        facts.append(("Soins", f"le {_day(approval.care_date)}, ordonnance du {_day(request.prescription_date)}"))
+        facts.append(("Soins", f"le {day_fr(approval.care_date)}, ordonnance du {day_fr(request.prescription_date)}"))
     return facts
 
 
-def _table(pdf: "_Letter", approval: PriorApproval) -> None:
+def _table(pdf: Paper, approval: PriorApproval) -> None:
     head = FontFace(emphasis="BOLD", fill_color=235)
     pdf.set_font(size=9)
     with pdf.table(
@@ -112,7 +110,7 @@ def _table(pdf: "_Letter", approval: PriorApproval) -> None:
         line_height=5,
         padding=1,
     ) as table:
-        table.row([_text(name) for name in ("Élément", "Prix", "AMO", "Accordé", "Reste à charge", "Motif")])
+        table.row([printable(name) for name in ("Élément", "Prix", "AMO", "Accordé", "Reste à charge", "Motif")])
         for line in approval.lines:
             asked = line.asked
             name = ITEMS_FR[asked.item] + (
@@ -121,9 +119,9 @@ def _table(pdf: "_Letter", approval: PriorApproval) -> None:
             amounts = (asked.price, asked.amo, line.granted, line.patient)
             why = REASONS[line.code].message_fr
             if line.available_from is not None:
-                why += f" À partir du {_day(line.available_from)}."
+                why += f" À partir du {day_fr(line.available_from)}."
             cells = [name, *(format_fr(amount) for amount in amounts), why]
-            table.row([_text(cell) for cell in cells])
+            table.row([printable(cell) for cell in cells])
         sums = [
             sum(line.asked.price for line in approval.lines),
             sum(line.asked.amo for line in approval.lines),
@@ -132,46 +130,5 @@ def _table(pdf: "_Letter", approval: PriorApproval) -> None:
         ]
         not_due = Cents(sum(line.not_due for line in approval.lines))
         note = f"{format_fr(not_due)} ne sont dus par personne et ne peuvent pas être facturés." if not_due else ""
-        table.row([_text(cell) for cell in ("Total", *(format_fr(Cents(each)) for each in sums), note)], style=head)
+        table.row([printable(cell) for cell in ("Total", *(format_fr(Cents(each)) for each in sums), note)], style=head)
     pdf.set_font(size=10)
-
-
-class _Letter(FPDF):
-    """A page with the network's foot; texts in the encoding of the PDF's own fonts."""
-
-    def __init__(self, parties: Parties, reference: Reference) -> None:
-        super().__init__(format="A4")
-        self.core_fonts_encoding = "cp1252"
-        self._foot = f"Référence {reference}. Une question : {parties.network_contact}"
-        self.set_margins(18, 18)
-        self.set_auto_page_break(auto=True, margin=22)
-        self.set_font("Helvetica", size=10)
-        self.set_lang("fr-FR")
-        self.set_producer("tpgateway")
-
-    def footer(self) -> None:
-        self.set_y(-16)
-        self.set_font("Helvetica", size=8)
-        self.set_text_color(_GREY)
-        self.cell(0, 5, _text(f"{self._foot} - page {self.page_no()}"), align="C")
-        self.set_text_color(0)
-        self.set_font(size=10)
-
-    def write_line(self, text: str, *, height: float = 5.5) -> None:
-        self.multi_cell(0, height, _text(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
-
-    def fact(self, name: str, value: str) -> None:
-        self.set_text_color(_GREY)
-        self.cell(32, 5.5, _text(name))
-        self.set_text_color(0)
-        self.multi_cell(0, 5.5, _text(value), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
-
-
-def _day(day: date) -> str:
-    return f"{day:%d/%m/%Y}"
-
-
-def _text(text: str) -> str:
-    """What the PDF's own fonts can show; anything else becomes a question mark."""
-    narrow = text.replace("\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}").replace("\N{MINUS SIGN}", "-")
-    return narrow.encode("cp1252", "replace").decode("cp1252")

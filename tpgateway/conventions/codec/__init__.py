@@ -1,0 +1,1 @@
+"""Conventions as files: what operators publish, what practitioners read, sign and keep."""

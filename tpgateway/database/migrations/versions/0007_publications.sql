@@ -1,0 +1,58 @@
+-- Conventions ---------------------------------------------------------------------------------------------------------
+
+ALTER TABLE conventions
+    -- Where the practitioner asks first, whatever the product says.
+    ADD COLUMN approval_domains text[] NOT NULL DEFAULT '{}',
+    -- Lists of objects as the terms file has them: they are read whole, and never looked into here.
+    ADD COLUMN documents jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(documents) = 'array'),
+    ADD COLUMN tariffs jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(tariffs) = 'array'),
+    ADD CONSTRAINT conventions_ask_approval_in_their_domains CHECK (approval_domains <@ domains);
+
+-- Who of the practice signed; unknown of signatures given before.
+ALTER TABLE convention_signatures ADD COLUMN member_id uuid REFERENCES practitioner_members;
+
+-- DRE tables ----------------------------------------------------------------------------------------------------------
+
+ALTER TABLE dre_versions
+    ADD COLUMN id uuid NOT NULL DEFAULT uuidv7() UNIQUE,
+    ADD COLUMN note text CHECK (length(note) <= 1000),
+    ADD COLUMN restores integer REFERENCES dre_versions;
+
+-- Public keys that files were ever signed with: old versions stay to be verified.
+CREATE TABLE dre_keys (
+    kid           text PRIMARY KEY,
+    jwk           jsonb NOT NULL,
+    first_used_at timestamptz NOT NULL
+);
+
+ALTER TABLE dre_files
+    DROP CONSTRAINT dre_files_format_check,
+    ADD CONSTRAINT dre_files_format_check CHECK (format IN ('json', 'csv', 'xml', 'html', 'pdf')),
+    -- Absent where compressing gains nothing, and in versions published before there was any.
+    ADD COLUMN gzip bytea,
+    ADD COLUMN zstd bytea,
+    -- Detached JWS over the content; absent in versions published before files were signed.
+    ADD COLUMN signature text,
+    ALTER COLUMN content SET STORAGE EXTERNAL,
+    ALTER COLUMN gzip SET STORAGE EXTERNAL,
+    ALTER COLUMN zstd SET STORAGE EXTERNAL;
+
+-- Which version a practitioner's software has: the newest that it fetched.
+CREATE TABLE dre_readers (
+    practitioner_id uuid PRIMARY KEY REFERENCES practitioners,
+    version         integer NOT NULL REFERENCES dre_versions,
+    read_at         timestamptz NOT NULL
+);
+CREATE INDEX dre_readers_by_version ON dre_readers (version);
+
+-- Who is mailed of new versions, and which one was told last.
+CREATE TABLE dre_subscriptions (
+    practitioner_id uuid PRIMARY KEY REFERENCES practitioners,
+    told            integer NOT NULL
+);
+CREATE INDEX dre_subscriptions_by_told ON dre_subscriptions (told);
+
+-- Named here too, since default privileges are those of whoever set them.
+GRANT SELECT, INSERT ON dre_keys TO tpgateway_service;
+REVOKE UPDATE, DELETE ON dre_keys FROM tpgateway_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON dre_readers, dre_subscriptions TO tpgateway_service;

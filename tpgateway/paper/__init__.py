@@ -1,0 +1,1 @@
+"""Documents for people to read and print: one look for all."""

@@ -1,0 +1,66 @@
+"""PDF: the same bytes each time that the same is written."""
+
+from datetime import date, datetime
+
+from fpdf import FPDF
+from fpdf.enums import XPos, YPos
+
+_GREY = 110
+
+
+class Paper(FPDF):
+    """An A4 document in French with its title on top, and a foot with the page number; texts in the PDF's own fonts."""
+
+    def __init__(self, title: str, *, foot: str, made_at: datetime) -> None:
+        super().__init__(format="A4")
+        self.core_fonts_encoding = "cp1252"
+        self._foot = foot
+        self.set_margins(18, 18)
+        self.set_auto_page_break(auto=True, margin=22)
+        self.set_font("Helvetica", size=10)
+        self.set_lang("fr-FR")
+        self.set_producer("tpgateway")
+        self.set_creation_date(made_at)
+        self.set_title(title)
+        self.add_page()
+        self.set_font(size=18, style="B")
+        self.write_line(title, height=9)
+        self.ln(2)
+        self.set_font(size=10, style="")
+
+    def footer(self) -> None:
+        self.set_y(-16)
+        self.set_font("Helvetica", size=8, style="")
+        self.set_text_color(_GREY)
+        self.cell(0, 5, printable(f"{self._foot} - page {self.page_no()}"), align="C")
+        self.set_text_color(0)
+        self.set_font(size=10)
+
+    def write_heading(self, text: str, *, size: int = 10) -> None:
+        self.set_font(size=size, style="B")
+        self.write_line(text, height=size * 0.55)
+        self.set_font(size=10, style="")
+
+    def write_line(self, text: str, *, height: float = 5.5) -> None:
+        self.multi_cell(0, height, printable(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+    def fact(self, name: str, value: str) -> None:
+        self.set_text_color(_GREY)
+        self.cell(32, 5.5, printable(name))
+        self.set_text_color(0)
+        self.multi_cell(0, 5.5, printable(value), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+    def as_bytes(self) -> bytes:
+        """The document as a file."""
+        return bytes(self.output())
+
+
+def day_fr(day: date) -> str:
+    """A day as French readers write it."""
+    return f"{day:%d/%m/%Y}"
+
+
+def printable(text: str) -> str:
+    """What the PDF's own fonts can show; anything else becomes a question mark."""
+    narrow = text.replace("\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}").replace("\N{MINUS SIGN}", "-")
+    return narrow.encode("cp1252", "replace").decode("cp1252")
