@@ -29,6 +29,7 @@ _numbers = itertools.count()
 # Made once a run: tokens of one test are then no better in another than a stranger's would be, its base_url differing.
 TOKEN_KEYS = new_signing_keys_json()
 VAULT_KEYS = Vault.new_json()
+TABLE_KEYS = new_signing_keys_json()
 
 
 @pytest.fixture(scope="session")

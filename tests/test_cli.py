@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
 from tests import builders
+from tests.conftest import TABLE_KEYS
 from tests.driver import Gateway
 from tests.driver import run_command as run
 from tpgateway.web.callers import Access, Caller
@@ -65,9 +67,17 @@ async def test_conventions_and_tables_are_published(gateway: Gateway, tmp_path: 
     assert f"optics: version 1 from {builders.today().year - 1}-01-01" in printed
     _, printed, _ = await run("conventions", "publish", folder, database=gateway.database)
     assert printed.splitlines() == ["hospital: unchanged", "optics: unchanged", "pharmacy: unchanged"]
-    status, printed, _ = await run("dre", "publish", database=gateway.database)
-    assert (status, printed.splitlines()[0]) == (0, f"Version 1, in force from {builders.today()}")
-    status, _, complaint = await run("dre", "publish", "--effective", "2020-01-01", database=gateway.database)
+    status, _, complaint = await run("dre", "publish", database=gateway.database)
+    assert (status, "TPG_TABLE_KEYS" in complaint) == (1, True)
+    publish = partial(run, "dre", "publish", database=gateway.database, TPG_TABLE_KEYS=TABLE_KEYS)
+    status, printed, _ = await publish("--dry-run")
+    assert (status, "optics" in printed, "+1" in printed) == (0, True, True)
+    assert await gateway.fetchval("SELECT count(*) FROM dre_versions") == 0
+    status, printed, _ = await publish()
+    assert (status, printed.splitlines()[-1]) == (0, f"Version 1, in force from {builders.today()}")
+    status, printed, _ = await publish()
+    assert (status, "no version is made" in printed) == (0, True)
+    status, _, complaint = await publish("--effective", "2020-01-01")
     assert status == 1
     assert "past" in complaint
 
@@ -76,7 +86,11 @@ async def test_secrets_are_made_once_for_their_owner_alone(tmp_path: Path) -> No
     folder = tmp_path / "secrets"
     assert (await run("secrets", "new", str(folder)))[0] == 0
     made = {path.name: (path.read_text(), path.stat().st_mode & 0o077) for path in folder.iterdir()}
-    assert {name: mode for name, (_, mode) in made.items()} == {"tpg_token_keys": 0, "tpg_vault_keys": 0}
+    assert {name: mode for name, (_, mode) in made.items()} == {
+        "tpg_token_keys": 0,
+        "tpg_vault_keys": 0,
+        "tpg_table_keys": 0,
+    }
     await run("secrets", "new", str(folder))
     assert all((folder / name).read_text() == text for name, (text, _) in made.items())
 

@@ -15,9 +15,11 @@ from aiohttp import web
 from standardwebhooks import Webhook
 
 from tests import builders
+from tests.conftest import TABLE_KEYS
 from tests.driver import Gateway, link_token
 from tpgateway.audit import OPERATOR
 from tpgateway.dre import service as dre
+from tpgateway.dre.codec.signatures import Signer
 
 
 class WebhookServer:
@@ -144,6 +146,7 @@ async def test_from_registration_to_tables(
     async with connection.transaction():
         await dre.publish(
             connection,
+            Signer(TABLE_KEYS),
             effective_from=builders.today(),
             today=builders.today(),
             now=datetime.now(UTC),

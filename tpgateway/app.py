@@ -34,8 +34,7 @@ from tpgateway.database.guard import Guard
 from tpgateway.database.notices import Notices
 from tpgateway.database.pool import open_pool, verify
 from tpgateway.dre.routes import ROUTES as DRE
-from tpgateway.dre.service import ROUTES as DRE_ROUTES
-from tpgateway.dre.service import RouteFinder
+from tpgateway.dre.shelf import SHELF, Shelf
 from tpgateway.guarantees.routes import ROUTES as GUARANTEES
 from tpgateway.guarantees.service import BenefitCache, TariffCache
 from tpgateway.insurers import client, credentials
@@ -109,7 +108,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         patience=settings.check_patience_milliseconds / 1000,
     )
     app[CLAIMS_TOOLS] = ClaimsTools(app[CHECKER].verdicts, TariffCache())
-    app[DRE_ROUTES] = RouteFinder()
+    app[SHELF] = Shelf(state.connection, state.notices)
     app[LIVE] = LiveInsurers(patience=settings.live_patience_milliseconds / 1000)
     app[CHECKING] = Checking(
         connect=state.connection,
@@ -133,7 +132,12 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         http = client.open_session(allows_private=settings.webhook_private_targets)
         app[LIVE].open(http)
         keys.http = http
-        works = (state.limiter.keep_sharing(pool), state.request_log.keep_writing(), state.guard.keep_watching())
+        works = (
+            state.limiter.keep_sharing(pool),
+            state.request_log.keep_writing(),
+            state.guard.keep_watching(),
+            app[SHELF].keep_current(),
+        )
         beside = [asyncio.create_task(work) for work in works]
         yield
         for task in beside:

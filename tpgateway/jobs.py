@@ -37,6 +37,7 @@ class JobKind(StrEnum):
     ANSWER_REGISTRATION = "answer_registration"
     ANSWER_REQUEST = "answer_request"
     RUN_CLOCKS = "run_clocks"
+    ANNOUNCE_TABLES = "announce_tables"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,9 @@ class DatabaseSettings(BaseSettings):
     vault_keys: SecretStr | None = Field(
         default=None, description="Keys for data at rest; commands need them where they touch what is sealed."
     )
+    table_keys: SecretStr | None = Field(
+        default=None, description="Keys that published tables are signed with; who publishes needs them."
+    )
     closing_percent: int = Field(
         default=20, ge=0, le=100, description="Share of open rights that a full file may end without being confirmed."
     )
@@ -47,6 +50,11 @@ class DatabaseSettings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+
+    @field_validator("vault_keys", "table_keys")
+    @classmethod
+    def _keys_as_made(cls, value: SecretStr | None) -> SecretStr | None:
+        return value and _as_made(value)
 
 
 class Settings(DatabaseSettings):
@@ -139,16 +147,10 @@ class Settings(DatabaseSettings):
     )
     webhook_timeout_seconds: int = Field(default=15, ge=1)
 
-    @field_validator("token_keys", "vault_keys")
+    @field_validator("token_keys")
     @classmethod
-    def _as_made(cls, value: SecretStr) -> SecretStr:
-        try:
-            keys = json.loads(value.get_secret_value())["keys"]
-        except (ValueError, KeyError, TypeError):
-            keys = None
-        if not keys:
-            raise ValueError("must be as `tpgateway secrets new` writes it")
-        return value
+    def _tokens_as_made(cls, value: SecretStr) -> SecretStr:
+        return _as_made(value)
 
     @field_validator("base_url")
     @classmethod
@@ -167,6 +169,16 @@ class Settings(DatabaseSettings):
     def is_https(self) -> bool:
         """Whether people reach the gateway by TLS."""
         return self.base_url.startswith("https://")
+
+
+def _as_made(value: SecretStr) -> SecretStr:
+    try:
+        keys = json.loads(value.get_secret_value())["keys"]
+    except (ValueError, KeyError, TypeError):
+        keys = None
+    if not keys:
+        raise ValueError("must be as `tpgateway secrets new` writes it")
+    return value
 
 
 def load(**overrides: Any) -> Settings:

@@ -16,6 +16,7 @@ from tpgateway.claims import jobs as claims_jobs
 from tpgateway.database import faults
 from tpgateway.database.notices import Notices
 from tpgateway.database.pool import open_pool
+from tpgateway.dre import jobs as dre_jobs
 from tpgateway.insurers import client, credentials
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.courier import Courier
@@ -29,7 +30,7 @@ from tpgateway.vault import Vault
 from tpgateway.web import idempotency, limits, oauth, sessions
 from tpgateway.web.logs import where
 
-JOBS: Mapping[JobKind, Handler] = {**mail.JOBS, **practitioner_jobs.JOBS, **claims_jobs.JOBS}
+JOBS: Mapping[JobKind, Handler] = {**mail.JOBS, **practitioner_jobs.JOBS, **claims_jobs.JOBS, **dre_jobs.JOBS}
 _MOST_TRIES = 12
 _LONGEST_DELAY = timedelta(hours=1)
 _RESTART_SECONDS = 1.0

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -14,10 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
+from tests.conftest import TABLE_KEYS
 from tests.driver import Gateway, Practitioner
 from tpgateway.audit import OPERATOR
 from tpgateway.conventions.model import Convention, ConventionId, ConventionTerms
-from tpgateway.dre import codec, rules, service
+from tpgateway.dre import rules, service
+from tpgateway.dre.codec import files as codec
+from tpgateway.dre.codec.signatures import Signer
 from tpgateway.dre.errors import EffectiveInPast
 from tpgateway.dre.model import Change, InsurerOffer, Match, Version
 from tpgateway.guarantees.model import Approval, BenefitLine, Domain, Formula, FormulaKind, Per, ProductTerms
@@ -38,6 +42,9 @@ def a_convention(participants: tuple[str, ...] | None = None) -> Convention:
             title="Optique",
             text_markdown="",
             domains=(Domain.OPTI,),
+            approval_domains=(),
+            documents=(),
+            tariffs=(),
             payment_days=10,
             notice_days=30,
             participants=participants,
@@ -45,6 +52,11 @@ def a_convention(participants: tuple[str, ...] | None = None) -> Convention:
             valid_to=None,
         ),
     )
+
+
+def a_version(version: int = 1, **changes: Any) -> Version:
+    terms = {"id": uuid4(), "effective_from": DAY, "published_at": NOW, "note": None, "restores": None}
+    return Version(version=version, **{**terms, **changes})
 
 
 def an_offer(number: str, *domains: Domain, amount: int | None = None, code: str = "A") -> InsurerOffer:
@@ -72,8 +84,8 @@ def test_who_takes_no_part_or_has_nothing_in_the_domain_is_left_out() -> None:
 
 
 def test_the_same_input_gives_the_same_bytes_in_whatever_order_it_comes() -> None:
-    version = Version(version=1, effective_from=DAY, published_at=NOW)
-    later = Version(version=1, effective_from=DAY, published_at=NOW + timedelta(days=1))
+    version = a_version()
+    later = a_version(published_at=NOW + timedelta(days=1))
     offers = [an_offer(str(number), Domain.OPTI, amount=number % 3 or None) for number in range(20)]
     one, two = rules.build(a_convention(), offers), rules.build(a_convention(), offers[::-1])
     assert codec.to_json(version, one) == codec.to_json(later, two)
@@ -81,7 +93,7 @@ def test_the_same_input_gives_the_same_bytes_in_whatever_order_it_comes() -> Non
 
 
 def test_json_and_csv_say_the_same() -> None:
-    version = Version(version=7, effective_from=DAY, published_at=NOW)
+    version = a_version(7)
     tables = rules.build(a_convention(), [an_offer("1", Domain.OPTI, amount=5)])
     document = json.loads(codec.to_json(version, tables))
     archive = zipfile.ZipFile(io.BytesIO(codec.to_csv_zip(version, tables)))
@@ -93,16 +105,20 @@ def test_json_and_csv_say_the_same() -> None:
         assert [row.split(";") for row in rows] == expected
 
 
-async def publish(gateway: Gateway, effective: date | None = None) -> tuple[Version, Mapping[Specialty, int]]:
+async def publish(
+    gateway: Gateway, effective: date | None = None, **more: Any
+) -> tuple[Version, Mapping[Specialty, int]]:
     connection = await gateway.connect()
     try:
         async with connection.transaction():
             return await service.publish(
                 connection,
+                Signer(TABLE_KEYS),
                 effective_from=effective or builders.today(),
                 today=builders.today(),
                 now=datetime.now(UTC),
                 actor=OPERATOR,
+                **more,
             )
     finally:
         await connection.close()
@@ -183,9 +199,7 @@ def test_tables_stand_in_the_order_of_their_keys() -> None:
     offers = [
         an_offer(str(number), Domain.OPTI, amount=number % 3 or None, code=f"C{number % 2}") for number in range(20)
     ]
-    document = codec.from_json(
-        codec.to_json(Version(version=1, effective_from=DAY, published_at=NOW), rules.build(a_convention(), offers))
-    )
+    document = codec.from_json(codec.to_json(a_version(), rules.build(a_convention(), offers)))
     for table in rules.KEYS:
         keys = [rules.key_of(table, line) for line in document[table]]
         assert keys == sorted(set(keys))

@@ -23,6 +23,7 @@ from lxml import etree
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests import builders
+from tests.conftest import TABLE_KEYS
 from tests.driver import Gateway, Insurer, run_command, until
 from tests.insurers.server import Server, register
 from tpgateway.insurers import service
@@ -704,7 +705,7 @@ async def test_insurers_are_told_of_signatures_and_of_tables(
     practitioner = await gateway.join(**builders.an_optician())
     await practitioner.sign()
     await practitioner.sign()  # twice is told once
-    assert (await run_command("dre", "publish", database=gateway.database))[0] == 0
+    assert (await run_command("dre", "publish", database=gateway.database, TPG_TABLE_KEYS=TABLE_KEYS))[0] == 0
     events = (await insurer.call("GET", "/v1/insurer/events")).body["events"]
     assert [event["type"] for event in events] == ["convention.signed", "dre_tables.published"]
     assert events[0]["data"]["identifiers"][0]["value"] == practitioner.form["value"]

@@ -133,6 +133,14 @@ class Steps(Progress):
         self.end()
         self.add_task(step, total=None)
 
+    @contextmanager
+    def counting(self, step: str, total: int) -> Iterator[Callable[[], None]]:
+        """A step of so many parts; what it gives is called after each."""
+        self.end()
+        task = self.add_task(step, total=total)
+        yield lambda: self.advance(task)
+        self.end()
+
     def end(self) -> None:
         """Ends whatever is under way."""
         for task in self.tasks:

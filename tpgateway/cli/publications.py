@@ -1,21 +1,27 @@
 """What is published: conventions and DRE tables."""
 
+import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from json import dumps, loads
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from tpgateway import settings as configuration
 from tpgateway.audit import OPERATOR
-from tpgateway.cli.frame import err, explained, on_database, out, today
+from tpgateway.cli.frame import AsJson, Steps, err, explained, on_database, out, today
 from tpgateway.conventions import service as conventions
 from tpgateway.conventions.codec import files as convention_files
 from tpgateway.database import Connection
 from tpgateway.dre import service as dre
+from tpgateway.dre.codec.signatures import SignatureWrong, Signer, verify
+from tpgateway.dre.model import Change, Outlook
 from tpgateway.guarantees import service as guarantees
 from tpgateway.guarantees.model import Unit
+from tpgateway.web.routing import PARIS
 
 tariffs_app = typer.Typer(help="National amounts and periods.", no_args_is_help=True)
 conventions_app = typer.Typer(help="Conventions of the specialities.", no_args_is_help=True)
@@ -92,26 +98,221 @@ def publish_conventions(
             out.print(line)
 
 
+Effective = Annotated[
+    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of care that it counts for; today if left out.")
+]
+Note = Annotated[str | None, typer.Option(help="What to tell readers of it, in French.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and stop.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Anyway = Annotated[bool, typer.Option("--anyway", help="Make a version even if it says nothing new.")]
+
+
 @dre_app.command("publish")
 def publish_tables(
-    effective: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day in force; today if left out.")
+    effective: Effective = None, note: Note = None, dry_run: DryRun = False, yes: Yes = False, anyway: Anyway = False
+) -> None:
+    """Publish a new version of the DRE tables, for every speciality that has a convention, after showing what changes.
+
+    A version never changes once it is published, and counts for care from its first day on. Files are signed by the key in
+    TPG_TABLE_KEYS.
+
+    Example: `tpgateway dre publish --effective 2027-01-01 --note "Nouvelles garanties d'optique"`
+    """
+    _publish(None, effective, note, dry_run=dry_run, yes=yes, anyway=anyway)
+
+
+@dre_app.command("rollback")
+def roll_tables_back(
+    version: Annotated[int, typer.Argument(min=1, help="The version whose tables are brought back.")],
+    effective: Effective = None,
+    note: Note = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Bring the tables of an earlier version back, as a new version.
+
+    Example: `tpgateway dre rollback 12 --note "Retour aux tables de novembre"`
+    """
+    _publish(version, effective, note, dry_run=dry_run, yes=yes, anyway=False)
+
+
+def _publish(
+    restores: int | None, effective: datetime | None, note: str | None, *, dry_run: bool, yes: bool, anyway: bool
+) -> None:
+    day = effective.date() if effective else today()
+
+    async def act(connection: Connection) -> None:
+        with Steps() as steps:
+            steps.begin("Comparing")
+            found = [
+                each async for each in dre.preview(connection, effective_from=day, today=today(), restores=restores)
+            ]
+        if not found:
+            out.print(f"No convention is in force on {day}: publish one first, with `tpgateway conventions publish`.")
+            raise typer.Exit(1)
+        out.print(_outlook(found))
+        if not anyway and not any(each.is_new for each in found):
+            out.print(f"Nothing changes from {day} on: no version is made (--anyway makes one all the same).")
+            return
+        if dry_run:
+            return
+        if not yes and sys.stdin.isatty():
+            typer.confirm(f"Publish, for care from {day} on?", abort=True)
+        with Steps() as steps, steps.counting("Publishing", len(found)) as advance:
+            async with connection.transaction():
+                version, _ = await dre.publish(
+                    connection,
+                    signer,
+                    effective_from=day,
+                    today=today(),
+                    now=datetime.now(UTC),
+                    actor=OPERATOR,
+                    note=note,
+                    restores=restores,
+                    progress=lambda _: advance(),
+                )
+        out.print(f"Version {version.version}, in force from {version.effective_from}")
+
+    with explained():
+        settings = configuration.load_database()
+        if not dry_run:
+            signer = _signer(settings)
+        on_database(settings, act)
+
+
+def _signer(settings: configuration.DatabaseSettings) -> Signer:
+    if settings.table_keys is None:
+        err.print("[red]TPG_TABLE_KEYS[/]: is not set; published files must be signed")
+        err.print("`tpgateway secrets new DIR` makes the keys that are missing, then TPG_SECRETS_DIR=DIR.")
+        raise typer.Exit(1)
+    return Signer(settings.table_keys.get_secret_value())
+
+
+def _outlook(found: Sequence[Outlook]) -> Table:
+    table = Table("speciality", "follows", "lines", "grouping", "convention", "guarantee")
+    for each in found:
+        since = f"version {each.since}" if each.since else "nothing"
+        changes = [_counts(each.changes[name]) for name in ("grouping", "convention", "guarantee")]
+        table.add_row(each.specialty, since, f"{each.lines:,}", *changes)
+    return table
+
+
+def _counts(change: Change) -> str:
+    if change.is_empty:
+        return "[dim]same[/]"
+    counts = {"+": len(change.added), "-": len(change.removed), "~": len(change.changed)}
+    return " ".join(f"{sign}{count:,}" for sign, count in counts.items() if count)
+
+
+@dre_app.command("list")
+def list_tables(json: AsJson = False) -> None:
+    """List all versions, which counts today, and how many practitioners' software has each.
+
+    Example: `tpgateway dre list`
+    """
+    with explained():
+        versions, readers = on_database(configuration.load_database(), dre.all_versions)
+    current = dre.number_in_force(versions, today())
+    if json:
+        lines = [
+            {
+                "version": each.version,
+                "effective_from": each.effective_from.isoformat(),
+                "published_at": each.published_at.isoformat(),
+                "is_in_force": each.version == current,
+                "readers": readers.get(each.version, 0),
+                "note": each.note,
+                "restores": each.restores,
+            }
+            for each in versions
+        ]
+        print(dumps({"versions": lines, "never_fetched": readers.get(None, 0)}))
+        return
+    table = Table("version", "for care from", "published", "", "has it", "note")
+    for each in versions:
+        is_late = each.effective_from <= today()
+        state = "in force" if each.version == current else "past" if is_late else "to come"
+        note = " ".join(filter(None, (f"restores {each.restores}" if each.restores else "", each.note)))
+        published = each.published_at.astimezone(PARIS)
+        table.add_row(
+            str(each.version), str(each.effective_from), f"{published:%Y-%m-%d %H:%M}", state,
+            f"{readers.get(each.version, 0):,}", note,
+        )  # fmt: skip
+    out.print(table)
+    out.print(f"{readers.get(None, 0):,} practitioners in service never fetched any.")
+
+
+@dre_app.command("readers")
+def list_readers(
+    version: Annotated[str, typer.Argument(help="A version, or `none` for who never fetched any.")],
+    limit: Annotated[int, typer.Option(min=1, help="How many to list at most.")] = 100,
+    json: AsJson = False,
+) -> None:
+    """List who still uses a version: practitioners whose software never fetched a newer one, those first who are latest.
+
+    Example: `tpgateway dre readers 12`
+    """
+    if version != "none" and not version.isdigit():
+        raise typer.BadParameter("a version's number, or none")
+    wanted = None if version == "none" else int(version)
+    with explained():
+        found = on_database(configuration.load_database(), lambda each: dre.readers(each, wanted, limit=limit))
+    if json:
+        for each in found:
+            print(
+                dumps(
+                    {
+                        "practitioner_id": str(each.practitioner_id),
+                        "name": each.name,
+                        "specialty": each.specialty,
+                        "version": each.version,
+                        "read_at": each.read_at and each.read_at.isoformat(),
+                    }
+                )
+            )
+        return
+    table = Table("practitioner", "speciality", "fetched", "id")
+    for each in found:
+        read = f"{each.read_at.astimezone(PARIS):%Y-%m-%d %H:%M}" if each.read_at else "never"
+        table.add_row(each.name, each.specialty, read, str(each.practitioner_id))
+    out.print(table)
+    if len(found) == limit:
+        out.print(f"Only the first {limit} are listed; --limit shows more.")
+
+
+@dre_app.command("verify")
+def verify_file(
+    file: Annotated[
+        Path, typer.Argument(help="A downloaded file, byte by byte as it came.", exists=True, dir_okay=False)
+    ],
+    signature: Annotated[
+        Path | None, typer.Option(help="Its signature; FILE.jws if left out.", exists=True, dir_okay=False)
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="The key set kept from /v1/dre/keys; dre-keys.json beside FILE if left out.", exists=True),
     ] = None,
 ) -> None:
-    """Publish a new version of the DRE tables, for every speciality that has a convention.
+    """Verify, without any network, that a file of the DRE tables is what was published.
 
-    Example: `tpgateway dre publish --effective 2027-01-01`
+    Fetch the key set once, from the network itself and by https, and keep it: keys that came with the file prove nothing.
+
+    Example: `tpgateway dre verify dre-optics-3.json`
     """
-
-    async def act(connection: Connection) -> Any:
-        day = effective.date() if effective else today()
-        async with connection.transaction():
-            return await dre.publish(
-                connection, effective_from=day, today=today(), now=datetime.now(UTC), actor=OPERATOR
-            )
-
-    with explained(), err.status("Building the tables"):
-        version, lines = on_database(configuration.load_database(), act)
-    out.print(f"Version {version.version}, in force from {version.effective_from}")
-    for specialty, count in lines.items():
-        out.print(f"  {specialty}: {count} lines")
+    signature = signature or file.with_name(f"{file.name}.jws")
+    keys = keys or file.with_name("dre-keys.json")
+    with explained():
+        for needed, fetched in ((signature, "…/signature"), (keys, "GET /v1/dre/keys")):
+            if not needed.exists():
+                err.print(f"[red]{needed} is missing[/]: fetch it ({fetched}), or say where it is")
+                raise typer.Exit(1)
+        try:
+            known = loads(keys.read_text())["keys"]
+            kid = verify(file.read_bytes(), signature.read_text().strip(), known)
+        except (ValueError, KeyError, TypeError):
+            err.print(f"[red]Not verified[/]: {keys} is not a key set")
+            raise typer.Exit(1) from None
+        except SignatureWrong as error:
+            err.print(f"[red]Not verified[/]: {error}")
+            raise typer.Exit(1) from None
+    out.print(f"{file.name} is as the network published it (key {kid}).")

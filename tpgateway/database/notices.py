@@ -64,6 +64,7 @@ class Notices:
                 connection.add_termination_listener(lambda _: lost.set())  # noqa: B023  # this round's event
                 await connection.add_listener(self._channel, self._heard)
                 ready.set()
+                self._wake_all()  # of what was told while nobody listened
                 await lost.wait()
             except faults.ANY as error:
                 _log.warning("notices_lost", failure=type(error).__name__)

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from tpgateway.guarantees.model import ProductTerms
 from tpgateway.practitioners.model import Specialty
+from tpgateway.web.routing import PARIS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,10 @@ class Change:
     removed: Sequence[Line]
     changed: Sequence[Line]
 
+    @property
+    def is_empty(self) -> bool:
+        return not (self.added or self.removed or self.changed)
+
 
 class Match(StrEnum):
     """By how much of a card's routing key a route was found."""
@@ -106,23 +112,81 @@ class Route:
 class FileFormat(StrEnum):
     JSON = "json"
     CSV = "csv"
-    """Three CSV files in a zip."""
+    """CSV files in a zip."""
+    XML = "xml"
+    HTML = "html"
+    """A page to read and to print."""
+    PDF = "pdf"
+
+
+class Encoding(StrEnum):
+    """How a file's bytes are sent; named as in Content-Encoding."""
+
+    IDENTITY = "identity"
+    GZIP = "gzip"
+    ZSTD = "zstd"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """A publication: immutable, in force from a day on."""
+    """A publication: immutable, in force from a day on. ``restores`` is the earlier version whose tables it brings back."""
 
+    id: UUID
     version: int
     effective_from: date
     published_at: datetime
+    note: str | None
+    restores: int | None
+
+    @property
+    def notice_days(self) -> int:
+        """How many days ahead of its effect it was published."""
+        return (self.effective_from - self.published_at.astimezone(PARIS).date()).days
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableFile:
-    """One file of a version, as it is served."""
+class FileHead:
+    """What is known of a version's file without reading it; ``sizes`` are in bytes, of each encoding that there is."""
 
     version: int
     format: FileFormat
     sha256: bytes
+    sizes: Mapping[Encoding, int]
+    is_signed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFile:
+    """One file of a version, as it is kept: packed where that gains something, and its detached signature."""
+
+    format: FileFormat
     content: bytes
+    gzip: bytes | None
+    zstd: bytes | None
+    signature: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a publication means for a speciality: ``since`` is the version that it follows, None where it is the first."""
+
+    specialty: Specialty
+    lines: int
+    since: int | None
+    changes: Mapping[str, Change]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it says anything that the version before does not."""
+        return self.since is None or any(not each.is_empty for each in self.changes.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """A practitioner and the newest version that its software fetched; None where it never fetched any."""
+
+    practitioner_id: UUID
+    name: str
+    specialty: Specialty
+    version: int | None
+    read_at: datetime | None

@@ -1,7 +1,9 @@
 """How tables are built from conventions, insurers and products."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 
 from tpgateway.conventions.model import Convention
 from tpgateway.dre.model import (
@@ -14,6 +16,7 @@ from tpgateway.dre.model import (
     Match,
     Route,
     Tables,
+    Version,
 )
 from tpgateway.errors import reason
 from tpgateway.guarantees.model import Approval, BenefitLine
@@ -89,6 +92,15 @@ class RoutingTables:
         return None
 
 
+def in_force(versions: Iterable[Version], on: date) -> Version | None:
+    """The version that counts on a day: of those in effect by then, the one whose effect began last.
+
+    Of several that begin on one day, the newest counts: so a version is taken back by another of the same day.
+    """
+    begun = [each for each in versions if each.effective_from <= on]
+    return max(begun, key=lambda each: (each.effective_from, each.version), default=None)
+
+
 def build(convention: Convention, offers: Sequence[InsurerOffer]) -> Tables:
     """The tables of the convention's speciality.
 
@@ -104,6 +116,11 @@ def build(convention: Convention, offers: Sequence[InsurerOffer]) -> Tables:
             continue
         kept = [(product.code, line) for product in offer.products for line in product.benefits]
         kept = sorted((pair for pair in kept if pair[1].domain in terms.domains), key=_order)
+        # An approval comes first where the convention says so, whatever the product says.
+        kept = [
+            (code, replace(line, approval=Approval.REQUIRED) if line.domain in terms.approval_domains else line)
+            for code, line in kept
+        ]
         if not kept:
             continue
         group = _name(kept)

@@ -1,54 +1,101 @@
-"""Use cases of DRE tables."""
+"""Use cases of DRE tables: what a publication would change, publishing, bringing an earlier version back, telling of it."""
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+import gzip
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import date, datetime
 from uuid import NAMESPACE_URL, uuid5
 
-from aiohttp import web
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 from tpgateway import audit
 from tpgateway.audit import Action, Actor
 from tpgateway.conventions import service as conventions
 from tpgateway.database import Connection
-from tpgateway.dre import codec, rules
+from tpgateway.dre import rules
+from tpgateway.dre.codec import files
+from tpgateway.dre.codec.signatures import Signer
+from tpgateway.dre.codec.xml import to_xml
 from tpgateway.dre.errors import EffectiveInPast, NoTables
-from tpgateway.dre.model import FileFormat, InsurerOffer, Route, TableFile, Version
-from tpgateway.dre.store import TableStore
+from tpgateway.dre.model import FileFormat, InsurerOffer, Outlook, Reader, TableFile, Tables, Version
+from tpgateway.dre.store import ReaderStore, TableStore
 from tpgateway.guarantees import service as guarantees
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import EventKind
-from tpgateway.practitioners.model import Specialty
+from tpgateway.jobs import JobKind, enqueue
+from tpgateway.practitioners.model import PractitionerId, Specialty
 
-_READY = 36  # three versions of each speciality
+# What processes that serve tables listen for, on the channel of insurers' events.
+PUBLISHED = "dre_tables"
 # What table publications are the happenings of, so that insurers get them one after the other.
 _TABLES = uuid5(NAMESPACE_URL, "urn:tpgateway:dre-tables")
+_ZSTD_LEVEL = 12
+# Zip and PDF files are compressed already.
+_PACKED = {FileFormat.JSON, FileFormat.XML, FileFormat.HTML}
+
+# Called with each speciality, when its files are made.
+Progress = Callable[[Specialty], None]
+
+
+async def preview(
+    connection: Connection, *, effective_from: date, today: date, restores: int | None = None
+) -> AsyncIterator[Outlook]:
+    """What a publication would change, speciality by speciality, against the tables that count on its first day.
+
+    ``restores`` is the version that would be brought back; where none is named, tables are built from what is in force on
+    the day. Raises ``EffectiveInPast`` and ``NoTables``.
+    """
+    _refuse_past(effective_from, today)
+    store = TableStore(connection)
+    async for tables in _tables(connection, effective_from, restores):
+        before = rules.in_force(await store.versions(tables.specialty), effective_from)
+        older = Tables(specialty=tables.specialty, grouping=(), convention=(), guarantee=())
+        if before is not None:
+            older = files.tables_of(files.from_json(await _json(store, tables.specialty, before.version)))
+        was, is_ = files.lines_of(older), files.lines_of(tables)
+        yield Outlook(
+            specialty=tables.specialty,
+            lines=tables.lines,
+            since=before.version if before else None,
+            changes={name: rules.difference(name, was[name], is_[name]) for name in rules.KEYS},
+        )
 
 
 async def publish(
-    connection: Connection, *, effective_from: date, today: date, now: datetime, actor: Actor
+    connection: Connection,
+    signer: Signer,
+    *,
+    effective_from: date,
+    today: date,
+    now: datetime,
+    actor: Actor,
+    note: str | None = None,
+    restores: int | None = None,
+    progress: Progress = lambda _: None,
 ) -> tuple[Version, Mapping[Specialty, int]]:
-    """A new version for every speciality that has a convention on the day, in the caller's transaction: whole or not at all.
+    """A new version for every speciality, in the caller's transaction: whole or not at all.
 
-    Answers the version and how many lines each speciality's tables have; raises ``EffectiveInPast``.
+    Answers the version and how many lines each speciality's tables have. Arguments and errors are those of ``preview``.
     """
-    if effective_from < today:
-        raise EffectiveInPast
+    _refuse_past(effective_from, today)
     store = TableStore(connection)
     await store.lock_publication()
-    offers = await _offers(connection, effective_from)
-    version = await store.add_version(effective_from, now)
+    await store.add_key(signer.kid, signer.public_jwk, now)
+    version = await store.add_version(effective_from, now, note=note, restores=restores)
+    names = {insurer.number: insurer.name for insurer in await insurers.list_all(connection)}
     lines: dict[Specialty, int] = {}
-    for convention in await conventions.in_force(connection, effective_from):
-        tables = rules.build(convention, offers)
+    async for tables in _tables(connection, effective_from, restores):
         lines[tables.specialty] = tables.lines
-        for kind, content in (
-            (FileFormat.JSON, codec.to_json(version, tables)),
-            (FileFormat.CSV, codec.to_csv_zip(version, tables)),
-        ):
-            await store.add_file(version.version, tables.specialty, kind, lines=tables.lines, content=content)
-    await audit.record(connection, actor=actor, action=Action.TABLES_PUBLISHED)
+        for file in await asyncio.to_thread(_files, version, tables, names, signer):
+            await store.add_file(version.version, tables.specialty, file, lines=tables.lines)
+        progress(tables.specialty)
+    await audit.record(connection, actor=actor, action=Action.TABLES_PUBLISHED, subject_id=version.id)
+    await enqueue(connection, JobKind.ANNOUNCE_TABLES, version=version.id)
+    await store.tell(insurers.EVENTS_CHANNEL, PUBLISHED)
     await insurers.publish_to(
         connection,
         await insurers.ids_of(connection, None),
@@ -58,6 +105,32 @@ async def publish(
         now=now,
     )
     return version, lines
+
+
+def _refuse_past(effective_from: date, today: date) -> None:
+    if effective_from < today:
+        raise EffectiveInPast
+
+
+async def _tables(connection: Connection, on: date, restores: int | None) -> AsyncIterator[Tables]:
+    """The tables of each speciality, one after the other: those of a day, or those of an earlier version."""
+    if restores is not None:
+        store = TableStore(connection)
+        specialties = await store.specialties(restores)
+        if not specialties:
+            raise NoTables(f"version {restores}")
+        for specialty in specialties:
+            yield files.tables_of(files.from_json(await _json(store, specialty, restores)))
+        return
+    offers = await _offers(connection, on)
+    for convention in await conventions.in_force(connection, on):
+        yield rules.build(convention, offers)
+
+
+async def _json(store: TableStore, specialty: Specialty, version: int) -> bytes:
+    content = await store.content(specialty, version, FileFormat.JSON)
+    assert content is not None  # every version has it
+    return content
 
 
 async def _offers(connection: Connection, on: date) -> list[InsurerOffer]:
@@ -73,56 +146,87 @@ async def _offers(connection: Connection, on: date) -> list[InsurerOffer]:
     ]
 
 
-async def changes(connection: Connection, specialty: Specialty, version: int | None, older: int) -> tuple[int, bytes]:
-    """What makes a version's tables (the newest's where none is named) of another's; raises ``NoTables``.
+def _files(version: Version, tables: Tables, names: Mapping[str, str], signer: Signer) -> list[TableFile]:
+    """All files of a speciality; the same from the same."""
+    from tpgateway.dre.codec import prints  # noqa: PLC0415  # what writes PDF takes 25 MB, for publishing alone
+
+    made = {
+        FileFormat.JSON: files.to_json(version, tables),
+        FileFormat.CSV: files.to_csv_zip(version, tables),
+        FileFormat.XML: to_xml(version, tables),
+        FileFormat.HTML: prints.to_html(version, tables, names),
+        FileFormat.PDF: prints.to_pdf(version, tables, names),
+    }
+    return [
+        TableFile(
+            format=kind,
+            content=content,
+            gzip=gzip.compress(content, mtime=0) if kind in _PACKED else None,
+            zstd=zstd.compress(content, _ZSTD_LEVEL) if kind in _PACKED else None,
+            signature=signer.sign(content),
+        )
+        for kind, content in made.items()
+    ]
+
+
+async def changes(connection: Connection, specialty: Specialty, version: int, older: int) -> bytes:
+    """What makes a version's tables of another's, as JSON; raises ``NoTables``.
 
     It is put together aside from the event loop, for as long as that takes.
     """
-    before = await file(connection, specialty, older, FileFormat.JSON)
-    after = await file(connection, specialty, version, FileFormat.JSON)
-    return after.version, await asyncio.to_thread(_changes, before.content, after.content)
+    store = TableStore(connection)
+    before = await store.content(specialty, older, FileFormat.JSON)
+    after = await store.content(specialty, version, FileFormat.JSON)
+    if before is None or after is None:
+        raise NoTables
+    return await asyncio.to_thread(_changes, before, after)
 
 
 def _changes(older: bytes, newer: bytes) -> bytes:
-    before, after = codec.from_json(older), codec.from_json(newer)
+    before, after = files.from_json(older), files.from_json(newer)
     found = {name: rules.difference(name, before[name], after[name]) for name in rules.KEYS}
-    return codec.changes_to_json(before, after, found)
+    return files.changes_to_json(before, after, found)
 
 
-class RouteFinder:
-    """Looks up routes in versions as they were published; those used last are kept ready. One a process."""
-
-    def __init__(self) -> None:
-        self._ready: OrderedDict[tuple[Specialty, int], rules.RoutingTables] = OrderedDict()
-
-    async def find(
-        self, connection: Connection, specialty: Specialty, *, number: str, convention_type: str, csr: str, on: date
-    ) -> tuple[int, Route | None]:
-        """The version that counts on a day, and where a card leads by it; raises ``NoTables``."""
-        version = await TableStore(connection).in_force(specialty, on)
-        if version is None:
-            raise NoTables
-        if (specialty, version) not in self._ready:
-            found = await file(connection, specialty, version, FileFormat.JSON)
-            tables = await asyncio.to_thread(lambda: rules.RoutingTables(codec.from_json(found.content)))
-            self._ready[specialty, version] = tables
-            if len(self._ready) > _READY:
-                self._ready.popitem(last=False)
-        self._ready.move_to_end((specialty, version))
-        return version, self._ready[specialty, version].route(number, convention_type, csr)
-
-
-ROUTES: web.AppKey[RouteFinder] = web.AppKey("dre_routes", RouteFinder)
-
-
-async def versions(connection: Connection, specialty: Specialty) -> Sequence[Version]:
-    """The versions that hold tables of the speciality, newest first."""
-    return await TableStore(connection).versions(specialty)
-
-
-async def file(connection: Connection, specialty: Specialty, version: int | None, kind: FileFormat) -> TableFile:
-    """A file of a version, of the newest where none is named; raises ``NoTables``."""
-    found = await TableStore(connection).file(specialty, version, kind)
+async def signature(connection: Connection, specialty: Specialty, version: int, kind: FileFormat) -> str:
+    """The detached signature of a file; raises ``NoTables`` where there is no such file, or it was never signed."""
+    found = await TableStore(connection).signature(specialty, version, kind)
     if found is None:
         raise NoTables
     return found
+
+
+async def keys(connection: Connection) -> Sequence[Mapping[str, object]]:
+    """The public keys that files were ever signed with, as JWKs."""
+    return await TableStore(connection).keys()
+
+
+async def all_versions(connection: Connection) -> tuple[Sequence[Version], Mapping[int | None, int]]:
+    """Every version, newest first, and how many practitioners' software has each (under None: has fetched none)."""
+    return await TableStore(connection).versions(None), await ReaderStore(connection).counts()
+
+
+def number_in_force(versions: Sequence[Version], on: date) -> int | None:
+    """The number of the version that counts on a day."""
+    found = rules.in_force(versions, on)
+    return found.version if found else None
+
+
+async def readers(connection: Connection, version: int | None, *, limit: int) -> Sequence[Reader]:
+    """The practitioners whose newest version is this one (None: who never fetched any), longest first."""
+    return await ReaderStore(connection).of_version(version, limit)
+
+
+async def note_reader(connection: Connection, practitioner: PractitionerId, version: int, *, now: datetime) -> None:
+    """That a practitioner's software has a version."""
+    await ReaderStore(connection).note(practitioner, version, now)
+
+
+async def subscribe(connection: Connection, practitioner: PractitionerId, *, wants: bool) -> None:
+    """Whether new versions are mailed to the practitioner."""
+    store = ReaderStore(connection)
+    await (store.subscribe(practitioner) if wants else store.unsubscribe(practitioner))
+
+
+async def is_subscribed(connection: Connection, practitioner: PractitionerId) -> bool:
+    return await ReaderStore(connection).is_subscribed(practitioner)

@@ -6,7 +6,7 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from tpgateway.money import format_fr
-from tpgateway.paper.pdf import day_fr
+from tpgateway.paper import day_fr
 
 # What a browser may do with such a page: show it in its own style, and nothing else.
 HEADERS: Mapping[str, str] = {

@@ -1,6 +1,6 @@
 """PDF: the same bytes each time that the same is written."""
 
-from datetime import date, datetime
+from datetime import datetime
 
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
@@ -53,11 +53,6 @@ class Paper(FPDF):
     def as_bytes(self) -> bytes:
         """The document as a file."""
         return bytes(self.output())
-
-
-def day_fr(day: date) -> str:
-    """A day as French readers write it."""
-    return f"{day:%d/%m/%Y}"
 
 
 def printable(text: str) -> str:

@@ -37,6 +37,15 @@ class BodyTooLarge(Problem):
     hint = "The limit of each operation stands in /openapi.json as x-body-limit-bytes."
 
 
+class RangeNotSatisfiable(Problem):
+    code = "range_not_satisfiable"
+    status = 416
+    title = "The range asked for lies beyond the end"
+    message_fr = "La partie demandée du fichier n'existe pas."
+    next_step_fr = "Téléchargez le fichier entier."
+    hint = "Content-Range tells how many bytes there are."
+
+
 class NotJson(Problem):
     code = "not_json"
     status = 400

@@ -10,7 +10,8 @@ from tpgateway.claims.model import Item, PriorApproval, State, Stay
 from tpgateway.errors import REASONS
 from tpgateway.insurers.model import Reference
 from tpgateway.money import Cents, format_fr
-from tpgateway.paper.pdf import Paper, day_fr, printable
+from tpgateway.paper import day_fr
+from tpgateway.paper.pdf import Paper, printable
 from tpgateway.web.routing import PARIS
 
 ITEMS_FR = {

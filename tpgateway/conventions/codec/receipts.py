@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from tpgateway.conventions.model import Convention, Signature
-from tpgateway.paper.pdf import Paper, day_fr
+from tpgateway.paper import day_fr
+from tpgateway.paper.pdf import Paper
 from tpgateway.web.routing import PARIS
 
 

@@ -10,8 +10,9 @@ from tpgateway.conventions.model import Convention, ConventionTerms
 from tpgateway.guarantees.model import Domain
 from tpgateway.guarantees.sentences import DOMAINS_FR
 from tpgateway.money import format_fr
+from tpgateway.paper import day_fr
 from tpgateway.paper.html import write_page
-from tpgateway.paper.pdf import Paper, day_fr, printable
+from tpgateway.paper.pdf import Paper, printable
 
 # Tables as everybody writes them; what looks like HTML in the source is shown as text.
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")

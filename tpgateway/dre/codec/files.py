@@ -10,14 +10,15 @@ from typing import Any
 
 from pydantic_core import from_json as from_bytes
 
-from tpgateway.dre.model import Change, ConventionLine, GroupingLine, GuaranteeLine, Tables, Version
+from tpgateway.dre.model import Change, ConventionLine, GroupingLine, GuaranteeLine, Line, Tables, Version
+from tpgateway.practitioners.model import Specialty
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that zip can say: files carry no time of their own
-_TABLES: Sequence[tuple[str, type[Any]]] = (
-    ("grouping", GroupingLine),
-    ("convention", ConventionLine),
-    ("guarantee", GuaranteeLine),
-)
+COLUMNS: Mapping[str, Sequence[str]] = {
+    name: [field.name for field in fields(kind)]
+    for name, kind in (("grouping", GroupingLine), ("convention", ConventionLine), ("guarantee", GuaranteeLine))
+}
+"""The columns of each table, in order."""
 
 
 def to_json(version: Version, tables: Tables) -> bytes:
@@ -26,7 +27,7 @@ def to_json(version: Version, tables: Tables) -> bytes:
         "version": version.version,
         "effective_from": version.effective_from.isoformat(),
         "specialty": tables.specialty.value,
-        **{name: [asdict(line) for line in getattr(tables, name)] for name, _ in _TABLES},
+        **lines_of(tables),
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -35,6 +36,25 @@ def from_json(content: bytes) -> dict[str, Any]:
     """What ``to_json`` wrote: its head, and a list of lines for each table."""
     document: dict[str, Any] = from_bytes(content)
     return document
+
+
+def tables_of(document: Mapping[str, Any]) -> Tables:
+    """The tables of a document that ``from_json`` read."""
+    return Tables(
+        specialty=Specialty(document["specialty"]),
+        grouping=tuple(GroupingLine(**line) for line in document["grouping"]),
+        convention=tuple(ConventionLine(**line) for line in document["convention"]),
+        guarantee=tuple(GuaranteeLine(**line) for line in document["guarantee"]),
+    )
+
+
+def lines_of(tables: Tables) -> dict[str, list[Line]]:
+    """The tables as files hold them."""
+    return {name: [_line(line, columns) for line in getattr(tables, name)] for name, columns in COLUMNS.items()}
+
+
+def _line(line: Any, columns: Sequence[str]) -> Line:
+    return {column: getattr(line, column) for column in columns}
 
 
 def changes_to_json(older: Mapping[str, Any], newer: Mapping[str, Any], changes: Mapping[str, Change]) -> bytes:
@@ -54,8 +74,7 @@ def to_csv_zip(version: Version, tables: Tables) -> bytes:
     head = [["version", "effective_from", "specialty"]]
     head.append([str(version.version), version.effective_from.isoformat(), tables.specialty.value])
     files = {"version.csv": _csv(head)}
-    for name, kind in _TABLES:
-        columns = [field.name for field in fields(kind)]
+    for name, columns in COLUMNS.items():
         rows = [[_text(getattr(line, column)) for column in columns] for line in getattr(tables, name)]
         files[f"{name}.csv"] = _csv([columns, *rows])
     target = io.BytesIO()

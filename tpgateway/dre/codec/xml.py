@@ -1,0 +1,31 @@
+"""Tables as XML, by ``schemas/dre-tables.xsd``: a line an element, its columns attributes, empty ones left out."""
+
+import io
+
+from lxml import etree
+
+from tpgateway.dre.codec.files import lines_of
+from tpgateway.dre.model import Tables, Version
+
+_NAMESPACE = "urn:tpgateway:dre-tables:1"
+
+
+def to_xml(version: Version, tables: Tables) -> bytes:
+    """The whole document; says what the JSON says."""
+    target = io.BytesIO()
+    head = {
+        "version": str(version.version),
+        "effective_from": version.effective_from.isoformat(),
+        "specialty": tables.specialty.value,
+    }
+    with etree.xmlfile(target, encoding="UTF-8") as document:
+        document.write_declaration()
+        with document.element(f"{{{_NAMESPACE}}}tables", head, nsmap={None: _NAMESPACE}):
+            for name, lines in lines_of(tables).items():
+                document.write("\n")
+                with document.element(f"{{{_NAMESPACE}}}{name}"):
+                    for line in lines:
+                        document.write("\n")
+                        said = {key: str(value) for key, value in line.items() if value not in {None, ""}}
+                        document.write(etree.Element(f"{{{_NAMESPACE}}}line", said, nsmap={None: _NAMESPACE}))
+    return target.getvalue()

@@ -1,0 +1,36 @@
+"""What the worker does for DRE tables: telling who wants to know of a new version."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from tpgateway.dre.store import ReaderStore, TableStore
+from tpgateway.jobs import Handler, JobKind, Tools
+from tpgateway.mail import Post
+from tpgateway.paper import day_fr
+
+_AT_ONCE = 200
+
+
+async def announce(tools: Tools, ids: Mapping[str, UUID], _tries: int) -> None:
+    """Mails everybody who asked to be told, some in each transaction: broken off, it goes on where it was."""
+    post = Post.of(tools.settings, tools.vault)
+    async with tools.pool.acquire() as connection:
+        version = await TableStore(connection).get(ids["version"])
+        if version is None:
+            return
+        taken = _AT_ONCE
+        while taken == _AT_ONCE:
+            async with connection.transaction():
+                taken, addresses = await ReaderStore(connection).take_untold(version.version, _AT_ONCE)
+                for address in addresses:
+                    await post.send(
+                        connection,
+                        "dre/new_tables",
+                        to=address,
+                        version=version.version,
+                        effective=day_fr(version.effective_from),
+                        note=version.note,
+                    )
+
+
+JOBS: Mapping[JobKind, Handler] = {JobKind.ANNOUNCE_TABLES: announce}

@@ -1,0 +1,215 @@
+"""What a process that serves tables keeps at hand: which versions there are, files that were asked for, tables to look up.
+
+A published file never changes, so what is here is right as long as it is known which versions there are; that is read anew
+when a publication is told of, and now and then.
+"""
+
+import asyncio
+import gzip
+import hashlib
+import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import IO, Generic, TypeVar
+
+from aiohttp import web
+
+from tpgateway.database import Connection
+from tpgateway.database.notices import Notices
+from tpgateway.dre import rules, service
+from tpgateway.dre.codec import files
+from tpgateway.dre.errors import NoTables
+from tpgateway.dre.model import Encoding, FileFormat, FileHead, Route, Version
+from tpgateway.dre.store import TableStore
+from tpgateway.practitioners import service as practitioners
+from tpgateway.practitioners.model import PractitionerId, Specialty
+
+_OPEN_FILES = 128
+_ROUTING_TABLES = 36  # three versions of each speciality
+_REMEMBERED = 100_000
+_LOOK_AGAIN_SECONDS = 60
+# What people read says nothing of what their software has.
+_READ_BY_SOFTWARE = {FileFormat.JSON, FileFormat.CSV, FileFormat.XML}
+
+T = TypeVar("T")
+Connect = Callable[[], AbstractAsyncContextManager[Connection]]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All versions of a speciality, newest first, and their files."""
+
+    versions: Sequence[Version]
+    files: Mapping[tuple[int, FileFormat], FileHead]
+    read_at: float
+
+    def find(self, which: int | date | None) -> Version:
+        """The version of a number, the one that counts on a day, or the newest; raises ``NoTables``."""
+        found: Version | None
+        if which is None:
+            found = next(iter(self.versions), None)
+        elif isinstance(which, date):
+            found = rules.in_force(self.versions, which)
+        else:
+            found = next((each for each in self.versions if each.version == which), None)
+        if found is None:
+            raise NoTables
+        return found
+
+    def head(self, version: int, kind: FileFormat) -> FileHead:
+        """What is known of a file; raises ``NoTables`` where an old version does not have the format."""
+        head = self.files.get((version, kind))
+        if head is None:
+            raise NoTables(f"version {version} has no {kind}")
+        return head
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A file without a name, gone with the process; ``etag`` is its SHA-256 and how it is packed."""
+
+    file: IO[bytes]
+    size: int
+    etag: str
+
+
+class _Ready(Generic[T]):
+    """The things used last, each made once however many ask for it at a time."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._ready: OrderedDict[Hashable, asyncio.Task[T]] = OrderedDict()
+
+    async def get(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
+        task = self._ready.get(key)
+        if task is None:
+            task = self._ready[key] = asyncio.ensure_future(make())
+            if len(self._ready) > self._most:
+                self._ready.popitem(last=False)
+        self._ready.move_to_end(key)
+        try:
+            return await asyncio.shield(task)
+        except BaseException:
+            if task.done() and self._ready.get(key) is task:
+                del self._ready[key]  # what failed is tried anew the next time
+            raise
+
+
+class Shelf:
+    """One a process."""
+
+    def __init__(self, connect: Connect, notices: Notices) -> None:
+        self._connect = connect
+        self._notices = notices
+        self._catalogues: dict[Specialty, Catalogue] = {}
+        self._round = 0
+        self._specialties: OrderedDict[PractitionerId, Specialty] = OrderedDict()
+        self._readers: OrderedDict[PractitionerId, int] = OrderedDict()
+        self._open = _Ready[OpenFile](_OPEN_FILES)
+        self._routing = _Ready[rules.RoutingTables](_ROUTING_TABLES)
+
+    async def keep_current(self) -> None:
+        """Runs as long as the process: forgets which versions there are as soon as there may be others."""
+        while not self._notices.is_closed:
+            async with self._notices.expecting(service.PUBLISHED) as published:
+                self._round += 1
+                self._catalogues.clear()
+                await published.wait()
+
+    async def specialty(self, practitioner: PractitionerId) -> Specialty:
+        """The practitioner's speciality, which never changes."""
+        known = self._specialties.get(practitioner)
+        if known is None:
+            async with self._connect() as connection:
+                known = (await practitioners.get(connection, practitioner)).specialty
+            _remember(self._specialties, practitioner, known)
+        return known
+
+    async def catalogue(self, specialty: Specialty) -> Catalogue:
+        """The versions there are at this moment."""
+        known = self._catalogues.get(specialty)
+        if known is not None and time.monotonic() - known.read_at < _LOOK_AGAIN_SECONDS:
+            return known
+        begun = self._round
+        read_at = time.monotonic()
+        async with self._connect() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            store = TableStore(connection)
+            versions = await store.versions(specialty)
+            heads = {(head.version, head.format): head for head in await store.heads(specialty)}
+        found = Catalogue(versions, heads, read_at)
+        if begun == self._round:  # else a publication may have come between
+            self._catalogues[specialty] = found
+        return found
+
+    async def note_reader(self, practitioner: PractitionerId, version: int, kind: FileFormat, *, now: datetime) -> None:
+        """That a practitioner's software has a version; written once, not at each look whether there is a newer one."""
+        if kind not in _READ_BY_SOFTWARE or self._readers.get(practitioner, 0) >= version:
+            return
+        async with self._connect() as connection:
+            await service.note_reader(connection, practitioner, version, now=now)
+        _remember(self._readers, practitioner, version)
+
+    async def file(self, specialty: Specialty, head: FileHead, encoding: Encoding) -> OpenFile:
+        """A published file in one of its encodings, ready to be sent."""
+
+        async def make() -> OpenFile:
+            async with self._connect() as connection:
+                content = await TableStore(connection).content(specialty, head.version, head.format, encoding)
+            assert content is not None
+            return await asyncio.to_thread(_lay_down, content, etag_of(head.sha256, encoding))
+
+        return await self._open.get((specialty, head.version, head.format, encoding), make)
+
+    async def changes(self, specialty: Specialty, version: int, older: int, encoding: Encoding) -> OpenFile:
+        """What makes a version's tables of another's, as a file ready to be sent; raises ``NoTables``."""
+
+        async def make() -> OpenFile:
+            async with self._connect() as connection:
+                content = await service.changes(connection, specialty, version, older)
+            etag = etag_of(hashlib.sha256(content).digest(), encoding)
+            if encoding is Encoding.GZIP:
+                content = await asyncio.to_thread(gzip.compress, content, mtime=0)
+            return await asyncio.to_thread(_lay_down, content, etag)
+
+        return await self._open.get((specialty, version, older, encoding), make)
+
+    async def route(
+        self, specialty: Specialty, *, number: str, convention_type: str, csr: str, on: date
+    ) -> tuple[int, Route | None]:
+        """The version that counts on a day, and where a card leads by it; raises ``NoTables``."""
+        version = (await self.catalogue(specialty)).find(on).version
+
+        async def make() -> rules.RoutingTables:
+            async with self._connect() as connection:
+                content = await TableStore(connection).content(specialty, version, FileFormat.JSON)
+            assert content is not None
+            return await asyncio.to_thread(lambda: rules.RoutingTables(files.from_json(content)))
+
+        tables = await self._routing.get((specialty, version), make)
+        return version, tables.route(number, convention_type, csr)
+
+
+SHELF: web.AppKey[Shelf] = web.AppKey("dre_shelf", Shelf)
+
+
+def etag_of(sha256: bytes, encoding: Encoding) -> str:
+    """The tag of a file as it is packed: its SHA-256, and how."""
+    return f'"{sha256.hex()}"' if encoding is Encoding.IDENTITY else f'"{sha256.hex()}-{encoding}"'
+
+
+def _remember(known: OrderedDict[PractitionerId, T], practitioner: PractitionerId, value: T) -> None:
+    known[practitioner] = value
+    known.move_to_end(practitioner)
+    if len(known) > _REMEMBERED:
+        known.popitem(last=False)
+
+
+def _lay_down(content: bytes, etag: str) -> OpenFile:
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # stays open until nobody reads it any more
+    file.write(content)
+    file.flush()
+    return OpenFile(file, len(content), etag)
