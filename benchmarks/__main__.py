@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from benchmarks import deliveries, people
+from benchmarks import deliveries, people, tables
 from benchmarks.gateway import PRODUCT, Gateway, bodies, demo_bodies, open_gateway
 from benchmarks.load import Measure, measure
 from benchmarks.rival import Base, Right
@@ -74,6 +74,7 @@ async def main() -> None:
             ("Card checks", lambda: checks(gateway, empty, fastapi)),
             ("Prior approvals", lambda: approvals(gateway, empty)),
             ("Events to insurers", lambda: events(gateway, folder)),
+            ("DRE tables", lambda: dre_tables(gateway, empty, folder)),
             ("Rules alone", lambda: rules(gateway)),
             ("A batch of 10,000", lambda: batch(gateway, 10_000)),
             (f"An import of {IMPORT:,} people", lambda: imports(gateway, folder)),
@@ -145,6 +146,47 @@ async def events(gateway: Gateway, folder: Path) -> list[Row]:
         Row("median from event to receipt, ms / 100", alone, 100, "≤ 1"),
         Row("deliveries a second of one worker on two cores / 500", rate, 500, "≥ 1"),
         Row("median of 40 insurers beside 10 dead, ms / none dead", some_dead, all_well, "≤ 1.3"),
+    ]
+
+
+async def dre_tables(gateway: Gateway, empty: str, folder: Path) -> list[Row]:
+    """Tables of many insurers: published, asked for in vain, downloaded, compared."""
+    await tables.fill(gateway)
+    first = await tables.publish(gateway)
+    await tables.change_some(gateway)
+    second = await tables.publish(gateway)
+    await gateway.log_in()
+    versions = await tables.newest(gateway)
+    difference = await tables.one_difference(gateway, versions, versions - 1, gateway.token)
+    known, caller = f"/v1/dre/tables/{versions}", f"Authorization: Bearer {gateway.token}"
+    tag, size = await tables.head_of(gateway, known, gateway.token)
+    asking = [caller, f"If-None-Match: {tag}"]
+    file = folder / "as-large"
+    file.write_bytes(os.urandom(size))
+    vain, whole = [], []
+    async with tables.nginx(file) as nginx:
+        rival, path = (nginx, f"/{file.name}") if nginx else (empty, f"/file?path={file}")
+        for _ in range(ROUNDS):
+            ours = await tables.throughput(gateway.url, known, asking, connections=CONNECTIONS, seconds=SECONDS)
+            theirs = await tables.throughput(empty, "/nothing", [], connections=CONNECTIONS, seconds=SECONDS)
+            vain.append((ours, theirs))
+            ours = await tables.throughput(gateway.url, known, [caller], connections=8, seconds=SECONDS)
+            theirs = await tables.throughput(rival, path, [], connections=8, seconds=SECONDS)
+            whole.append((ours, theirs))
+    nothing, nothings = sorted(vain, key=lambda pair: pair[0] / pair[1])[ROUNDS // 2]
+    mine, other = sorted(whole, key=lambda pair: pair[0] / pair[1])[ROUNDS // 2]
+    megabytes, against = size / 1e6, "nginx" if nginx else "bare FileResponse"
+    return [
+        Row(f"{second.lines:,} lines published on two cores, s / 60", max(first.seconds, second.seconds), 60, "≤ 1"),
+        Row("most memory of it, MB / 300", max(first.megabytes, second.megabytes), 300, "≤ 1"),
+        Row("304s a second / aiohttp handler that does nothing", nothing, nothings, "≥ 0.7"),
+        Row(
+            f"downloads of {megabytes:.1f} MB, MB/s / {against}",
+            mine * megabytes,
+            other * megabytes,
+            "≥ 0.5",
+        ),
+        Row("difference of two versions, s / 1", difference, 1, "≤ 1"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The rival: aiohttp handlers that validate the same bodies and answer a fixed document of the same size."""
+"""The rival: aiohttp handlers that validate the same bodies and answer a fixed document of the same size, or do nothing."""
 
 import socket
 import sys
@@ -22,7 +22,15 @@ def main() -> None:
         PriorApprovalRequest.model_validate_json(await request.read())
         return web.Response(body=document, content_type="application/json")
 
+    async def answer_nothing(request: web.Request) -> web.Response:
+        return web.Response()
+
+    async def answer_file(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(request.query["path"])
+
     app = web.Application()
+    app.router.add_get("/nothing", answer_nothing)
+    app.router.add_get("/file", answer_file)
     app.router.add_post("/v1/card-checks", answer_check)
     app.router.add_post("/v1/prior-approvals", answer_request)
     uvloop.install()

@@ -96,10 +96,11 @@ async def _connection(
         writer.write(requests[number % len(requests)])
         number += 1
         head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 20"):
-            raise RuntimeError(head.split(b"\r\n", 1)[0].decode())
-        at = head.lower().index(b"content-length: ") + 16
-        await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
+        if not head.startswith(b"HTTP/1.1 304"):
+            if not head.startswith(b"HTTP/1.1 20"):
+                raise RuntimeError(head.split(b"\r\n", 1)[0].decode())
+            at = head.lower().index(b"content-length: ") + 16
+            await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
         if started >= begin:
             latencies.append((time.perf_counter() - started) * 1000)
         if pause:

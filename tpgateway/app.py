@@ -55,6 +55,7 @@ from tpgateway.web.routes import ROUTES as WEB
 from tpgateway.web.routing import Route
 from tpgateway.web.server import Runner
 from tpgateway.web.state import STATE, State
+from tpgateway.web.steady import Steady
 from tpgateway.web.tokens import Tokens
 
 ROUTES: Sequence[Route] = [*WEB, *PRACTITIONERS, *MEMBERS, *INSURERS, *GUARANTEES, *CONVENTIONS, *CARDS, *CLAIMS, *DRE]
@@ -117,6 +118,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         watch=Watch(state.connection, settings, Post.of(settings, state.vault), state.metrics),
         live=app[LIVE],
     )
+    app[frame.STEADY] = Steady()
     app[frame.REMARKS] = INSURER_REMARKS
     app[frame.SESSIONS] = sessions.middleware(storage)
     app[CLIENT_FINDERS] = (api_clients.find, credentials.find)

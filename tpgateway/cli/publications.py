@@ -152,7 +152,7 @@ def _publish(
             raise typer.Exit(1)
         out.print(_outlook(found))
         if not anyway and not any(each.is_new for each in found):
-            out.print(f"Nothing changes from {day} on: no version is made (--anyway makes one all the same).")
+            out.print("Nothing changes: no version is made (--anyway makes one).")
             return
         if dry_run:
             return

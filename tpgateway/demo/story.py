@@ -409,6 +409,7 @@ class Story:
         )
         came = f"200 {len(reply.body)} bytes of zip, ETag {reply.headers['ETag'][:12]}…"
         self._tell_reply(seed.label, "GET /v1/dre/tables/latest?format=csv", came, reply)
+        await self._verify_offline(seed, token)
         path = f"/v1/conventions/{seed.specialty}"
         reply = await self._call("GET", path, token=token)
         self._expect(reply.status == 200 and reply.body["signature"] is not None, path, reply.body)
@@ -416,6 +417,21 @@ class Story:
             f"200 « {reply.body['title']} », version {reply.body['version']}, paid in {reply.body['payment_days']} days"
         )
         self._tell_reply(seed.label, f"GET {path}", came, reply)
+
+    async def _verify_offline(self, seed: PractitionerSeed, token: str) -> None:
+        """Keeps the file, its signature and the network's keys, and verifies the one by the others without the network."""
+        folder = self.house.folder / "software"
+        folder.mkdir(exist_ok=True)
+        file = folder / "dre-optics.pdf"
+        keys = await self._call("GET", "/v1/dre/keys")
+        (folder / "dre-keys.json").write_text(json.dumps(keys.body))
+        for address, kept in (("", file), ("/signature", file.with_name(f"{file.name}.jws"))):
+            reply = await self._call("GET", f"/v1/dre/tables/latest{address}?format=pdf", token=token)
+            self._expect(reply.status == 200, f"DRE tables{address}", reply.status)
+            kept.write_bytes(reply.body)
+        started = time.perf_counter()
+        printed = await self.house.run_command("dre", "verify", str(file))
+        self._tell(seed.label, "tpgateway dre verify dre-optics.pdf", printed.strip(), started)
 
     # Shared ---------------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from tpgateway.paper.html import HEADERS
 from tpgateway.practitioners.model import PractitionerId, Specialty
 from tpgateway.web.downloads import Download, is_known
 from tpgateway.web.routing import Answer, Call
+from tpgateway.web.steady import GROUND
 
 MEDIA = {
     FileFormat.JSON: "application/json",
@@ -88,6 +89,7 @@ async def download(call: Call, *, path: VersionPath, query: FileQuery) -> web.St
         "X-Tables-Version": str(version),
     }
     if is_known(call.request, headers["ETag"]):
+        call.request[GROUND] = catalogue
         return web.Response(status=304, headers=headers)
     name = f"dre-{specialty}-{version}.{_ENDINGS[query.format]}"
     headers["Content-Disposition"] = f'{"inline" if query.format in _SHOWN else "attachment"}; filename="{name}"'
@@ -137,6 +139,7 @@ async def show_changes(call: Call, *, path: ChangesPath) -> web.StreamResponse:
         "X-Tables-Version": str(version),
     }
     if is_known(call.request, changes.etag):
+        call.request[GROUND] = catalogue
         return web.Response(status=304, headers=headers)
     return _sent(call, changes, encoding, {**headers, "Content-Type": MEDIA[FileFormat.JSON]})
 

@@ -90,7 +90,8 @@ async def publish(
     lines: dict[Specialty, int] = {}
     async for tables in _tables(connection, effective_from, restores):
         lines[tables.specialty] = tables.lines
-        for file in await asyncio.to_thread(_files, version, tables, names, signer):
+        for kind in FileFormat:  # one at a time: together they take much memory
+            file = await asyncio.to_thread(_file, kind, version, tables, names, signer)
             await store.add_file(version.version, tables.specialty, file, lines=tables.lines)
         progress(tables.specialty)
     await audit.record(connection, actor=actor, action=Action.TABLES_PUBLISHED, subject_id=version.id)
@@ -146,27 +147,32 @@ async def _offers(connection: Connection, on: date) -> list[InsurerOffer]:
     ]
 
 
-def _files(version: Version, tables: Tables, names: Mapping[str, str], signer: Signer) -> list[TableFile]:
-    """All files of a speciality; the same from the same."""
+def _file(kind: FileFormat, version: Version, tables: Tables, names: Mapping[str, str], signer: Signer) -> TableFile:
+    """One file of a speciality; the same from the same."""
+    content = _content(kind, version, tables, names)
+    return TableFile(
+        format=kind,
+        content=content,
+        gzip=gzip.compress(content, mtime=0) if kind in _PACKED else None,
+        zstd=zstd.compress(content, _ZSTD_LEVEL) if kind in _PACKED else None,
+        signature=signer.sign(content),
+    )
+
+
+def _content(kind: FileFormat, version: Version, tables: Tables, names: Mapping[str, str]) -> bytes:
     from tpgateway.dre.codec import prints  # noqa: PLC0415  # what writes PDF takes 25 MB, for publishing alone
 
-    made = {
-        FileFormat.JSON: files.to_json(version, tables),
-        FileFormat.CSV: files.to_csv_zip(version, tables),
-        FileFormat.XML: to_xml(version, tables),
-        FileFormat.HTML: prints.to_html(version, tables, names),
-        FileFormat.PDF: prints.to_pdf(version, tables, names),
-    }
-    return [
-        TableFile(
-            format=kind,
-            content=content,
-            gzip=gzip.compress(content, mtime=0) if kind in _PACKED else None,
-            zstd=zstd.compress(content, _ZSTD_LEVEL) if kind in _PACKED else None,
-            signature=signer.sign(content),
-        )
-        for kind, content in made.items()
-    ]
+    match kind:
+        case FileFormat.JSON:
+            return files.to_json(version, tables)
+        case FileFormat.CSV:
+            return files.to_csv_zip(version, tables)
+        case FileFormat.XML:
+            return to_xml(version, tables)
+        case FileFormat.HTML:
+            return prints.to_html(version, tables, names)
+        case FileFormat.PDF:
+            return prints.to_pdf(version, tables, names)
 
 
 async def changes(connection: Connection, specialty: Specialty, version: int, older: int) -> bytes:

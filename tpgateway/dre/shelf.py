@@ -39,13 +39,19 @@ T = TypeVar("T")
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Catalogue:
     """All versions of a speciality, newest first, and their files."""
 
     versions: Sequence[Version]
     files: Mapping[tuple[int, FileFormat], FileHead]
     read_at: float
+    is_over: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether there are these versions and no others, as far as was heard and not too long ago."""
+        return not self.is_over and time.monotonic() - self.read_at < _LOOK_AGAIN_SECONDS
 
     def find(self, which: int | date | None) -> Version:
         """The version of a number, the one that counts on a day, or the newest; raises ``NoTables``."""
@@ -117,6 +123,8 @@ class Shelf:
         while not self._notices.is_closed:
             async with self._notices.expecting(service.PUBLISHED) as published:
                 self._round += 1
+                for known in self._catalogues.values():
+                    known.is_over = True
                 self._catalogues.clear()
                 await published.wait()
 
@@ -132,7 +140,7 @@ class Shelf:
     async def catalogue(self, specialty: Specialty) -> Catalogue:
         """The versions there are at this moment."""
         known = self._catalogues.get(specialty)
-        if known is not None and time.monotonic() - known.read_at < _LOOK_AGAIN_SECONDS:
+        if known is not None and known.holds:
             return known
         begun = self._round
         read_at = time.monotonic()
@@ -140,8 +148,8 @@ class Shelf:
             store = TableStore(connection)
             versions = await store.versions(specialty)
             heads = {(head.version, head.format): head for head in await store.heads(specialty)}
-        found = Catalogue(versions, heads, read_at)
-        if begun == self._round:  # else a publication may have come between
+        found = Catalogue(versions, heads, read_at, is_over=begun != self._round)
+        if not found.is_over:  # else a publication may have come between
             self._catalogues[specialty] = found
         return found
 

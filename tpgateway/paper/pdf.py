@@ -42,13 +42,20 @@ class Paper(FPDF):
         self.set_font(size=10, style="")
 
     def write_line(self, text: str, *, height: float = 5.5) -> None:
-        self.multi_cell(0, height, printable(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self._write(printable(text), height)
 
     def fact(self, name: str, value: str) -> None:
         self.set_text_color(_GREY)
         self.cell(32, 5.5, printable(name))
         self.set_text_color(0)
-        self.multi_cell(0, 5.5, printable(value), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self._write(printable(value), 5.5)
+
+    def _write(self, text: str, height: float) -> None:
+        """What fits on the line goes there at once: breaking lines takes the library five times as long."""
+        if "\n" not in text and self.get_string_width(text) < self.w - self.r_margin - self.x - 2 * self.c_margin:
+            self.cell(0, height, text, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        else:
+            self.multi_cell(0, height, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def as_bytes(self) -> bytes:
         """The document as a file."""

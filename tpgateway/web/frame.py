@@ -27,6 +27,7 @@ from tpgateway.web.logs import where
 from tpgateway.web.request_log import Entry
 from tpgateway.web.routing import Answer, Call, Route
 from tpgateway.web.state import STATE, State
+from tpgateway.web.steady import Steady
 from tpgateway.web.validation import parse_json, parse_parameters
 
 _log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ _GONE = (*faults.LOST, asyncpg.TooManyConnectionsError)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 ALLOWANCE: web.RequestKey[Allowance] = web.RequestKey("allowance", Allowance)
 
+STEADY: web.AppKey[Steady] = web.AppKey("steady", Steady)
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
 _FAILURE_COST = 5
@@ -71,28 +73,19 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
     started = time.perf_counter()
     offered = request.headers.get("X-Request-Id")
     request_id = offered if offered and _REQUEST_ID.fullmatch(offered) else os.urandom(16).hex()
-    request[REQUEST_ID] = request_id
-    state = app[STATE]
+    state, steady = app[STATE], app[STEADY]
     response: web.StreamResponse
-    try:
-        if "Authorization" in request.headers:
-            response = await handler(request)  # who brings a token needs no session
-        else:
-            response = await app[SESSIONS](request, handler)
-    except Problem as problem:
-        response = await _answer(app, request, problem, request_id)
-    except web.HTTPException as error:
-        if error.status < 400:
-            response = web.Response(status=error.status, headers={"Location": error.headers["Location"]})
-        else:
-            response = await _answer(app, request, problems.from_http(error), request_id)
-    except Exception as error:
-        if request.transport is None or request.transport.is_closing():
-            _log.info("caller_gone", request_id=request_id, failure=type(error).__name__)
-            raise
-        ours = problems.DatabaseUnavailable(retry_after_seconds=1) if is_gone(error) else problems.InternalError()
-        _log.error(ours.code, request_id=request_id, failure=type(error).__name__, where=where(error))
-        response = await _answer(app, request, ours, request_id)
+    if (again := steady.again(request, state.limiter)) is not None:
+        response, operation = again.response, again.operation
+        allowance: Allowance | None = again.allowance
+        more: Mapping[str, str] = {}
+    else:
+        request[REQUEST_ID] = request_id
+        response = await _answered(app, request, handler, request_id)
+        operation, allowance = request.match_info.route.name or "unmatched", request.get(ALLOWANCE)
+        if response.status == 304 and (caller := request.get(CALLER)) is not None:
+            steady.keep(request, response, state.tokens, owner=caller.owner, operation=operation)
+        more = {} if response.prepared else await remarks(request)
     spent = time.perf_counter() - started
     if not response.prepared:
         headers = response.headers
@@ -100,12 +93,34 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
         headers["Server-Timing"] = f"total;dur={spent * 1000:.1f}"
         headers.setdefault("X-Content-Type-Options", "nosniff")
         headers.setdefault("Cache-Control", "no-store")
-        if (allowance := request.get(ALLOWANCE)) is not None:
-            headers.update(allowance.headers)
-        headers.update(await remarks(request))
-    operation = request.match_info.route.name or "unmatched"
+        if allowance is not None:
+            headers["RateLimit-Policy"], headers["RateLimit"] = allowance.policy, allowance.said
+        headers.update(more)
     state.request_log.note(Entry(time.time(), request_id, operation, request.method, response.status, spent))
     return response
+
+
+async def _answered(
+    app: web.Application, request: web.Request, handler: Handler, request_id: str
+) -> web.StreamResponse:
+    """The answer, or the problem that came in its place."""
+    try:
+        if "Authorization" in request.headers:
+            return await handler(request)  # who brings a token needs no session
+        return await app[SESSIONS](request, handler)
+    except Problem as problem:
+        return await _answer(app, request, problem, request_id)
+    except web.HTTPException as error:
+        if error.status < 400:
+            return web.Response(status=error.status, headers={"Location": error.headers["Location"]})
+        return await _answer(app, request, problems.from_http(error), request_id)
+    except Exception as error:
+        if request.transport is None or request.transport.is_closing():
+            _log.info("caller_gone", request_id=request_id, failure=type(error).__name__)
+            raise
+        ours = problems.DatabaseUnavailable(retry_after_seconds=1) if is_gone(error) else problems.InternalError()
+        _log.error(ours.code, request_id=request_id, failure=type(error).__name__, where=where(error))
+        return await _answer(app, request, ours, request_id)
 
 
 async def remarks(request: web.Request) -> Mapping[str, str]:

@@ -33,7 +33,7 @@ class _Window:
 
 
 class Allowance(NamedTuple):
-    """What a request may know of its caller's limit; ``headers`` are those of the RateLimit draft."""
+    """What a request may know of its caller's limit, as the headers of the RateLimit draft say it."""
 
     is_exceeded: bool
     policy: str
@@ -41,8 +41,9 @@ class Allowance(NamedTuple):
     reset_seconds: int
 
     @property
-    def headers(self) -> dict[str, str]:
-        return {"RateLimit-Policy": self.policy, "RateLimit": f'"default";r={self.remaining};t={self.reset_seconds}'}
+    def said(self) -> str:
+        """The ``RateLimit`` header; ``policy`` is the other."""
+        return f'"default";r={self.remaining};t={self.reset_seconds}'
 
 
 class Turns:
@@ -72,12 +73,13 @@ class Limiter:
 
     def take(self, key: str, cost: int = 1) -> Allowance:
         """Counts a request and tells where its caller stands."""
-        window = self._window(key)
+        now = self._clock()
+        window = self._window(key, now)
         is_exceeded = window.used + cost > self._quota
         if not is_exceeded:
             window.used += cost
             window.untold += cost
-        return self._tell(window, is_exceeded=is_exceeded)
+        return self._tell(window, now, is_exceeded=is_exceeded)
 
     async def take_shared(self, connection: Connection, key: str, cost: int) -> Allowance:
         """Counts a request with those of all processes before it goes on."""
@@ -91,7 +93,7 @@ class Limiter:
             window.untold += untold
             raise
         window.used = max(window.used, total + window.untold)
-        return self._tell(window, is_exceeded=window.used > self._quota)
+        return self._tell(window, self._clock(), is_exceeded=window.used > self._quota)
 
     async def share(self, connection: Connection) -> None:
         """Adds what this process counted to the table, and takes over what all have counted."""
@@ -123,11 +125,11 @@ class Limiter:
 
     def look(self, key: str) -> Allowance:
         """Where a caller stands, without counting anything."""
-        window = self._window(key)
-        return self._tell(window, is_exceeded=window.used >= self._quota)
-
-    def _window(self, key: str) -> _Window:
         now = self._clock()
+        window = self._window(key, now)
+        return self._tell(window, now, is_exceeded=window.used >= self._quota)
+
+    def _window(self, key: str, now: float) -> _Window:
         window = self._windows.get(key)
         if window is None or not window.started <= now < window.started + WINDOW_SECONDS:
             if len(self._windows) >= _SWEEP_AT and self._swept != self._start(now):
@@ -139,8 +141,8 @@ class Limiter:
     def _start(now: float) -> float:
         return now // WINDOW_SECONDS * WINDOW_SECONDS
 
-    def _tell(self, window: _Window, *, is_exceeded: bool) -> Allowance:
-        left = round(window.started + WINDOW_SECONDS - self._clock())
+    def _tell(self, window: _Window, now: float, *, is_exceeded: bool) -> Allowance:
+        left = round(window.started + WINDOW_SECONDS - now)
         return Allowance(is_exceeded, self._policy, max(0, self._quota - window.used), max(1, left))
 
     def _sweep(self, now: float) -> None:

@@ -2,13 +2,15 @@
 
 import logging
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import structlog
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
+
+Entry = TypeVar("Entry")
 
 ALLOWED = frozenset(
     {
@@ -34,20 +36,21 @@ def where(error: BaseException) -> str:
     return " > ".join(steps[-6:])
 
 
-def write_many(event: str, entries: Iterable[Mapping[str, Any]]) -> None:
+def write_many(entries: Sequence[Entry], as_json: Callable[[Sequence[Entry]], bytes]) -> None:
     """Writes entries of one event at level ``info``, each with its own timestamp, at a fraction of what single ones take.
 
-    The caller vouches for the keys: they are of the list.
+    ``as_json`` writes them as lines of JSON, with the event and the level. The caller vouches for the keys: they are of the
+    list.
     """
-    if _state.level > logging.INFO:
+    if _state.level > logging.INFO or not entries:
         return
     if _state.form == "console":
         log = structlog.get_logger()
-        for entry in entries:
-            log.info(event, **entry)
+        for line in as_json(entries).splitlines():
+            entry = from_json(line)
+            log.info(entry.pop("event"), **{key: value for key, value in entry.items() if key != "level"})
         return
-    fixed = {"event": event, "level": "info"}
-    _state.to.write(b"".join([to_json({**fixed, **entry}) + b"\n" for entry in entries]))
+    _state.to.write(as_json(entries))
     _state.to.flush()
 
 

@@ -94,6 +94,11 @@ class Tokens:
             raise TokenExpired
         return caller
 
+    def expires_at(self, token: str) -> float:
+        """When a token that was checked expires, in seconds since 1970; at once where it is not remembered."""
+        remembered = self._remembered.get(token)
+        return remembered[0] if remembered else 0.0
+
     def _verify(self, token: str) -> tuple[float, Caller]:
         try:
             header = jwt.get_unverified_header(token)

@@ -40,9 +40,9 @@ def to_pdf(convention: Convention) -> bytes:
     pdf.write_html(
         printable(_body(convention.terms)),
         tag_styles={
-            "h2": TextStyle(font_style="B", font_size_pt=13, t_margin=4, b_margin=1),
-            "h3": TextStyle(font_style="B", font_size_pt=11, t_margin=3, b_margin=1),
-            "h4": TextStyle(font_style="B", font_size_pt=10, t_margin=3, b_margin=1),
+            "h2": TextStyle(font_style="B", font_size_pt=13, t_margin=5, b_margin=-2),
+            "h3": TextStyle(font_style="B", font_size_pt=11, t_margin=4, b_margin=-2),
+            "h4": TextStyle(font_style="B", font_size_pt=10, t_margin=4, b_margin=-2),
             "a": FontFace(color=(0, 60, 140)),
         },
     )
@@ -50,7 +50,7 @@ def to_pdf(convention: Convention) -> bytes:
     if documents := convention.terms.documents:
         pdf.write_heading("Pièces demandées", size=13)
         for document in documents:
-            pdf.write_line(f"{document.label} ({_domain(document.domain)})")
+            pdf.write_line(document.label + (f" ({_domain(document.domain)})" if document.domain else ""))
         pdf.ln(3)
     if tariffs := convention.terms.tariffs:
         pdf.write_heading("Tarifs convenus", size=13)

@@ -57,16 +57,16 @@ def to_pdf(version: Version, tables: Tables, names: Mapping[str, str]) -> bytes:
         pdf.write_heading(f"Groupe {group.name}", size=13)
         for name, value in group.facts:
             pdf.fact(name, value)
+        pdf.ln(1)
+        pdf.write_heading("Cartes concernées")
+        for number, insurer, kinds in group.insurers:
+            pdf.write_line(f"{number} {insurer} : {kinds}", height=5)
         for product, benefits in group.products.items():
             pdf.ln(1)
             pdf.write_heading(f"Produit {product}")
             for benefit in benefits:
                 note = " ; accord préalable" if benefit.needs_approval else ""
                 pdf.write_line(f"{benefit.name} : {benefit.formula}{note}", height=5)
-        pdf.ln(1)
-        pdf.write_heading("Cartes concernées")
-        for number, insurer, kinds in group.insurers:
-            pdf.write_line(f"{number} {insurer} : {kinds}", height=5)
     return pdf.as_bytes()
 
 
