@@ -163,6 +163,15 @@ async def test_one_bad_check_does_not_spoil_those_gathered_with_it(pharmacist: P
 async def test_a_check_can_be_read_again_by_who_made_it_alone(gateway: Gateway, pharmacist: Practitioner) -> None:
     made = (await pharmacist.check(builders.a_card(), "PHAR")).body
     assert (await pharmacist.call("GET", f"/v1/card-checks/{made['id']}")).body == made
+    page = await pharmacist.in_person("GET", f"/v1/card-checks/{made['id']}/guarantees")
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert "Médicaments remboursés à 65" in page.body.decode()
+    assert "Verre" not in page.body.decode()  # of the domain that was asked about, and no other
+    printed = await pharmacist.call("GET", f"/v1/card-checks/{made['id']}/guarantees?format=pdf")
+    assert (printed.headers["Content-Type"], printed.body[:4]) == ("application/pdf", b"%PDF")
+    refused = (await pharmacist.check(builders.a_card(birth_rank=2), "PHAR")).body
+    none = await pharmacist.call("GET", f"/v1/card-checks/{refused['id']}/guarantees")
+    assert (none.status, none.code) == (409, "check_not_covered")
     other = await gateway.join()
     await other.sign()
     assert (await other.call("GET", f"/v1/card-checks/{made['id']}")).code == "not_found"

@@ -1,7 +1,9 @@
 """DRE tables: built, published, downloaded."""
 
+import asyncio
 import io
 import json
+import time
 import zipfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -11,12 +13,14 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
 from tests.conftest import TABLE_KEYS
-from tests.driver import Gateway, Practitioner
+from tests.driver import Gateway, Practitioner, Reply
 from tpgateway.audit import OPERATOR
 from tpgateway.conventions.model import Convention, ConventionId, ConventionTerms
 from tpgateway.dre import rules, service
@@ -26,6 +30,10 @@ from tpgateway.dre.errors import EffectiveInPast
 from tpgateway.dre.model import Change, InsurerOffer, Match, Version
 from tpgateway.guarantees.model import Approval, BenefitLine, Domain, Formula, FormulaKind, Per, ProductTerms
 from tpgateway.practitioners.model import Specialty
+from tpgateway.web.callers import Access, Caller
+from tpgateway.web.limits import Limiter
+from tpgateway.web.steady import GROUND, Steady
+from tpgateway.web.tokens import Tokens
 
 DAY = date(2026, 11, 21)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -145,13 +153,71 @@ async def test_versions_count_up_and_old_ones_stay(gateway: Gateway, optician: P
     assert listed["specialty"] == "optics"
 
 
+def remaining(reply: Reply) -> int:
+    """How many requests the caller may send yet in this minute."""
+    return int(reply.headers["RateLimit"].partition("r=")[2].partition(";")[0])
+
+
 async def test_what_is_known_already_is_not_sent_again(gateway: Gateway, optician: Practitioner) -> None:
     await publish(gateway)
     etag = (await optician.call("GET", "/v1/dre/tables/latest")).headers["ETag"]
     again = await optician.call("GET", "/v1/dre/tables/latest", headers={"If-None-Match": f'"x", {etag}'})
     assert (again.status, again.body, again.headers["ETag"]) == (304, b"", etag)
+    before = remaining(again)
+    for count in (1, 2):  # what is asked again is answered as before, and counted as ever
+        same = await optician.call("GET", "/v1/dre/tables/latest", headers={"If-None-Match": f'"x", {etag}'})
+        left = remaining(same)
+        assert (same.status, same.headers["ETag"], same.headers["X-Tables-Version"]) == (304, etag, "1")
+        assert left == before - count or left > before  # a new minute began
+        assert same.headers["X-Request-Id"] != again.headers["X-Request-Id"]
+    stranger = {"If-None-Match": f'"x", {etag}', "Authorization": f"Bearer {optician.token}x"}
+    assert (await gateway.call("GET", "/v1/dre/tables/latest", headers=stranger)).status == 401
     other = await optician.call("GET", "/v1/dre/tables/latest?format=csv", headers={"If-None-Match": etag})
     assert other.status == 200
+    await publish(gateway)
+    async with asyncio.timeout(10):
+        while same.status == 304:
+            same = await optician.call("GET", "/v1/dre/tables/latest", headers={"If-None-Match": f'"x", {etag}'})
+    assert same.body["version"] == 2
+
+
+class Now:
+    """Something that an answer rests on."""
+
+    holds = True
+
+
+def test_an_answer_is_given_again_as_long_as_it_rests_on_something_and_the_token_lasts() -> None:
+    limiter, steady, ground = Limiter(3), Steady(), Now()
+    caller = Caller(access=Access.PRACTITIONER_CLIENT, account_id=uuid4(), client_id=uuid4())
+
+    def ask(tokens: Tokens, token: str) -> bool:
+        asked = {"Authorization": f"Bearer {token}", "If-None-Match": '"t"'}
+        request = make_mocked_request("GET", "/v1/x", headers=asked)
+        if (again := steady.again(request, limiter)) is not None:
+            return again.response.status == 304
+        request[GROUND] = ground
+        response = web.Response(status=304, headers={"ETag": '"t"'})
+        steady.keep(request, response, tokens, owner="me", operation="x")
+        return False
+
+    def tokens(lifetime: timedelta) -> tuple[Tokens, str]:
+        made = Tokens(keys_json=TABLE_KEYS, base_url="http://x", lifetime=lifetime)
+        token = made.issue(caller, datetime.now(UTC))
+        made.check(token, datetime.now(UTC))
+        return made, token
+
+    lasting = tokens(timedelta(minutes=1))
+    assert [ask(*lasting) for _ in range(2)] == [False, True]
+    ground.holds = False
+    assert not ask(*lasting)
+    ground.holds = True
+    assert [ask(*lasting) for _ in range(2)] == [True, True]
+    assert not ask(*lasting)  # the limit is reached: the frame tells so
+    brief = tokens(timedelta(seconds=1))
+    ask(*brief)
+    time.sleep(1.1)
+    assert not ask(*brief)
 
 
 @pytest.mark.parametrize("path", ["1", "9", "latest"])

@@ -142,3 +142,12 @@ class TooManyLines(Problem):
     message_fr = "Le lot contient trop de vérifications."
     next_step_fr = "Envoyez le reste dans un autre lot."
     hint = "At most 10,000 lines a call; those before this answer were checked."
+
+
+class NotCovered(Problem):
+    code = "check_not_covered"
+    status = 409
+    title = "The check came to no cover: there is no product to show"
+    message_fr = "Cette vérification n'a pas ouvert de droits : il n'y a pas de garanties à montrer."
+    next_step_fr = "Relisez la réponse de la vérification."
+    hint = "Only a check whose outcome is covered has a product."

@@ -140,6 +140,10 @@ class PhotoQuery(Parameters):
     care_date: date | None = None
 
 
+class GuaranteesQuery(Parameters):
+    format: Literal["html", "pdf"] = "html"
+
+
 class RightsView(View):
     """The period, named ``from`` and ``to`` (its last day)."""
 

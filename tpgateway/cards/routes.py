@@ -7,6 +7,7 @@ from tpgateway.cards.payloads import (
     BatchLine,
     CardCheckRequest,
     CardCheckView,
+    GuaranteesQuery,
     ImportPath,
     ImportQuery,
     PhotoQuery,
@@ -112,6 +113,24 @@ ROUTES = [
         scope=Scope.CARDS,
         path_shape=ReferencePath,
         answers={200: CardCheckView},
+    ),
+    Route(
+        method="GET",
+        path="/v1/card-checks/{id}/guarantees",
+        handler=checks.show_guarantees,
+        summary="What the person's product pays, as a table to show and to print",
+        tag="Cards",
+        access=PRACTITIONER,
+        scope=Scope.CARDS,
+        path_shape=ReferencePath,
+        query=GuaranteesQuery,
+        answers={
+            200: [
+                Media(media_type="text/html", description="a page that stands alone"),
+                Media(media_type="application/pdf", description="the same to print"),
+            ]
+        },
+        problems=[errors.NotCovered],
     ),
     Route(
         method="POST",

@@ -6,18 +6,20 @@ from aiohttp import web
 
 from tpgateway.cards import service
 from tpgateway.cards.checker import CHECKER
-from tpgateway.cards.codec import datamatrix
+from tpgateway.cards.codec import datamatrix, guarantees
 from tpgateway.cards.codec.answers import write_check
 from tpgateway.cards.codec.proofs import format_proof
-from tpgateway.cards.errors import CareDateOutOfRange, NoCodeInPhoto
-from tpgateway.cards.model import Ask, CardCheckId, Outcome
-from tpgateway.cards.payloads import DATAMATRIX_LENGTH, CardCheckRequest, PhotoQuery
+from tpgateway.cards.errors import CareDateOutOfRange, NoCodeInPhoto, NotCovered
+from tpgateway.cards.model import Ask, CardCheck, CardCheckId, Outcome, Verdict
+from tpgateway.cards.payloads import DATAMATRIX_LENGTH, CardCheckRequest, GuaranteesQuery, PhotoQuery
 from tpgateway.cards.rules import answers
 from tpgateway.cards.service import CHECKING
 from tpgateway.errors import Fault, InvalidRequest
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
+from tpgateway.insurers.model import Insurer
 from tpgateway.insurers.payloads import ReferencePath
+from tpgateway.paper.html import HEADERS
 from tpgateway.practitioners.model import PractitionerId
 from tpgateway.web.frame import read_body
 from tpgateway.web.problems import MediaTypeNotSupported, NotFound
@@ -81,6 +83,32 @@ def make_ask(call: Call, body: CardCheckRequest) -> Ask:
 
 async def show_check(call: Call, *, path: ReferencePath) -> Answer:
     """A check of one's own, answered as it was then."""
+    _, check, verdict = await _own(call, path)
+    body, tag = write_check(check, verdict)
+    return Answer(body=body, headers={"ETag": tag})
+
+
+async def show_guarantees(call: Call, *, path: ReferencePath, query: GuaranteesQuery) -> Answer:
+    """What the person's product pays in the domain that was checked, as a table to show and to print."""
+    insurer, check, verdict = await _own(call, path)
+    if verdict.outcome is not Outcome.COVERED or check.found.product_version_id is None:
+        raise NotCovered
+    checker = call.request.app[CHECKER]
+    product = await checker.verdicts.benefits.version(call.connection, insurer.id, check.found.product_version_id)
+    cover = guarantees.Cover(check=check, verdict=verdict, product_name=product.name, insurer_name=insurer.name)
+    if query.format == "html":
+        page = await asyncio.to_thread(guarantees.to_html, cover)
+        return Answer(body=page, media_type="text/html; charset=utf-8", headers=HEADERS)
+    contact = call.state.settings.support_contact
+    return Answer(
+        body=await asyncio.to_thread(guarantees.to_pdf, cover, network_contact=contact),
+        media_type="application/pdf",
+        headers={"Content-Disposition": 'inline; filename="garanties.pdf"'},
+    )
+
+
+async def _own(call: Call, path: ReferencePath) -> tuple[Insurer, CardCheck, Verdict]:
+    """A check of the caller's own, with its insurer and what it came to; the reading is audited."""
     reference = path.reference
     try:
         insurer = await insurers.find(call.connection, reference.insurer_number)
@@ -95,6 +123,4 @@ async def show_check(call: Call, *, path: ReferencePath) -> Answer:
     )
     if check is None:
         raise NotFound
-    verdict = await call.request.app[CHECKER].verdicts.of(call.connection, check)
-    body, tag = write_check(check, verdict)
-    return Answer(body=body, headers={"ETag": tag})
+    return insurer, check, await call.request.app[CHECKER].verdicts.of(call.connection, check)
