@@ -53,7 +53,12 @@ async def fill(gateway: Gateway) -> None:
             [each.value for each in Specialty if not await _has(connection, each)],
             list(_DOMAINS),
         )
-        await connection.execute("UPDATE conventions SET every_insurer = true, domains = $1", list(_DOMAINS))
+        # Every speciality has its own domain; the pharmacists have all, so that one file is some 5 MB.
+        await connection.execute(
+            "UPDATE conventions SET every_insurer = true, approval_domains = '{}',"
+            " domains = CASE specialty WHEN 'pharmacy' THEN $1::text[] ELSE domains[1:1] END",
+            list(_DOMAINS),
+        )
         await connection.execute(
             "INSERT INTO insurers (number, name, convention_types)"
             " SELECT '0077' || lpad(n::text, 6, '0'), 'Mutuelle ' || n, $2::text[] FROM generate_series(1, $1) AS n",

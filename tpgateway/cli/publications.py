@@ -18,7 +18,7 @@ from tpgateway.conventions.codec import files as convention_files
 from tpgateway.database import Connection
 from tpgateway.dre import service as dre
 from tpgateway.dre.codec.signatures import SignatureWrong, Signer, verify
-from tpgateway.dre.model import Change, Outlook
+from tpgateway.dre.model import Counts, Outlook
 from tpgateway.guarantees import service as guarantees
 from tpgateway.guarantees.model import Unit
 from tpgateway.web.routing import PARIS
@@ -197,11 +197,9 @@ def _outlook(found: Sequence[Outlook]) -> Table:
     return table
 
 
-def _counts(change: Change) -> str:
-    if change.is_empty:
-        return "[dim]same[/]"
-    counts = {"+": len(change.added), "-": len(change.removed), "~": len(change.changed)}
-    return " ".join(f"{sign}{count:,}" for sign, count in counts.items() if count)
+def _counts(counts: Counts) -> str:
+    said = " ".join(f"{sign}{count:,}" for sign, count in zip("+-~", counts, strict=True) if count)
+    return said or "[dim]same[/]"
 
 
 @dre_app.command("list")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from tpgateway.guarantees.model import ProductTerms
@@ -87,8 +87,16 @@ class Change:
     changed: Sequence[Line]
 
     @property
-    def is_empty(self) -> bool:
-        return not (self.added or self.removed or self.changed)
+    def counts(self) -> "Counts":
+        return Counts(len(self.added), len(self.removed), len(self.changed))
+
+
+class Counts(NamedTuple):
+    """How many lines of a table are new, gone, or read otherwise."""
+
+    added: int
+    removed: int
+    changed: int
 
 
 class Match(StrEnum):
@@ -173,12 +181,12 @@ class Outlook:
     specialty: Specialty
     lines: int
     since: int | None
-    changes: Mapping[str, Change]
+    changes: Mapping[str, Counts]
 
     @property
     def is_new(self) -> bool:
         """Whether it says anything that the version before does not."""
-        return self.since is None or any(not each.is_empty for each in self.changes.values())
+        return self.since is None or any(any(counts) for counts in self.changes.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

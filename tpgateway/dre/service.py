@@ -61,7 +61,7 @@ async def preview(
             specialty=tables.specialty,
             lines=tables.lines,
             since=before.version if before else None,
-            changes={name: rules.difference(name, was[name], is_[name]) for name in rules.KEYS},
+            changes={name: rules.difference(name, was[name], is_[name]).counts for name in rules.KEYS},
         )
 
 

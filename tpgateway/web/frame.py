@@ -76,26 +76,24 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
     state, steady = app[STATE], app[STEADY]
     response: web.StreamResponse
     if (again := steady.again(request, state.limiter)) is not None:
-        response, operation = again.response, again.operation
-        allowance: Allowance | None = again.allowance
-        more: Mapping[str, str] = {}
+        response, operation = again
     else:
         request[REQUEST_ID] = request_id
         response = await _answered(app, request, handler, request_id)
-        operation, allowance = request.match_info.route.name or "unmatched", request.get(ALLOWANCE)
-        if response.status == 304 and (caller := request.get(CALLER)) is not None:
-            steady.keep(request, response, state.tokens, owner=caller.owner, operation=operation)
-        more = {} if response.prepared else await remarks(request)
+        operation = request.match_info.route.name or "unmatched"
+        if not response.prepared:
+            headers = response.headers
+            headers.setdefault("X-Content-Type-Options", "nosniff")
+            headers.setdefault("Cache-Control", "no-store")
+            if (allowance := request.get(ALLOWANCE)) is not None:
+                headers["RateLimit-Policy"], headers["RateLimit"] = allowance.policy, allowance.said
+            headers.update(await remarks(request))
+            if response.status == 304 and (caller := request.get(CALLER)) is not None:
+                steady.keep(request, response, state.tokens, owner=caller.owner, operation=operation)
     spent = time.perf_counter() - started
     if not response.prepared:
-        headers = response.headers
-        headers["X-Request-Id"] = request_id
-        headers["Server-Timing"] = f"total;dur={spent * 1000:.1f}"
-        headers.setdefault("X-Content-Type-Options", "nosniff")
-        headers.setdefault("Cache-Control", "no-store")
-        if allowance is not None:
-            headers["RateLimit-Policy"], headers["RateLimit"] = allowance.policy, allowance.said
-        headers.update(more)
+        response.headers["X-Request-Id"] = request_id
+        response.headers["Server-Timing"] = f"total;dur={spent * 1000:.1f}"
     state.request_log.note(Entry(time.time(), request_id, operation, request.method, response.status, spent))
     return response
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from aiohttp import web
 from multidict import CIMultiDict
 
-from tpgateway.web.limits import Allowance, Limiter
+from tpgateway.web.limits import Limiter
 from tpgateway.web.tokens import Tokens
 
 _MOST = 20_000
@@ -34,22 +34,14 @@ class _Kept(NamedTuple):
     headers: "CIMultiDict[str]"
 
 
-class Again(NamedTuple):
-    """An answer that was given before: whose it is counted as, and the operation that gave it."""
-
-    response: web.Response
-    operation: str
-    allowance: Allowance
-
-
 class Steady:
     """One a process."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str | None, ...], _Kept] = {}
 
-    def again(self, request: web.BaseRequest, limiter: Limiter) -> Again | None:
-        """The answer to what was asked before, where it still holds; None where the question must go its way."""
+    def again(self, request: web.BaseRequest, limiter: Limiter) -> tuple[web.Response, str] | None:
+        """The answer to what was asked before and its operation, where it still holds; None where it must go its way."""
         if "If-None-Match" not in request.headers or (kept := self._kept.get(key := _key(request))) is None:
             return None
         if not kept.ground.holds or kept.expires_at <= time.time():
@@ -58,7 +50,9 @@ class Steady:
         allowance = limiter.take(kept.owner)
         if allowance.is_exceeded:
             return None
-        return Again(web.Response(status=304, headers=kept.headers), kept.operation, allowance)
+        response = web.Response(status=304, headers=kept.headers)
+        response.headers["RateLimit"] = allowance.said
+        return response, kept.operation
 
     def keep(
         self, request: web.BaseRequest, response: web.StreamResponse, tokens: Tokens, *, owner: str, operation: str
@@ -70,9 +64,7 @@ class Steady:
             return
         if len(self._kept) >= _MOST:
             self._kept.clear()
-        headers = CIMultiDict(response.headers)
-        headers["X-Content-Type-Options"] = "nosniff"
-        self._kept[_key(request)] = _Kept(ground, expires_at, owner, operation, headers)
+        self._kept[_key(request)] = _Kept(ground, expires_at, owner, operation, CIMultiDict(response.headers))
 
 
 def _key(request: web.BaseRequest) -> tuple[str | None, ...]:
