@@ -54,7 +54,7 @@ class DatabaseSettings(BaseSettings):
     @field_validator("vault_keys", "table_keys")
     @classmethod
     def _keys_as_made(cls, value: SecretStr | None) -> SecretStr | None:
-        return value and _as_made(value)
+        return None if value is None else _as_made(value)
 
 
 class Settings(DatabaseSettings):
@@ -174,9 +174,10 @@ class Settings(DatabaseSettings):
 def _as_made(value: SecretStr) -> SecretStr:
     try:
         keys = json.loads(value.get_secret_value())["keys"]
+        is_made = bool(keys) and (isinstance(keys, dict) or all(isinstance(key["kid"], str) for key in keys))
     except (ValueError, KeyError, TypeError):
-        keys = None
-    if not keys:
+        is_made = False
+    if not is_made:
         raise ValueError("must be as `tpgateway secrets new` writes it")
     return value
 

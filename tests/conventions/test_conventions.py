@@ -9,7 +9,8 @@ import pytest
 from tests import builders
 from tests.driver import Gateway
 from tpgateway.conventions.codec.files import read_folder
-from tpgateway.conventions.errors import ConventionOverlaps, ConventionUnreadable
+from tpgateway.conventions.codec.text import refuse_unprintable
+from tpgateway.conventions.errors import ConventionInPast, ConventionOverlaps, ConventionUnreadable
 from tpgateway.insurers.errors import InsurerUnknown
 
 
@@ -140,8 +141,35 @@ async def test_a_version_that_begins_later_ends_the_one_before(gateway: Gateway,
 
 async def test_a_version_may_not_begin_before_the_latest(gateway: Gateway, tmp_path: Path) -> None:
     await gateway.publish_conventions(builders.convention_files(tmp_path))
-    with pytest.raises(ConventionOverlaps):
+    with pytest.raises(ConventionInPast):
         await gateway.publish_conventions(builders.convention_files(tmp_path, valid_from="2020-01-01"))
+    later = [(builders.today() + timedelta(days=days)).isoformat() for days in (9, 5)]
+    await gateway.publish_conventions(builders.convention_files(tmp_path, valid_from=later[0]))
+    with pytest.raises(ConventionOverlaps):
+        await gateway.publish_conventions(builders.convention_files(tmp_path, valid_from=later[1]))
+
+
+async def test_a_later_version_never_lengthens_one_that_had_an_end(gateway: Gateway, tmp_path: Path) -> None:
+    ends = builders.today() + timedelta(days=3)
+    await gateway.publish_conventions(builders.convention_files(tmp_path, valid_to=ends.isoformat()))
+    begins = (builders.today() + timedelta(days=30)).isoformat()
+    await gateway.publish_conventions(builders.convention_files(tmp_path, valid_from=begins))
+    found = await gateway.fetchval("SELECT DISTINCT upper(validity) - 1 FROM conventions WHERE version = 1")
+    assert found == ends
+
+
+def test_a_text_that_could_not_be_printed_is_refused_and_lists_links_and_images_are_no_such(tmp_path: Path) -> None:
+    text = "# A\n\n- un\n- deux\n\n1. a\n   - b\n\n> - cité\n\n![x](/etc/passwd) [y](#a) [z](https://x.example) \U0001f600\n"
+    for terms in read_folder(builders.convention_files(tmp_path, text=text)):
+        refuse_unprintable(terms)
+    row = "|".join(["x"] * 80)
+    wide = f"# A\n\n|{row}|\n|{'|'.join(['-'] * 80)}|\n|{row}|\n"
+    with pytest.raises(ConventionUnreadable) as refused:
+        refuse_unprintable(read_folder(builders.convention_files(tmp_path, text=wide))[0])
+    assert "cannot be printed" in str(refused.value.detail)
+    for broken in ("", "\n", "a\0b"):
+        with pytest.raises(ConventionUnreadable):
+            read_folder(builders.convention_files(tmp_path, text=broken))
 
 
 async def test_an_insurer_outside_the_network_cannot_take_part(gateway: Gateway, tmp_path: Path) -> None:
@@ -199,8 +227,16 @@ async def test_who_leaves_is_contracted_until_the_notice_is_over(
     await gateway.execute("UPDATE convention_signatures SET left_on = $1", builders.today())
     assert await outcome(builders.today()) == "not_contracted"
     assert await outcome(builders.today() - timedelta(days=1)) == "covered"
-    await optician.sign()  # back again
-    assert await outcome(builders.today()) == "covered"
+    first = await gateway.fetchval("SELECT signed_at FROM convention_signatures")
+    await gateway.execute("UPDATE convention_signatures SET left_on = $1", builders.today() - timedelta(days=5))
+    await optician.sign()  # back again: from today on, and not for the days between
+    outcomes = [await outcome(builders.today() - timedelta(days=days)) for days in (0, 1, 5, 6)]
+    assert outcomes == ["covered", "not_contracted", "not_contracted", "covered"]
     shown = (await optician.call("GET", "/v1/conventions/optics")).body["signature"]
     assert shown["left_on"] is None
+    assert await gateway.fetchval("SELECT min(signed_at) FROM convention_signatures") == first
+    await optician.in_person("DELETE", path)
+    await optician.sign()  # before the notice is over: as if never left
+    assert await gateway.fetchval("SELECT count(*) FROM convention_signatures") == 2
+    assert await outcome(builders.today()) == "covered"
     assert (await optician.call("DELETE", path)).status == 403  # software does not leave

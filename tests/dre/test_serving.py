@@ -27,9 +27,11 @@ from tests import builders
 from tests.conftest import TABLE_KEYS
 from tests.dre.test_tables import publish
 from tests.driver import Gateway, Practitioner, Reply, run_command
-from tpgateway.dre import rules
+from tpgateway.dre import rules, service
 from tpgateway.dre.codec.signatures import SignatureWrong, Signer, verify
+from tpgateway.dre.errors import TablesChanged
 from tpgateway.dre.model import Change
+from tpgateway.practitioners.model import Specialty
 from tpgateway.web.tokens import new_signing_keys_json
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "dre-tables.xsd"
@@ -77,13 +79,18 @@ async def test_a_practice_downloads_verifies_offline_updates_and_looks_up(
             jws.deserialize_compact(signature.body, known, registry=registry, payload=content[:-1] + b"?")
     status, printed, _ = await run_command("dre", "verify", str(folder / "dre-optics-1.json"))
     assert (status, "as the network published it" in printed) == (0, True)
+    older, newer = folder / "dre-optics-1.json", folder / "dre-optics-2.json"
+    newer.write_bytes(older.read_bytes())
+    newer.with_name(f"{newer.name}.jws").write_bytes(older.with_name(f"{older.name}.jws").read_bytes())
+    status, _, complaint = await run_command("dre", "verify", str(newer))
+    assert (status, "this is dre-optics-1.json" in complaint) == (1, True)
     altered = bytearray((folder / "dre-optics-1.json").read_bytes())
     altered[len(altered) // 2] ^= 1
     (folder / "dre-optics-1.json").write_bytes(altered)
     status, _, complaint = await run_command("dre", "verify", str(folder / "dre-optics-1.json"))
     assert (status, "changed after it was signed" in complaint) == (1, True)
 
-    older = (await optician.call("GET", "/v1/dre/tables/1")).body
+    first = (await optician.call("GET", "/v1/dre/tables/1")).body
     await (await gateway.admit("0099990029")).put_product()
     await publish(gateway, note="Un nouvel organisme rejoint le réseau.")
     news = (await optician.call("GET", "/v1/dre/tables?after=1&wait=5")).body
@@ -91,14 +98,14 @@ async def test_a_practice_downloads_verifies_offline_updates_and_looks_up(
         (2, "Un nouvel organisme rejoint le réseau.")
     ]
     changes = (await optician.call("GET", "/v1/dre/tables/2/changes-since/1")).body
-    newer = {name: rules.apply(name, older[name], Change(**changes[name])) for name in rules.KEYS}
+    made = {name: rules.apply(name, first[name], Change(**changes[name])) for name in rules.KEYS}
     route = (
         await optician.call("POST", "/v1/dre/routes", {"insurer_number": "0099990029", "convention_type": "SP"})
     ).body
     assert route["version"] == 2
-    assert route["grouping"] in newer["grouping"]
+    assert route["grouping"] in made["grouping"]
     fresh = (await optician.call("GET", "/v1/dre/tables/latest")).body
-    assert all(fresh[name] == newer[name] for name in rules.KEYS)
+    assert all(fresh[name] == made[name] for name in rules.KEYS)
 
 
 async def test_each_format_says_the_same_and_the_xml_is_valid(
@@ -113,7 +120,8 @@ async def test_each_format_says_the_same_and_the_xml_is_valid(
     for name in rules.KEYS:
         lines = [dict(line.attrib) for line in root.find(f"{{*}}{name}")]
         assert lines == [
-            {key: str(value) for key, value in line.items() if value not in {None, ""}} for line in document[name]
+            {key: str(value) for key, value in line.items() if value not in {None, ""} or key in rules.KEYS[name]}
+            for line in document[name]
         ]
     if xmllint := shutil.which("xmllint"):
         (tmp_path / "tables.xml").write_bytes(content)
@@ -188,7 +196,7 @@ async def test_the_version_of_a_day_of_care_is_found_and_a_rollback_is_a_new_ver
     assert [await counts_on(day) for day in (today, tomorrow, later)] == ["1", "3", "2"]
     assert (await optician.call("GET", f"/v1/dre/tables/{today - timedelta(days=1)}")).code == "no_tables"
     assert (await optician.call("GET", "/v1/dre/tables/2026-02-30")).code == "not_found"
-    words = ("dre", "rollback", "1", "--effective", later.isoformat(), "--note", "Retour en arrière")
+    words = ("dre", "rollback", "1", "--effective", later.isoformat(), "--note", "Retour [en] arrière [/]")
     status, printed, complaint = await run_command(*words, database=gateway.database, TPG_TABLE_KEYS=TABLE_KEYS)
     assert (status, printed.splitlines()[-1]) == (0, f"Version 4, in force from {later}"), complaint
     assert "-1" in printed
@@ -198,6 +206,11 @@ async def test_the_version_of_a_day_of_care_is_found_and_a_rollback_is_a_new_ver
         (4, 1, False), (3, None, False), (2, None, False), (1, None, True),
     ]  # fmt: skip
     assert listed[0]["notice_days"] == 9
+    assert [each["effective_to"] for each in listed] == [
+        None, (later - timedelta(days=1)).isoformat(), (later - timedelta(days=1)).isoformat(), today.isoformat(),
+    ]  # fmt: skip
+    status, printed, complaint = await run_command("dre", "list", database=gateway.database)
+    assert (status, complaint, "Retour [en] arrière [/]" in printed) == (0, "", True)
     assert await counts_on(later) == "4"
     one, four = [(await optician.call("GET", f"/v1/dre/tables/{number}")).body for number in (1, 4)]
     assert all(one[name] == four[name] for name in rules.KEYS)
@@ -205,6 +218,38 @@ async def test_the_version_of_a_day_of_care_is_found_and_a_rollback_is_a_new_ver
         "dre", "rollback", "77", database=gateway.database, TPG_TABLE_KEYS=TABLE_KEYS
     )
     assert (status, "no such version" in complaint) == (1, True)
+
+
+async def test_a_speciality_that_has_no_convention_any_more_has_empty_tables(
+    gateway: Gateway, optician: Practitioner
+) -> None:
+    await publish(gateway)
+    await gateway.execute(
+        "UPDATE conventions SET validity = daterange(lower(validity), current_date + 5) WHERE specialty = 'optics'"
+    )
+    _, lines = await publish(gateway, builders.today() + timedelta(days=10))
+    assert lines[Specialty.OPTICS] == 0
+    await told_of(optician, 2)
+    ask = {"insurer_number": "0099990011", "convention_type": "SP"}
+    days = [builders.today() + timedelta(days=day) for day in (0, 20)]
+    found = [
+        (await optician.call("POST", "/v1/dre/routes", {**ask, "care_date": day.isoformat()})).body["code"]
+        for day in days
+    ]
+    assert found == ["routed", "no_route"]
+
+
+async def test_what_came_between_showing_and_publishing_is_not_published(
+    gateway: Gateway, optician: Practitioner
+) -> None:
+    connection = await gateway.connect()
+    today = builders.today()
+    shown = [each async for each in service.preview(connection, effective_from=today, today=today)]
+    await connection.close()
+    await publish(gateway)
+    with pytest.raises(TablesChanged):
+        await publish(gateway, shown=shown)
+    assert await gateway.fetchval("SELECT max(version) FROM dre_versions") == 1
 
 
 async def told_of(optician: Practitioner, version: int) -> Reply:
@@ -223,7 +268,7 @@ async def test_software_that_waits_is_told_and_who_asked_is_mailed_once(
     waiting = asyncio.create_task(optician.call("GET", "/v1/dre/tables?wait=30"))
     await asyncio.sleep(0.2)
     before = gateway.mailbox.received
-    await publish(gateway, note="Garanties d'optique revues.")
+    await publish(gateway, note="[/] Garanties d'optique revues.")
     news = (await asyncio.wait_for(waiting, 10)).body
     assert ([each["version"] for each in news["versions"]], news["after"]) == ([1], 1)
     letter = await gateway.letter_about(optician.form["email"], "Nouvelles tables", after=before)
@@ -232,7 +277,7 @@ async def test_software_that_waits_is_told_and_who_asked_is_mailed_once(
     await optician.in_person("PUT", "/v1/dre/subscription", {"mail": False})
     before = gateway.mailbox.received
     await publish(gateway)
-    while await gateway.fetchval("SELECT count(*) FROM queue.pgqueuer WHERE entrypoint = 'announce_tables'"):
+    while await gateway.fetchval("SELECT count(*) FROM queue.pgqueuer"):
         await asyncio.sleep(0.05)
     assert gateway.mailbox.received == before
 
@@ -246,6 +291,8 @@ async def test_it_is_seen_who_still_uses_an_old_version(gateway: Gateway, optici
         return {str(each["version"]): each["readers"] for each in found["versions"]} | {"none": found["never_fetched"]}
 
     await raw(optician, "/v1/dre/tables/1?format=pdf")  # a print says nothing of the software
+    await gateway.call("HEAD", "/v1/dre/tables/1", token=optician.token)
+    await raw(optician, "/v1/dre/tables/1", Range="bytes=0-9")
     assert await readers() == {"1": 0, "none": 1}
     await raw(optician, "/v1/dre/tables/1")
     await publish(gateway)
@@ -264,6 +311,7 @@ async def test_a_publication_that_is_killed_leaves_nothing(gateway: Gateway, opt
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tpgateway.cli", "dre", "publish"),
             env={**os.environ, "TPG_DATABASE_URL": gateway.database, "TPG_TABLE_KEYS": TABLE_KEYS},
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
@@ -311,8 +359,8 @@ PUBLIC = [dict(SIGNER.public_jwk)]
 @given(st.binary(min_size=1, max_size=300), st.data())
 @settings(max_examples=60, deadline=None)
 def test_one_bit_changed_is_seen(content: bytes, data: st.DataObject) -> None:
-    signature = SIGNER.sign(content)
-    assert verify(content, signature, PUBLIC) == SIGNER.kid
+    signature = SIGNER.sign(content, name="a.json")
+    assert verify(content, signature, PUBLIC) == (SIGNER.kid, "a.json")
     bit = data.draw(st.integers(0, len(content) * 8 - 1))
     altered = bytearray(content)
     altered[bit // 8] ^= 1 << bit % 8
@@ -330,8 +378,8 @@ def test_what_is_no_signature_is_refused(text: str) -> None:
 def test_a_key_that_is_not_in_the_set_verifies_nothing() -> None:
     other = Signer(new_signing_keys_json())
     with pytest.raises(SignatureWrong, match="not in the key set"):
-        verify(b"x", other.sign(b"x"), PUBLIC)
+        verify(b"x", other.sign(b"x", name="a"), PUBLIC)
     forged = [{**other.public_jwk, "kid": SIGNER.kid}]
     with pytest.raises(SignatureWrong):
-        verify(b"x", SIGNER.sign(b"x"), forged)
-    assert SIGNER.sign(b"x") == SIGNER.sign(b"x")
+        verify(b"x", SIGNER.sign(b"x", name="a"), forged)
+    assert SIGNER.sign(b"x", name="a") == SIGNER.sign(b"x", name="a")

@@ -6,6 +6,7 @@ import json
 import time
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,15 @@ def test_insurers_that_offer_the_same_share_a_group() -> None:
     assert groups["1"] == groups["2"] == groups["3"] != groups["4"]
     assert len(tables.grouping) == 8
     assert len(tables.convention) == len(tables.guarantee) == 2
+
+
+def test_what_changes_in_an_offer_changes_those_lines_and_no_names() -> None:
+    offers = [an_offer("0000000001", Domain.OPTI), an_offer("0000000002", Domain.OPTI, amount=5)]
+    older = codec.lines_of(rules.build(a_convention(), offers))
+    more = replace(offers[0], products=(*offers[0].products, *an_offer("x", Domain.OPTI, code="B").products))
+    newer = codec.lines_of(rules.build(a_convention(), [more, offers[1]]))
+    counts = {name: rules.difference(name, older[name], newer[name]).counts for name in rules.KEYS}
+    assert counts == {"grouping": (0, 0, 0), "convention": (0, 0, 0), "guarantee": (1, 0, 0)}
 
 
 def test_who_takes_no_part_or_has_nothing_in_the_domain_is_left_out() -> None:
@@ -188,7 +198,7 @@ class Now:
 
 
 def test_an_answer_is_given_again_as_long_as_it_rests_on_something_and_the_token_lasts() -> None:
-    limiter, steady, ground = Limiter(3), Steady(), Now()
+    limiter, steady, ground = Limiter(3, clock=lambda: 30.0), Steady(), Now()
     caller = Caller(access=Access.PRACTITIONER_CLIENT, account_id=uuid4(), client_id=uuid4())
 
     def ask(tokens: Tokens, token: str) -> bool:
@@ -214,9 +224,10 @@ def test_an_answer_is_given_again_as_long_as_it_rests_on_something_and_the_token
     ground.holds = True
     assert [ask(*lasting) for _ in range(2)] == [True, True]
     assert not ask(*lasting)  # the limit is reached: the frame tells so
-    brief = tokens(timedelta(seconds=1))
-    ask(*brief)
-    time.sleep(1.1)
+    limiter = Limiter(100)
+    brief = tokens(timedelta(seconds=2))
+    assert [ask(*brief) for _ in range(2)] == [False, True]
+    time.sleep(2.1)
     assert not ask(*brief)
 
 
@@ -310,7 +321,8 @@ async def test_a_card_is_looked_up_by_the_version_that_counts_on_the_day_of_care
     await publish(gateway, tomorrow)
     assert (await optician.call("POST", "/v1/dre/routes", ask)).body["version"] == 1
     later = {**ask, "care_date": tomorrow.isoformat(), "product_code": "NONE"}
-    assert (await optician.call("POST", "/v1/dre/routes", later)).body["version"] == 2
+    found = (await optician.call("POST", "/v1/dre/routes", later)).body
+    assert (found["version"], found["code"], found["match"]) == (2, "no_guarantee", "exact")
     before = {**ask, "care_date": "2020-01-01"}
     assert (await optician.call("POST", "/v1/dre/routes", before)).code == "no_tables"
 
@@ -322,11 +334,15 @@ def test_a_route_is_looked_up_by_less_and_less_of_the_key() -> None:
     tables = rules.RoutingTables(
         {
             "grouping": [line("", "", "A"), line("SP", "", "B"), line("SP", "X", "C")],
-            "convention": [{"group": each} for each in "ABC"],
+            "convention": [
+                {"group": each, "valid_from": f"{DAY}", "valid_to": f"{DAY + timedelta(days=30)}"} for each in "ABC"
+            ],
             "guarantee": [],
         }
     )
-    found = [tables.route("1", kind, csr) for kind, csr in (("SP", "X"), ("SP", "Y"), ("VM", "X"))]
+    found = [tables.route("1", kind, csr, on=DAY) for kind, csr in (("SP", "X"), ("SP", "Y"), ("VM", "X"))]
     assert [each and each.match for each in found] == [Match.EXACT, Match.TYPE, Match.INSURER]
     assert [each and each.convention["group"] for each in found] == ["C", "B", "A"]
-    assert tables.route("2", "SP", "X") is None
+    assert tables.route("2", "SP", "X", on=DAY) is None
+    assert tables.route("1", "SP", "X", on=DAY + timedelta(days=31)) is None
+    assert tables.route("1", "SP", "X", on=DAY - timedelta(days=1)) is None

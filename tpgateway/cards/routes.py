@@ -131,6 +131,7 @@ ROUTES = [
             ]
         },
         problems=[errors.NotCovered],
+        transactional=False,
     ),
     Route(
         method="POST",

@@ -11,6 +11,7 @@ import asyncpg
 import typer
 from pydantic import ValidationError
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -56,7 +57,7 @@ def explained() -> Iterator[None]:
         )
         raise typer.Exit(1) from None
     except Problem as problem:
-        err.print(f"[red]{problem.title}[/]" + (f": {problem.detail}" if problem.detail else ""))
+        err.print(f"[red]{problem.title}[/]" + (f": {escape(problem.detail)}" if problem.detail else ""))
         if problem.hint:
             err.print(problem.hint)
         raise typer.Exit(1) from None
@@ -64,7 +65,7 @@ def explained() -> Iterator[None]:
         err.print(f"[red]The database cannot be used[/]: {error}")
         raise typer.Exit(1) from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        err.print(f"[red]{type(error).__name__}[/]: {error}")
+        err.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}")
         raise typer.Exit(1) from None
 
 

@@ -35,6 +35,8 @@ def rotate_secrets(
     Example: `tpgateway secrets rotate /etc/tpgateway/secrets`
     """
     if tables:
+        if not (folder / "tpg_table_keys").exists():
+            raise typer.BadParameter("there is no tpg_table_keys in this folder; `tpgateway secrets new` makes one")
         with explained():
             _replace(folder / "tpg_table_keys", new_signing_keys_json())
         out.print("The next `tpgateway dre publish` signs by a fresh key.")

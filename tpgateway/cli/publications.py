@@ -1,5 +1,6 @@
 """What is published: conventions and DRE tables."""
 
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from tpgateway import settings as configuration
@@ -84,24 +86,45 @@ def publish_conventions(
     Example: `tpgateway conventions publish conventions/2027`
     """
 
+    from tpgateway.conventions.codec.text import refuse_unprintable  # what writes PDF takes long to import
+
     async def act(connection: Connection) -> list[str]:
         lines = []
         async with connection.transaction():
             for terms in convention_files.read_folder(folder):
+                refuse_unprintable(terms)
                 done = await conventions.publish(connection, terms, now=datetime.now(UTC), actor=OPERATOR)
                 state = f"version {done.version} from {terms.valid_from}" if done else "unchanged"
                 lines.append(f"{terms.specialty}: {state}")
         return lines
 
     with explained():
-        for line in on_database(configuration.load_database(), act):
+        lines = on_database(configuration.load_database(), act)
+        if not lines:
+            err.print(f"There is no SPECIALTY.toml in {escape(str(folder))}.")
+            raise typer.Exit(1)
+        for line in lines:
             out.print(line)
+    if not all(line.endswith("unchanged") for line in lines):
+        err.print("Practitioners' tables follow with `tpgateway dre publish`.")
 
 
 Effective = Annotated[
     datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of care that it counts for; today if left out.")
 ]
-Note = Annotated[str | None, typer.Option(help="What to tell readers of it, in French.")]
+_LONGEST_NOTE = 1000
+
+
+def _note(note: str | None) -> str | None:
+    if note is not None and (not note.isprintable() or not note.strip() or len(note) > _LONGEST_NOTE):
+        raise typer.BadParameter(f"a line of text, of at most {_LONGEST_NOTE} characters")
+    return note and note.strip()
+
+
+Note = Annotated[
+    str | None,
+    typer.Option(help="What to tell readers of it, in French.", callback=_note),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and stop.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Anyway = Annotated[bool, typer.Option("--anyway", help="Make a version even if it says nothing new.")]
@@ -144,21 +167,24 @@ def _publish(
     async def act(connection: Connection) -> None:
         with Steps() as steps:
             steps.begin("Comparing")
-            found = [
+            shown = [
                 each async for each in dre.preview(connection, effective_from=day, today=today(), restores=restores)
             ]
-        if not found:
+        if not shown:
             out.print(f"No convention is in force on {day}: publish one first, with `tpgateway conventions publish`.")
             raise typer.Exit(1)
-        out.print(_outlook(found))
-        if not anyway and not any(each.is_new for each in found):
-            out.print("Nothing changes: no version is made (--anyway makes one).")
+        out.print(_outlook(shown))
+        for later in await dre.versions_after(connection, day):
+            out.print(f"From {later.effective_from} on, version {later.version} counts, as published before.")
+        if not anyway and not any(each.is_new for each in shown):
+            hint = "" if restores else " (--anyway makes one)"
+            out.print(f"Nothing changes: no version is made{hint}.")
             return
         if dry_run:
             return
         if not yes and sys.stdin.isatty():
             typer.confirm(f"Publish, for care from {day} on?", abort=True)
-        with Steps() as steps, steps.counting("Publishing", len(found)) as advance:
+        with Steps() as steps, steps.counting("Publishing", len(shown)) as advance:
             async with connection.transaction():
                 version, _ = await dre.publish(
                     connection,
@@ -169,6 +195,7 @@ def _publish(
                     actor=OPERATOR,
                     note=note,
                     restores=restores,
+                    shown=shown,
                     progress=lambda _: advance(),
                 )
         out.print(f"Version {version.version}, in force from {version.effective_from}")
@@ -230,7 +257,7 @@ def list_tables(json: AsJson = False) -> None:
     for each in versions:
         is_late = each.effective_from <= today()
         state = "in force" if each.version == current else "past" if is_late else "to come"
-        note = " ".join(filter(None, (f"restores {each.restores}" if each.restores else "", each.note)))
+        note = " ".join(filter(None, (f"restores {each.restores}" if each.restores else "", escape(each.note or ""))))
         published = each.published_at.astimezone(PARIS)
         table.add_row(
             str(each.version), str(each.effective_from), f"{published:%Y-%m-%d %H:%M}", state,
@@ -250,7 +277,7 @@ def list_readers(
 
     Example: `tpgateway dre readers 12`
     """
-    if version != "none" and not version.isdigit():
+    if version != "none" and not re.fullmatch("[1-9][0-9]{0,8}", version):
         raise typer.BadParameter("a version's number, or none")
     wanted = None if version == "none" else int(version)
     with explained():
@@ -272,7 +299,7 @@ def list_readers(
     table = Table("practitioner", "speciality", "fetched", "id")
     for each in found:
         read = f"{each.read_at.astimezone(PARIS):%Y-%m-%d %H:%M}" if each.read_at else "never"
-        table.add_row(each.name, each.specialty, read, str(each.practitioner_id))
+        table.add_row(escape(each.name), each.specialty, read, str(each.practitioner_id))
     out.print(table)
     if len(found) == limit:
         out.print(f"Only the first {limit} are listed; --limit shows more.")
@@ -288,12 +315,17 @@ def verify_file(
     ] = None,
     keys: Annotated[
         Path | None,
-        typer.Option(help="The key set kept from /v1/dre/keys; dre-keys.json beside FILE if left out.", exists=True),
+        typer.Option(
+            help="The key set kept from /v1/dre/keys; dre-keys.json beside FILE if left out.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
 ) -> None:
     """Verify, without any network, that a file of the DRE tables is what was published.
 
-    Fetch the key set once, from the network itself and by https, and keep it: keys that came with the file prove nothing.
+    Fetch the key set once, from the network itself and by https, and keep it: keys that came with the file prove nothing. The
+    signature names the file, so that an older version is not taken for a newer: keep the name that it came with.
 
     Example: `tpgateway dre verify dre-optics-3.json`
     """
@@ -302,15 +334,19 @@ def verify_file(
     with explained():
         for needed, fetched in ((signature, "…/signature"), (keys, "GET /v1/dre/keys")):
             if not needed.exists():
-                err.print(f"[red]{needed} is missing[/]: fetch it ({fetched}), or say where it is")
+                err.print(f"[red]{escape(str(needed))} is missing[/]: fetch it ({fetched}), or say where it is")
                 raise typer.Exit(1)
         try:
             known = loads(keys.read_text())["keys"]
-            kid = verify(file.read_bytes(), signature.read_text().strip(), known)
-        except (ValueError, KeyError, TypeError):
-            err.print(f"[red]Not verified[/]: {keys} is not a key set")
+        except (ValueError, KeyError, TypeError, RecursionError):
+            err.print(f"[red]Not verified[/]: {escape(str(keys))} is not a key set")
             raise typer.Exit(1) from None
+        try:
+            signed = verify(file.read_bytes(), signature.read_text(errors="replace").strip(), known)
         except SignatureWrong as error:
             err.print(f"[red]Not verified[/]: {error}")
             raise typer.Exit(1) from None
-    out.print(f"{file.name} is as the network published it (key {kid}).")
+    if signed.name != file.name:
+        err.print(f"[red]Not verified[/]: this is {escape(signed.name)}, not {escape(file.name)}")
+        raise typer.Exit(1)
+    out.print(f"{file.name} is as the network published it (key {signed.kid}).")

@@ -48,6 +48,15 @@ class ConventionOverlaps(Problem):
     hint = "A version that begins later ends the one before; none may begin within or before a published later one."
 
 
+class ConventionInPast(Problem):
+    code = "convention_in_past"
+    status = 422
+    title = "A further version of a convention cannot begin in the past"
+    message_fr = "Une nouvelle version de la convention ne peut pas commencer dans le passé."
+    next_step_fr = "Choisissez aujourd'hui ou une date à venir."
+    hint = "Checks were answered, and practitioners have billed, by the version in force on past days."
+
+
 class ConventionUnreadable(Problem):
     code = "convention_unreadable"
     status = 422

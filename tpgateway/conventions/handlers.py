@@ -1,8 +1,10 @@
 """Handlers of conventions."""
 
 import asyncio
+from functools import lru_cache
 
 from tpgateway.conventions import service
+from tpgateway.conventions.model import Convention
 from tpgateway.conventions.payloads import (
     ConventionChangesPath,
     ConventionChangesView,
@@ -61,25 +63,30 @@ async def show_changes(call: Call, *, path: ConventionChangesPath) -> Answer:
 
 async def show_text(call: Call, *, path: ConventionPath, query: TextQuery) -> Answer:
     """The text with its terms, to read and to print; as Markdown, the very bytes that a signature's hash is of."""
-    from tpgateway.conventions.codec import text  # noqa: PLC0415  # what writes PDF takes 25 MB, for this alone
-
-    if query.version is not None:
-        convention = await service.version(call.connection, path.specialty, query.version)
-    else:
-        convention = await service.find(call.connection, path.specialty, query.date or call.today)
+    async with call.state.connection() as connection:
+        if query.version is not None:
+            convention = await service.version(connection, path.specialty, query.version)
+        else:
+            convention = await service.find(connection, path.specialty, query.date or call.today)
     name = f"convention-{path.specialty}-{convention.version}"
     headers = {"X-Convention-Version": str(convention.version)}
+    if query.format is TextFormat.MARKDOWN:
+        headers["Content-Disposition"] = f'attachment; filename="{name}.md"'
+        body = convention.terms.text_markdown.encode()
+        return Answer(body=body, media_type="text/markdown; charset=utf-8", headers=headers)
+    body = await asyncio.to_thread(_print, convention, query.format)
     if query.format is TextFormat.HTML:
-        page = await asyncio.to_thread(text.to_html, convention)
-        return Answer(body=page, media_type="text/html; charset=utf-8", headers={**headers, **HEADERS})
-    if query.format is TextFormat.PDF:
-        headers["Content-Disposition"] = f'inline; filename="{name}.pdf"'
-        return Answer(
-            body=await asyncio.to_thread(text.to_pdf, convention), media_type="application/pdf", headers=headers
-        )
-    headers["Content-Disposition"] = f'attachment; filename="{name}.md"'
-    body = convention.terms.text_markdown.encode()
-    return Answer(body=body, media_type="text/markdown; charset=utf-8", headers=headers)
+        return Answer(body=body, media_type="text/html; charset=utf-8", headers={**headers, **HEADERS})
+    headers["Content-Disposition"] = f'inline; filename="{name}.pdf"'
+    return Answer(body=body, media_type="application/pdf", headers=headers)
+
+
+@lru_cache(maxsize=64)
+def _print(convention: Convention, kind: TextFormat) -> bytes:
+    """A version as page or PDF, made once: all that may change of it is its end."""
+    from tpgateway.conventions.codec import text  # noqa: PLC0415  # what writes PDF takes 25 MB, for this alone
+
+    return text.to_html(convention) if kind is TextFormat.HTML else text.to_pdf(convention)
 
 
 async def leave_convention(call: Call, *, path: ConventionPath) -> Answer:
@@ -111,12 +118,13 @@ async def show_receipt(call: Call, *, path: ConventionPath) -> Answer:
     """What was signed, by whom, when (PDF)."""
     from tpgateway.conventions.codec.receipts import Signer, write_receipt  # noqa: PLC0415  # as for the text
 
-    practitioner = await practitioners.get(call.connection, PractitionerId(call.caller.account_id))
-    signature = await service.signature(call.connection, practitioner.id, path.specialty)
-    if signature is None:
-        raise NotFound
-    convention = await service.version(call.connection, path.specialty, signature.version)
-    names = await members.names(call.connection, practitioner.id)
+    async with call.state.connection() as connection:
+        practitioner = await practitioners.get(connection, PractitionerId(call.caller.account_id))
+        signature = await service.signature(connection, practitioner.id, path.specialty)
+        if signature is None:
+            raise NotFound
+        convention = await service.version(connection, path.specialty, signature.version)
+        names = await members.names(connection, practitioner.id)
     receipt = await asyncio.to_thread(
         write_receipt,
         convention,

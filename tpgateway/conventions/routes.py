@@ -60,6 +60,7 @@ ROUTES = [
         },
         problems=[errors.NoConvention],
         answer_headers={"X-Convention-Version": "which version this is"},
+        transactional=False,
     ),
     Route(
         method="GET",
@@ -94,6 +95,7 @@ ROUTES = [
         scope=Scope.TABLES,
         path_shape=ConventionPath,
         answers={200: Media(media_type="application/pdf", description="what was signed, by whom, when")},
+        transactional=False,
     ),
     Route(
         method="POST",
@@ -120,6 +122,6 @@ ROUTES = [
         needs_second_factor=True,
         path_shape=ConventionPath,
         answers={200: SignatureView},
-        problems=[errors.NoConvention, errors.NotSigned],
+        problems=[errors.NotSigned],
     ),
 ]

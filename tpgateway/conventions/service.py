@@ -1,13 +1,22 @@
 """Use cases of conventions."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 from tpgateway import audit
 from tpgateway.audit import Action, Actor
 from tpgateway.conventions import rules
-from tpgateway.conventions.errors import ConventionOutdated, ConventionOverlaps, NoConvention, NotSigned, OtherSpecialty
+from tpgateway.conventions.errors import (
+    ConventionInPast,
+    ConventionOutdated,
+    ConventionOverlaps,
+    NoConvention,
+    NotSigned,
+    OtherSpecialty,
+)
 from tpgateway.conventions.model import Convention, ConventionId, ConventionTerms, Difference, Signature
 from tpgateway.conventions.store import ConventionStore
 from tpgateway.database import Connection
@@ -16,18 +25,22 @@ from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import EventKind
 from tpgateway.practitioners.model import Practitioner, PractitionerId, Specialty
+from tpgateway.web.routing import PARIS
 
 
 async def publish(connection: Connection, terms: ConventionTerms, *, now: datetime, actor: Actor) -> Convention | None:
     """The next version of a convention; None where the latest says the same already.
 
-    It ends the version before on the day before it begins. Raises ``ConventionOverlaps`` and ``InsurerUnknown``.
+    It ends the version before on the day before it begins, and only the first may begin in the past: what was agreed for days
+    gone by stays. Raises ``ConventionInPast``, ``ConventionOverlaps`` and ``InsurerUnknown``.
     """
     store = ConventionStore(connection)
     await store.lock_specialty(terms.specialty)
     latest = await store.latest(terms.specialty)
     if latest and latest.terms == terms:
         return None
+    if latest and terms.valid_from < now.astimezone(PARIS).date():
+        raise ConventionInPast(f"{terms.specialty} from {terms.valid_from}")
     if latest and latest.terms.valid_from < terms.valid_from:
         await store.shorten(latest.id, terms.valid_from)
     convention_id = await store.add(terms, latest.version + 1 if latest else 1, now)
@@ -73,7 +86,10 @@ async def changes(
     """Two versions, the older of the question first, and what makes the other of it; raises ``NoConvention``."""
     before = await version(connection, specialty, older)
     after = await version(connection, specialty, number)
-    return before, after, rules.difference(before.terms, after.terms)
+    return before, after, await asyncio.to_thread(_difference, before.terms, after.terms)
+
+
+_difference = lru_cache(maxsize=64)(rules.difference)
 
 
 class ApprovalDomains:
@@ -115,11 +131,13 @@ async def sign(
     if convention.version != version:
         raise ConventionOutdated(f"in force is version {convention.version}")
     store = ConventionStore(connection)
-    is_new = await store.sign(practitioner.id, convention, member_id, now)
-    await audit.record(connection, actor=actor, action=Action.CONVENTION_SIGNED, subject_id=convention.id)
+    is_new = await store.take_back(practitioner.id, convention, on) or await store.sign(
+        practitioner.id, convention, member_id, on=on, now=now
+    )
     signed = await store.signature(practitioner.id, specialty)
     assert signed is not None
     if is_new:
+        await audit.record(connection, actor=actor, action=Action.CONVENTION_SIGNED, subject_id=convention.id)
         await _tell_insurers(connection, EventKind.CONVENTION_SIGNED, practitioner, convention, on=on, now=now)
     return convention, signed
 
@@ -135,10 +153,13 @@ async def leave(
 ) -> Signature:
     """The practitioner leaves the convention, once the notice is over; the insurers that take part are told.
 
-    Raises ``NoConvention`` and ``NotSigned``.
+    Raises ``NotSigned``. The notice is that of the version in force, or of the one that was signed where none is.
     """
-    convention = await find(connection, specialty, on)
     store = ConventionStore(connection)
+    signed = await store.signature(practitioner.id, specialty)
+    if signed is None:
+        raise NotSigned
+    convention = await store.find(specialty, on) or await version(connection, specialty, signed.version)
     last = on + timedelta(days=convention.terms.notice_days)
     if not await store.leave(practitioner.id, specialty, last):
         raise NotSigned

@@ -52,9 +52,9 @@ class ConventionStore:
         return None if row is None else _convention(row)
 
     async def shorten(self, convention: ConventionId, before: date) -> None:
-        """The version ends the day before."""
+        """The version ends the day before, if it does not end earlier."""
         await self.connection.execute(
-            "UPDATE conventions SET validity = daterange(lower(validity), $2) WHERE id = $1", convention, before
+            "UPDATE conventions SET validity = validity * daterange(NULL, $2) WHERE id = $1", convention, before
         )
 
     async def add(self, terms: ConventionTerms, version: int, now: datetime) -> ConventionId | None:
@@ -131,21 +131,36 @@ class ConventionStore:
         )
         return None if row is None else _convention(row)
 
-    async def sign(
-        self, practitioner: PractitionerId, convention: Convention, member_id: UUID | None, now: datetime
-    ) -> bool:
-        """Keeps the signature; one that is there already stays as it is, and False is answered. It takes back a leave."""
+    async def take_back(self, practitioner: PractitionerId, convention: Convention, on: date) -> bool:
+        """A leave whose notice is not over is undone; False where there is none."""
         done = await self.connection.execute(
-            "INSERT INTO convention_signatures (practitioner_id, convention_id, specialty, text_hash, signed_at, member_id)"
-            " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (practitioner_id, convention_id) DO UPDATE"
-            " SET signed_at = excluded.signed_at, member_id = excluded.member_id, left_on = NULL"
-            " WHERE convention_signatures.left_on IS NOT NULL",
+            "UPDATE convention_signatures SET left_on = NULL"
+            " WHERE practitioner_id = $1 AND convention_id = $2 AND left_on > $3",
+            practitioner,
+            convention.id,
+            on,
+        )
+        return bool(done != "UPDATE 0")
+
+    async def sign(
+        self, practitioner: PractitionerId, convention: Convention, member_id: UUID | None, *, on: date, now: datetime
+    ) -> bool:
+        """Keeps the signature; where there is one that was not left, it stays as it is, and False is answered.
+
+        Who had left counts as signed from this day on, and not for the days between.
+        """
+        done = await self.connection.execute(
+            "INSERT INTO convention_signatures (practitioner_id, convention_id, specialty, text_hash, signed_at, member_id,"
+            " counts_from) SELECT $1, $2, $3, $4, $5, $6, CASE WHEN EXISTS (SELECT FROM convention_signatures s"
+            " WHERE s.practitioner_id = $1 AND s.specialty = $3 AND s.left_on <= $7::date) THEN $7::date END"
+            " ON CONFLICT (practitioner_id, convention_id) WHERE left_on IS NULL DO NOTHING",
             practitioner,
             convention.id,
             convention.terms.specialty,
             convention.text_hash,
             now,
             member_id,
+            on,
         )
         return bool(done == "INSERT 0 1")
 
@@ -165,7 +180,7 @@ class ConventionStore:
         row = await self.connection.fetchrow(
             "SELECT c.version, s.text_hash, s.signed_at, s.left_on, s.member_id FROM convention_signatures s"
             " JOIN conventions c ON c.id = s.convention_id"
-            " WHERE s.practitioner_id = $1 AND s.specialty = $2 ORDER BY c.version DESC LIMIT 1",
+            " WHERE s.practitioner_id = $1 AND s.specialty = $2 ORDER BY c.version DESC, s.signed_at DESC LIMIT 1",
             practitioner,
             specialty,
         )

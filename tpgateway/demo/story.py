@@ -422,16 +422,17 @@ class Story:
         """Keeps the file, its signature and the network's keys, and verifies the one by the others without the network."""
         folder = self.house.folder / "software"
         folder.mkdir(exist_ok=True)
-        file = folder / "dre-optics.pdf"
+        version = (await self._call("GET", "/v1/dre/tables", token=token)).body["after"]
+        file = folder / f"dre-optics-{version}.pdf"
         keys = await self._call("GET", "/v1/dre/keys")
         (folder / "dre-keys.json").write_text(json.dumps(keys.body))
         for address, kept in (("", file), ("/signature", file.with_name(f"{file.name}.jws"))):
-            reply = await self._call("GET", f"/v1/dre/tables/latest{address}?format=pdf", token=token)
+            reply = await self._call("GET", f"/v1/dre/tables/{version}{address}?format=pdf", token=token)
             self._expect(reply.status == 200, f"DRE tables{address}", reply.status)
             kept.write_bytes(reply.body)
         started = time.perf_counter()
         printed = await self.house.run_command("dre", "verify", str(file))
-        self._tell(seed.label, "tpgateway dre verify dre-optics.pdf", printed.strip(), started)
+        self._tell(seed.label, f"tpgateway dre verify {file.name}", printed.strip(), started)
 
     # Shared ---------------------------------------------------------------------------------------------------------
 

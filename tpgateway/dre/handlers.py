@@ -1,13 +1,12 @@
 """Handlers of DRE tables."""
 
-import asyncio
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 
 from aiohttp import web
 
 from tpgateway.dre import rules, service
-from tpgateway.dre.model import Encoding, FileFormat, Version
+from tpgateway.dre.model import Encoding, FileFormat, file_name
 from tpgateway.dre.payloads import (
     ChangesPath,
     FileQuery,
@@ -23,7 +22,7 @@ from tpgateway.dre.payloads import (
 )
 from tpgateway.dre.shelf import SHELF, OpenFile, Shelf, etag_of
 from tpgateway.paper.html import HEADERS
-from tpgateway.practitioners.model import PractitionerId, Specialty
+from tpgateway.practitioners.model import PractitionerId
 from tpgateway.web.downloads import Download, is_known
 from tpgateway.web.routing import Answer, Call
 from tpgateway.web.steady import GROUND
@@ -35,26 +34,21 @@ MEDIA = {
     FileFormat.HTML: "text/html; charset=utf-8",
     FileFormat.PDF: "application/pdf",
 }
-_ENDINGS = {each: each.value for each in FileFormat} | {FileFormat.CSV: "csv.zip"}
 _SHOWN = {FileFormat.HTML, FileFormat.PDF}
 
 
 async def list_versions(call: Call, *, query: VersionsQuery) -> Answer:
     """Versions newest first. With ``wait``, an empty list is held back until one is published or the time is over."""
-    specialty = await _shelf(call).specialty(_me(call))
-    found = await _versions_after(call, specialty, query.after)
-    if not found and query.wait:
-        async with call.state.notices.expecting(service.PUBLISHED) as published:
-            found = await _versions_after(call, specialty, query.after)
-            if not found:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(published.wait(), query.wait)
-                found = await _versions_after(call, specialty, query.after)
-    current = rules.in_force((await _shelf(call).catalogue(specialty)).versions, call.today)
+    shelf = _shelf(call)
+    specialty = await shelf.specialty(_me(call))
+    found = await shelf.news(specialty, after=query.after, wait=query.wait)
+    every = (await shelf.catalogue(specialty)).versions
+    ends, current = rules.last_days(every), rules.in_force(every, call.today)
     views = [
         VersionView(
             version=each.version,
             effective_from=each.effective_from,
+            effective_to=ends.get(each.version),
             published_at=each.published_at,
             notice_days=each.notice_days,
             is_in_force=current is not None and each.version == current.version,
@@ -63,14 +57,8 @@ async def list_versions(call: Call, *, query: VersionsQuery) -> Answer:
         )
         for each in found
     ]
-    return Answer(
-        body=VersionListView(specialty=specialty, versions=views, after=found[0].version if found else query.after)
-    )
-
-
-async def _versions_after(call: Call, specialty: Specialty, after: int) -> Sequence[Version]:
-    catalogue = await _shelf(call).catalogue(specialty)
-    return [each for each in catalogue.versions if each.version > after]
+    after = found[0].version if found else query.after
+    return Answer(body=VersionListView(specialty=specialty, versions=views, after=after))
 
 
 async def download(call: Call, *, path: VersionPath, query: FileQuery) -> web.StreamResponse:
@@ -80,7 +68,6 @@ async def download(call: Call, *, path: VersionPath, query: FileQuery) -> web.St
     catalogue = await shelf.catalogue(specialty)
     version = catalogue.find(path.which).version
     head = catalogue.head(version, query.format)
-    await shelf.note_reader(me, version, query.format, now=call.now)
     encoding = _encoding(call.request, head.sizes)
     headers = {
         "ETag": etag_of(head.sha256, encoding),
@@ -88,15 +75,17 @@ async def download(call: Call, *, path: VersionPath, query: FileQuery) -> web.St
         "Vary": "Accept-Encoding",
         "X-Tables-Version": str(version),
     }
+    had = partial(shelf.note_reader, me, version, query.format, now=call.now)
     if is_known(call.request, headers["ETag"]):
+        await had()
         call.request[GROUND] = catalogue
         return web.Response(status=304, headers=headers)
-    name = f"dre-{specialty}-{version}.{_ENDINGS[query.format]}"
+    name = file_name(specialty, version, query.format)
     headers["Content-Disposition"] = f'{"inline" if query.format in _SHOWN else "attachment"}; filename="{name}"'
     headers["Content-Type"] = MEDIA[query.format]
     if query.format is FileFormat.HTML:
         headers.update(HEADERS)
-    return _sent(call, await shelf.file(specialty, head, encoding), encoding, headers)
+    return _sent(call, await shelf.file(specialty, head, encoding), encoding, headers, had)
 
 
 async def show_signature(call: Call, *, path: VersionPath, query: FileQuery) -> Answer:
@@ -106,7 +95,7 @@ async def show_signature(call: Call, *, path: VersionPath, query: FileQuery) -> 
     version = (await shelf.catalogue(specialty)).find(path.which).version
     async with call.state.connection() as connection:
         signature = await service.signature(connection, specialty, version, query.format)
-    name = f"dre-{specialty}-{version}.{_ENDINGS[query.format]}.jws"
+    name = f"{file_name(specialty, version, query.format)}.jws"
     return Answer(
         body=signature.encode(),
         media_type="application/jose",
@@ -119,7 +108,7 @@ async def show_keys(call: Call) -> Answer:
     found = await service.keys(call.connection)
     return Answer(
         body=TableKeysView(keys=[dict(each) for each in found]),
-        headers={"Cache-Control": "public, max-age=300", "Content-Disposition": 'inline; filename="dre-keys.json"'},
+        headers={"Cache-Control": "no-cache", "Content-Disposition": 'inline; filename="dre-keys.json"'},
     )
 
 
@@ -131,7 +120,7 @@ async def show_changes(call: Call, *, path: ChangesPath) -> web.StreamResponse:
     version, older = catalogue.find(path.which).version, catalogue.find(path.older).version
     encoding = _encoding(call.request, (Encoding.IDENTITY, Encoding.GZIP))
     changes = await shelf.changes(specialty, version, older, encoding)
-    await shelf.note_reader(me, version, FileFormat.JSON, now=call.now)
+    had = partial(shelf.note_reader, me, version, FileFormat.JSON, now=call.now)
     headers = {
         "ETag": changes.etag,
         "Cache-Control": "private, no-cache",
@@ -139,9 +128,10 @@ async def show_changes(call: Call, *, path: ChangesPath) -> web.StreamResponse:
         "X-Tables-Version": str(version),
     }
     if is_known(call.request, changes.etag):
+        await had()
         call.request[GROUND] = catalogue
         return web.Response(status=304, headers=headers)
-    return _sent(call, changes, encoding, {**headers, "Content-Type": MEDIA[FileFormat.JSON]})
+    return _sent(call, changes, encoding, {**headers, "Content-Type": MEDIA[FileFormat.JSON]}, had)
 
 
 async def find_route(call: Call, *, body: RouteRequest) -> Answer:
@@ -154,7 +144,12 @@ async def find_route(call: Call, *, body: RouteRequest) -> Answer:
         csr=body.csr or "",
         on=body.care_date or call.today,
     )
-    said = rules.NO_ROUTE if route is None else rules.ROUTED
+    lines = [
+        dict(line)
+        for line in (route.guarantee if route else ())
+        if body.domain in {None, line["domain"]} and body.product_code in {None, line["product_code"]}
+    ]
+    said = rules.NO_ROUTE if route is None else rules.ROUTED if lines else rules.NO_GUARANTEE
     return Answer(
         body=RouteView(
             version=version,
@@ -164,11 +159,7 @@ async def find_route(call: Call, *, body: RouteRequest) -> Answer:
             match=route and route.match,
             grouping=route and dict(route.grouping),
             convention=route and dict(route.convention),
-            guarantee=[
-                dict(line)
-                for line in (route.guarantee if route else ())
-                if body.domain in {None, line["domain"]} and body.product_code in {None, line["product_code"]}
-            ],
+            guarantee=lines,
         )
     )
 
@@ -183,10 +174,12 @@ async def change_subscription(call: Call, *, body: SubscriptionRequest) -> Answe
     return Answer(body=SubscriptionView(mail=body.mail))
 
 
-def _sent(call: Call, file: OpenFile, encoding: Encoding, headers: dict[str, str]) -> web.StreamResponse:
+def _sent(
+    call: Call, file: OpenFile, encoding: Encoding, headers: dict[str, str], had: Callable[[], Awaitable[None]]
+) -> web.StreamResponse:
     if encoding is not Encoding.IDENTITY:
         headers["Content-Encoding"] = encoding
-    return Download(call.request, file.file, file.size, headers=headers)
+    return Download(call.request, file.file, file.size, headers=headers, had=had)
 
 
 _PREFERRED = (Encoding.ZSTD, Encoding.GZIP)

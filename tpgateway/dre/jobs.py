@@ -15,19 +15,19 @@ async def announce(tools: Tools, ids: Mapping[str, UUID], _tries: int) -> None:
     """Mails everybody who asked to be told, some in each transaction: broken off, it goes on where it was."""
     post = Post.of(tools.settings, tools.vault)
     async with tools.pool.acquire() as connection:
-        version = await TableStore(connection).get(ids["version"])
-        if version is None:
-            return
+        versions = {each.version: each for each in await TableStore(connection).versions(None)}
+        newest = next((each.version for each in versions.values() if each.id == ids["version"]), 0)
         taken = _AT_ONCE
         while taken == _AT_ONCE:
             async with connection.transaction():
-                taken, addresses = await ReaderStore(connection).take_untold(version.version, _AT_ONCE)
-                for address in addresses:
+                taken, told = await ReaderStore(connection).take_untold(newest, _AT_ONCE)
+                for address, number in told:
+                    version = versions[number]
                     await post.send(
                         connection,
                         "dre/new_tables",
                         to=address,
-                        version=version.version,
+                        version=number,
                         effective=day_fr(version.effective_from),
                         note=version.note,
                     )

@@ -127,6 +127,11 @@ class FileFormat(StrEnum):
     PDF = "pdf"
 
 
+def file_name(specialty: Specialty, version: int, kind: FileFormat) -> str:
+    """What a published file is called, in its signature too."""
+    return f"dre-{specialty}-{version}.{'csv.zip' if kind is FileFormat.CSV else kind}"
+
+
 class Encoding(StrEnum):
     """How a file's bytes are sent; named as in Content-Encoding."""
 
@@ -182,6 +187,8 @@ class Outlook:
     lines: int
     since: int | None
     changes: Mapping[str, Counts]
+    digest: bytes
+    """Of the tables to come, and of what they follow: what is published must be what was shown."""
 
     @property
     def is_new(self) -> bool:

@@ -15,6 +15,9 @@ from tpgateway.web.validation import Parameters, Payload, View
 class VersionView(View):
     version: int
     effective_from: date = Field(description="the first day of care that it counts for")
+    effective_to: date | None = Field(
+        description="the last one, null where no other version follows; before the first where another took its place"
+    )
     published_at: datetime
     notice_days: int = Field(description="how many days before its first day it was published")
     is_in_force: bool = Field(description="whether it counts for care given today")

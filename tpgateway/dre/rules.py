@@ -1,9 +1,8 @@
 """How tables are built from conventions, insurers and products."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 from tpgateway.conventions.model import Convention
 from tpgateway.dre.model import (
@@ -62,6 +61,11 @@ NO_ROUTE = reason(
     "Aucune convention du réseau ne correspond à cette carte pour votre spécialité.",
     "Relisez la carte ; si elle est exacte, facturez l'assuré.",
 )
+NO_GUARANTEE = reason(
+    "no_guarantee",
+    "Le réseau accepte les cartes de cet organisme, mais rien n'y correspond au domaine ou au produit demandé.",
+    "Vérifiez la carte de cette personne : la réponse dit ce qui est couvert.",
+)
 
 
 class RoutingTables:
@@ -74,8 +78,11 @@ class RoutingTables:
         for line in tables["guarantee"]:
             self._guarantee.setdefault(line["group"], []).append(line)
 
-    def route(self, amc_number: str, convention_type: str, csr: str) -> Route | None:
-        """Where a card leads: by all of its key, then by insurer and type, then by the insurer alone."""
+    def route(self, amc_number: str, convention_type: str, csr: str, *, on: date) -> Route | None:
+        """Where a card leads on a day: by all of its key, then by insurer and type, then by the insurer alone.
+
+        A convention that is not in force on the day leads nowhere.
+        """
         for match, key in (
             (Match.EXACT, (amc_number, convention_type, csr)),
             (Match.TYPE, (amc_number, convention_type, "")),
@@ -83,10 +90,13 @@ class RoutingTables:
         ):
             if (line := self._grouping.get(key)) is not None:
                 group = line["group"]
+                convention = self._convention[group]
+                if not convention["valid_from"] <= on.isoformat() <= (convention["valid_to"] or "9999-12-31"):
+                    return None
                 return Route(
                     match=match,
                     grouping=line,
-                    convention=self._convention[group],
+                    convention=convention,
                     guarantee=self._guarantee.get(group, []),
                 )
         return None
@@ -101,16 +111,27 @@ def in_force(versions: Iterable[Version], on: date) -> Version | None:
     return max(begun, key=lambda each: (each.effective_from, each.version), default=None)
 
 
+def last_days(versions: Iterable[Version]) -> dict[int, date | None]:
+    """The last day on which each version counts, by its number; None where no other follows.
+
+    One whose place another of the same day took ends before it began.
+    """
+    order = sorted(versions, key=lambda each: (each.effective_from, each.version))
+    ends = [each.effective_from - timedelta(days=1) for each in order[1:]]
+    return {each.version: end for each, end in zip(order, [*ends, None], strict=bool(order))}
+
+
 def build(convention: Convention, offers: Sequence[InsurerOffer]) -> Tables:
     """The tables of the convention's speciality.
 
-    Insurers that offer just the same share a group, so that one convention line covers many. A group is named after its
-    content: it keeps its name from version to version as long as nothing in it changes.
+    Insurers that offer just the same share a group, so that one convention line covers many. A group is named after the
+    first of its insurers: what changes in an offer changes those lines, and not the name of all.
     """
     terms = convention.terms
     grouping: list[GroupingLine] = []
     conventions: dict[str, ConventionLine] = {}
     guarantees: dict[str, list[GuaranteeLine]] = {}
+    names: dict[tuple[tuple[str, BenefitLine], ...], str] = {}
     for offer in sorted(offers, key=lambda each: each.number):
         if terms.participants is not None and offer.number not in terms.participants:
             continue
@@ -123,7 +144,7 @@ def build(convention: Convention, offers: Sequence[InsurerOffer]) -> Tables:
         ]
         if not kept:
             continue
-        group = _name(kept)
+        group = names.setdefault(tuple(kept), f"G{offer.number}")
         grouping.extend(
             GroupingLine(amc_number=offer.number, convention_type=kind, csr="", group=group)
             for kind in sorted(offer.convention_types)
@@ -149,28 +170,6 @@ def build(convention: Convention, offers: Sequence[InsurerOffer]) -> Tables:
 def _order(pair: tuple[str, BenefitLine]) -> tuple[str, str, str]:
     code, line = pair
     return code, line.domain, line.benefit
-
-
-def _name(kept: Sequence[tuple[str, BenefitLine]]) -> str:
-    def parts() -> Iterator[str]:
-        for code, line in kept:
-            formula = line.formula
-            yield "|".join(
-                str(part)
-                for part in (
-                    code,
-                    line.domain,
-                    line.benefit,
-                    formula.kind,
-                    formula.per,
-                    formula.rate_basis_points,
-                    formula.amount_cents,
-                    formula.ceiling_cents,
-                    line.approval,
-                )
-            )
-
-    return "G" + hashlib.sha256("\n".join(parts()).encode()).hexdigest()[:10].upper()
 
 
 def _guarantee(group: str, product_code: str, line: BenefitLine) -> GuaranteeLine:

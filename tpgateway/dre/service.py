@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+import hashlib
+import json
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import date, datetime
@@ -20,8 +22,8 @@ from tpgateway.dre import rules
 from tpgateway.dre.codec import files
 from tpgateway.dre.codec.signatures import Signer
 from tpgateway.dre.codec.xml import to_xml
-from tpgateway.dre.errors import EffectiveInPast, NoTables
-from tpgateway.dre.model import FileFormat, InsurerOffer, Outlook, Reader, TableFile, Tables, Version
+from tpgateway.dre.errors import EffectiveInPast, NoTables, TablesChanged
+from tpgateway.dre.model import FileFormat, InsurerOffer, Outlook, Reader, TableFile, Tables, Version, file_name
 from tpgateway.dre.store import ReaderStore, TableStore
 from tpgateway.guarantees import service as guarantees
 from tpgateway.insurers import service as insurers
@@ -53,7 +55,7 @@ async def preview(
     store = TableStore(connection)
     async for tables in _tables(connection, effective_from, restores):
         before = rules.in_force(await store.versions(tables.specialty), effective_from)
-        older = Tables(specialty=tables.specialty, grouping=(), convention=(), guarantee=())
+        older = _nothing(tables.specialty)
         if before is not None:
             older = files.tables_of(files.from_json(await _json(store, tables.specialty, before.version)))
         was, is_ = files.lines_of(older), files.lines_of(tables)
@@ -62,6 +64,7 @@ async def preview(
             lines=tables.lines,
             since=before.version if before else None,
             changes={name: rules.difference(name, was[name], is_[name]).counts for name in rules.KEYS},
+            digest=_digest(tables, before),
         )
 
 
@@ -75,25 +78,34 @@ async def publish(
     actor: Actor,
     note: str | None = None,
     restores: int | None = None,
+    shown: Sequence[Outlook] | None = None,
     progress: Progress = lambda _: None,
 ) -> tuple[Version, Mapping[Specialty, int]]:
     """A new version for every speciality, in the caller's transaction: whole or not at all.
 
-    Answers the version and how many lines each speciality's tables have. Arguments and errors are those of ``preview``.
+    Answers the version and how many lines each speciality's tables have. Arguments and errors are those of ``preview``;
+    where it ``shown`` what would be published, anything else raises ``TablesChanged``.
     """
     _refuse_past(effective_from, today)
     store = TableStore(connection)
     await store.lock_publication()
     await store.add_key(signer.kid, signer.public_jwk, now)
+    before = {each: rules.in_force(await store.versions(each), effective_from) for each in Specialty} if shown else {}
+    expected = {each.specialty: each.digest for each in shown or ()}
     version = await store.add_version(effective_from, now, note=note, restores=restores)
     names = {insurer.number: insurer.name for insurer in await insurers.list_all(connection)}
     lines: dict[Specialty, int] = {}
     async for tables in _tables(connection, effective_from, restores):
-        lines[tables.specialty] = tables.lines
+        specialty = tables.specialty
+        if shown is not None and expected.pop(specialty, None) != _digest(tables, before[specialty]):
+            raise TablesChanged
+        lines[specialty] = tables.lines
         for kind in FileFormat:  # one at a time: together they take much memory
             file = await asyncio.to_thread(_file, kind, version, tables, names, signer)
-            await store.add_file(version.version, tables.specialty, file, lines=tables.lines)
-        progress(tables.specialty)
+            await store.add_file(version.version, specialty, file, lines=tables.lines)
+        progress(specialty)
+    if expected:
+        raise TablesChanged
     await audit.record(connection, actor=actor, action=Action.TABLES_PUBLISHED, subject_id=version.id)
     await enqueue(connection, JobKind.ANNOUNCE_TABLES, version=version.id)
     await store.tell(insurers.EVENTS_CHANNEL, PUBLISHED)
@@ -108,24 +120,41 @@ async def publish(
     return version, lines
 
 
+def _nothing(specialty: Specialty) -> Tables:
+    return Tables(specialty=specialty, grouping=(), convention=(), guarantee=())
+
+
+def _digest(tables: Tables, before: Version | None) -> bytes:
+    said = json.dumps([before.version if before else None, files.lines_of(tables)])
+    return hashlib.sha256(said.encode()).digest()
+
+
 def _refuse_past(effective_from: date, today: date) -> None:
     if effective_from < today:
         raise EffectiveInPast
 
 
 async def _tables(connection: Connection, on: date, restores: int | None) -> AsyncIterator[Tables]:
-    """The tables of each speciality, one after the other: those of a day, or those of an earlier version."""
+    """The tables of each speciality, one after the other: those of a day, or those of an earlier version.
+
+    A speciality that was published before and has nothing now gets empty tables: what it had must not go on counting.
+    """
+    store = TableStore(connection)
+    missing = set(await store.specialties(None))
     if restores is not None:
-        store = TableStore(connection)
         specialties = await store.specialties(restores)
         if not specialties:
             raise NoTables(f"version {restores}")
         for specialty in specialties:
+            missing.discard(specialty)
             yield files.tables_of(files.from_json(await _json(store, specialty, restores)))
-        return
-    offers = await _offers(connection, on)
-    for convention in await conventions.in_force(connection, on):
-        yield rules.build(convention, offers)
+    else:
+        offers = await _offers(connection, on)
+        for convention in await conventions.in_force(connection, on):
+            missing.discard(convention.terms.specialty)
+            yield rules.build(convention, offers)
+    for specialty in sorted(missing):
+        yield _nothing(specialty)
 
 
 async def _json(store: TableStore, specialty: Specialty, version: int) -> bytes:
@@ -155,7 +184,7 @@ def _file(kind: FileFormat, version: Version, tables: Tables, names: Mapping[str
         content=content,
         gzip=gzip.compress(content, mtime=0) if kind in _PACKED else None,
         zstd=zstd.compress(content, _ZSTD_LEVEL) if kind in _PACKED else None,
-        signature=signer.sign(content),
+        signature=signer.sign(content, name=file_name(tables.specialty, version.version, kind)),
     )
 
 
@@ -210,6 +239,12 @@ async def keys(connection: Connection) -> Sequence[Mapping[str, object]]:
 async def all_versions(connection: Connection) -> tuple[Sequence[Version], Mapping[int | None, int]]:
     """Every version, newest first, and how many practitioners' software has each (under None: has fetched none)."""
     return await TableStore(connection).versions(None), await ReaderStore(connection).counts()
+
+
+async def versions_after(connection: Connection, day: date) -> Sequence[Version]:
+    """The versions that are already published to take effect after a day, in order."""
+    every = await TableStore(connection).versions(None)
+    return sorted((each for each in every if each.effective_from > day), key=lambda each: each.effective_from)
 
 
 def number_in_force(versions: Sequence[Version], on: date) -> int | None:

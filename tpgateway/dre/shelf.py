@@ -10,15 +10,17 @@ import hashlib
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import IO, Generic, TypeVar
+from functools import partial
+from typing import IO, Any, Generic, TypeVar
 
+import structlog
 from aiohttp import web
 
-from tpgateway.database import Connection
+from tpgateway.database import Connection, faults
 from tpgateway.database.notices import Notices
 from tpgateway.dre import rules, service
 from tpgateway.dre.codec import files
@@ -28,30 +30,39 @@ from tpgateway.dre.store import TableStore
 from tpgateway.practitioners import service as practitioners
 from tpgateway.practitioners.model import PractitionerId, Specialty
 
-_OPEN_FILES = 128
-_ROUTING_TABLES = 36  # three versions of each speciality
+_OPEN_FILES = 64  # some hundred megabytes of disk
+_ROUTING_TABLES = 16  # some hundred megabytes of memory, if all of them are large
 _REMEMBERED = 100_000
 _LOOK_AGAIN_SECONDS = 60
 # What people read says nothing of what their software has.
 _READ_BY_SOFTWARE = {FileFormat.JSON, FileFormat.CSV, FileFormat.XML}
 
+_log = structlog.get_logger(__name__)
+
 T = TypeVar("T")
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class Round:
+    """The time between two publications, as far as was heard."""
+
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """All versions of a speciality, newest first, and their files."""
 
     versions: Sequence[Version]
     files: Mapping[tuple[int, FileFormat], FileHead]
     read_at: float
-    is_over: bool = False
+    round: Round
 
     @property
     def holds(self) -> bool:
         """Whether there are these versions and no others, as far as was heard and not too long ago."""
-        return not self.is_over and time.monotonic() - self.read_at < _LOOK_AGAIN_SECONDS
+        return not self.round.over.is_set() and time.monotonic() - self.read_at < _LOOK_AGAIN_SECONDS
 
     def find(self, which: int | date | None) -> Version:
         """The version of a number, the one that counts on a day, or the newest; raises ``NoTables``."""
@@ -60,6 +71,8 @@ class Catalogue:
             found = next(iter(self.versions), None)
         elif isinstance(which, date):
             found = rules.in_force(self.versions, which)
+            if found is None:
+                raise NoTables(next_step="Aucune version ne vaut pour ce jour : vérifiez la date des soins.")
         else:
             found = next((each for each in self.versions if each.version == which), None)
         if found is None:
@@ -84,25 +97,32 @@ class OpenFile:
 
 
 class _Ready(Generic[T]):
-    """The things used last, each made once however many ask for it at a time."""
+    """The things used last, each made once however many ask for it at a time. What fails is made anew the next time."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._ready: OrderedDict[Hashable, asyncio.Task[T]] = OrderedDict()
 
-    async def get(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
+    async def get(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         task = self._ready.get(key)
         if task is None:
-            task = self._ready[key] = asyncio.ensure_future(make())
+            task = self._ready[key] = asyncio.create_task(make())
+            task.add_done_callback(lambda done: self._drop_failed(key, done))
             if len(self._ready) > self._most:
                 self._ready.popitem(last=False)
-        self._ready.move_to_end(key)
-        try:
-            return await asyncio.shield(task)
-        except BaseException:
-            if task.done() and self._ready.get(key) is task:
-                del self._ready[key]  # what failed is tried anew the next time
-            raise
+        else:
+            self._ready.move_to_end(key)
+        return await asyncio.shield(task)
+
+    def drop(self, key: Hashable, made: T) -> None:
+        """It is made anew for who asks from now on, unless it was already."""
+        task = self._ready.get(key)
+        if task is not None and task.done() and task.result() is made:
+            del self._ready[key]
+
+    def _drop_failed(self, key: Hashable, task: "asyncio.Task[T]") -> None:
+        if (task.cancelled() or task.exception()) and self._ready.get(key) is task:
+            del self._ready[key]
 
 
 class Shelf:
@@ -111,22 +131,22 @@ class Shelf:
     def __init__(self, connect: Connect, notices: Notices) -> None:
         self._connect = connect
         self._notices = notices
-        self._catalogues: dict[Specialty, Catalogue] = {}
-        self._round = 0
+        self._catalogues = _Ready[Catalogue](len(Specialty))
+        self._round = Round()
         self._specialties: OrderedDict[PractitionerId, Specialty] = OrderedDict()
         self._readers: OrderedDict[PractitionerId, int] = OrderedDict()
         self._open = _Ready[OpenFile](_OPEN_FILES)
         self._routing = _Ready[rules.RoutingTables](_ROUTING_TABLES)
+        self._comparing = asyncio.Semaphore(2)
 
     async def keep_current(self) -> None:
-        """Runs as long as the process: forgets which versions there are as soon as there may be others."""
+        """Runs as long as the process: a new round begins as soon as there may be other versions."""
         while not self._notices.is_closed:
             async with self._notices.expecting(service.PUBLISHED) as published:
-                self._round += 1
-                for known in self._catalogues.values():
-                    known.is_over = True
-                self._catalogues.clear()
+                ended, self._round = self._round, Round()
+                ended.over.set()
                 await published.wait()
+        self._round.over.set()
 
     async def specialty(self, practitioner: PractitionerId) -> Specialty:
         """The practitioner's speciality, which never changes."""
@@ -139,26 +159,43 @@ class Shelf:
 
     async def catalogue(self, specialty: Specialty) -> Catalogue:
         """The versions there are at this moment."""
-        known = self._catalogues.get(specialty)
-        if known is not None and known.holds:
-            return known
-        begun = self._round
-        read_at = time.monotonic()
+        while True:
+            known = await self._catalogues.get(specialty, partial(self._read_catalogue, specialty))
+            if known.holds or self._notices.is_closed:
+                return known
+            self._catalogues.drop(specialty, known)
+
+    async def _read_catalogue(self, specialty: Specialty) -> Catalogue:
+        begun, read_at = self._round, time.monotonic()
         async with self._connect() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
             store = TableStore(connection)
             versions = await store.versions(specialty)
             heads = {(head.version, head.format): head for head in await store.heads(specialty)}
-        found = Catalogue(versions, heads, read_at, is_over=begun != self._round)
-        if not found.is_over:  # else a publication may have come between
-            self._catalogues[specialty] = found
-        return found
+        return Catalogue(versions, heads, read_at, begun)
+
+    async def news(self, specialty: Specialty, *, after: int, wait: int) -> Sequence[Version]:
+        """The versions past a number; where there are none yet, those of the next publication within so many seconds."""
+        until = time.monotonic() + wait
+        while True:
+            round_ = self._round
+            found = [each for each in (await self.catalogue(specialty)).versions if each.version > after]
+            left = until - time.monotonic()
+            if found or left <= 0 or self._notices.is_closed:
+                return found
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await round_.over.wait()
 
     async def note_reader(self, practitioner: PractitionerId, version: int, kind: FileFormat, *, now: datetime) -> None:
         """That a practitioner's software has a version; written once, not at each look whether there is a newer one."""
         if kind not in _READ_BY_SOFTWARE or self._readers.get(practitioner, 0) >= version:
             return
-        async with self._connect() as connection:
-            await service.note_reader(connection, practitioner, version, now=now)
+        try:
+            async with self._connect() as connection:
+                await service.note_reader(connection, practitioner, version, now=now)
+        except faults.ANY as error:  # the next look notes it
+            _log.warning("reader_not_noted", failure=type(error).__name__)
+            return
         _remember(self._readers, practitioner, version)
 
     async def file(self, specialty: Specialty, head: FileHead, encoding: Encoding) -> OpenFile:
@@ -176,7 +213,7 @@ class Shelf:
         """What makes a version's tables of another's, as a file ready to be sent; raises ``NoTables``."""
 
         async def make() -> OpenFile:
-            async with self._connect() as connection:
+            async with self._comparing, self._connect() as connection:
                 content = await service.changes(connection, specialty, version, older)
             etag = etag_of(hashlib.sha256(content).digest(), encoding)
             if encoding is Encoding.GZIP:
@@ -188,7 +225,7 @@ class Shelf:
     async def route(
         self, specialty: Specialty, *, number: str, convention_type: str, csr: str, on: date
     ) -> tuple[int, Route | None]:
-        """The version that counts on a day, and where a card leads by it; raises ``NoTables``."""
+        """The version that counts on a day of care, and where a card leads by it; raises ``NoTables``."""
         version = (await self.catalogue(specialty)).find(on).version
 
         async def make() -> rules.RoutingTables:
@@ -198,7 +235,7 @@ class Shelf:
             return await asyncio.to_thread(lambda: rules.RoutingTables(files.from_json(content)))
 
         tables = await self._routing.get((specialty, version), make)
-        return version, tables.route(number, convention_type, csr)
+        return version, tables.route(number, convention_type, csr, on=on)
 
 
 SHELF: web.AppKey[Shelf] = web.AppKey("dre_shelf", Shelf)

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
@@ -73,14 +72,11 @@ class TableStore:
         )
         return [_version(row) for row in rows]
 
-    async def get(self, version: UUID) -> Version | None:
-        row = await self.connection.fetchrow("SELECT * FROM dre_versions WHERE id = $1", version)
-        return None if row is None else _version(row)
-
-    async def specialties(self, version: int) -> list[Specialty]:
-        """The specialities that a version holds tables of."""
+    async def specialties(self, version: int | None) -> list[Specialty]:
+        """The specialities that a version holds tables of; those of any version where none is named."""
         rows = await self.connection.fetch(
-            "SELECT DISTINCT specialty FROM dre_files WHERE version = $1 ORDER BY specialty", version
+            "SELECT DISTINCT specialty FROM dre_files WHERE version = $1 OR $1::integer IS NULL ORDER BY specialty",
+            version,
         )
         return [Specialty(row["specialty"]) for row in rows]
 
@@ -192,26 +188,32 @@ class ReaderStore:
         )
         return found
 
-    async def take_untold(self, version: int, limit: int) -> tuple[int, list[str]]:
-        """Marks some who were not told of a version as told: how many, and the addresses of those it is for."""
+    async def take_untold(self, version: int, limit: int) -> tuple[int, list[tuple[str, int]]]:
+        """Marks some as told of all versions up to this one.
+
+        Answers how many, and whom of them to tell of which version: each that came since what they were told last, and
+        holds tables of their speciality.
+        """
         rows = await self.connection.fetch(
             """
             WITH picked AS (
-                SELECT practitioner_id FROM dre_subscriptions WHERE told < $1
+                SELECT practitioner_id, told FROM dre_subscriptions WHERE told < $1
                 ORDER BY practitioner_id LIMIT $2 FOR UPDATE
-            ), told AS (
+            ), marked AS (
                 UPDATE dre_subscriptions s SET told = $1 FROM picked WHERE s.practitioner_id = picked.practitioner_id
-                RETURNING s.practitioner_id
             )
-            SELECT m.email FROM told t
+            SELECT t.practitioner_id, m.email, f.version FROM picked t
             LEFT JOIN practitioners p ON p.id = t.practitioner_id AND p.state = 'active'
-                AND EXISTS (SELECT FROM dre_files f WHERE f.version = $1 AND f.specialty = p.specialty)
             LEFT JOIN practitioner_members m ON m.practitioner_id = p.id AND m.is_holder
+            LEFT JOIN dre_files f ON f.specialty = p.specialty AND f.format = 'json' AND f.version > t.told
+                AND f.version <= $1
+            ORDER BY t.practitioner_id, f.version
             """,
             version,
             limit,
         )
-        return len(rows), [row["email"] for row in rows if row["email"]]
+        told = [(row["email"], row["version"]) for row in rows if row["version"] is not None]
+        return len({row["practitioner_id"] for row in rows}), told
 
 
 def _version(row: asyncpg.Record) -> Version:

@@ -50,6 +50,16 @@ class Paper(FPDF):
         self.set_text_color(0)
         self._write(printable(value), 5.5)
 
+    def write_amount(self, code: str, text: str, amount: str) -> None:
+        """A line of three columns: a code, what it is, and what it costs at the right of its last line."""
+        self.cell(36, 5.5, printable(code))
+        right = self.r_margin
+        self.set_right_margin(right + 28)
+        self._write(printable(text), 5.5)
+        self.set_right_margin(right)
+        self.set_y(self.y - 5.5)
+        self.cell(0, 5.5, printable(amount), align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
     def _write(self, text: str, height: float) -> None:
         """What fits on the line goes there at once: breaking lines takes the library five times as long."""
         if "\n" not in text and self.get_string_width(text) < self.w - self.r_margin - self.x - 2 * self.c_margin:

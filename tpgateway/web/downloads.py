@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import IO
 
 from aiohttp import web
@@ -27,8 +28,16 @@ def is_known(request: web.BaseRequest, etag: str) -> bool:
 class Download(web.StreamResponse):
     """An open file, or the one range of it that is asked for. The file stays open: others may be reading it."""
 
-    def __init__(self, request: web.BaseRequest, file: IO[bytes], size: int, *, headers: Mapping[str, str]) -> None:
-        """``headers`` name the ETag; raises ``RangeNotSatisfiable``."""
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        file: IO[bytes],
+        size: int,
+        *,
+        headers: Mapping[str, str],
+        had: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """``headers`` name the ETag; ``had`` is called once the file's last byte is out. Raises ``RangeNotSatisfiable``."""
         start, end = _range_of(request, size, headers["ETag"])
         is_part = (start, end) != (0, size)
         super().__init__(status=206 if is_part else 200, headers={**headers, "Accept-Ranges": "bytes"})
@@ -36,6 +45,7 @@ class Download(web.StreamResponse):
             self.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
         self.content_length = end - start
         self._file, self._first, self._past = file, start, end
+        self._had = had if end == size else None
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         writer = await super().prepare(request)
@@ -49,6 +59,8 @@ class Download(web.StreamResponse):
             await self._copy(writer)
         else:
             await _flushed(transport)
+            if transport.is_closing():
+                raise ConnectionResetError("the caller is gone")
             # A descriptor of our own, which the loop can watch beside the transport's; nobody else writes meanwhile.
             own = os.dup(socket.fileno())
             try:
@@ -56,6 +68,8 @@ class Download(web.StreamResponse):
             finally:
                 os.close(own)
         await self.write_eof()
+        if self._had is not None:
+            await self._had()
         return writer
 
     async def _send(self, socket: int) -> None:
@@ -79,8 +93,11 @@ class Download(web.StreamResponse):
             if not piece:
                 raise ConnectionResetError("the file is shorter than it was")
             offset += len(piece)
-            async with asyncio.timeout(_STALLED_SECONDS):
-                await writer.write(piece)
+            try:
+                async with asyncio.timeout(_STALLED_SECONDS):
+                    await writer.write(piece)
+            except TimeoutError:
+                raise ConnectionResetError("the caller takes nothing any more") from None
 
 
 def _range_of(request: web.BaseRequest, size: int, etag: str) -> tuple[int, int]:
@@ -95,6 +112,8 @@ def _range_of(request: web.BaseRequest, size: int, etag: str) -> tuple[int, int]
         return whole
     if part.start is None:
         return whole
+    if asked.replace(" ", "") == "bytes=-0":
+        raise RangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
     start = max(size + part.start, 0) if part.start < 0 else part.start
     end = size if part.stop is None else min(part.stop, size)
     if start >= end:
@@ -104,13 +123,12 @@ def _range_of(request: web.BaseRequest, size: int, etag: str) -> tuple[int, int]
 
 async def _flushed(transport: asyncio.Transport) -> None:
     """Returns once the headers are out: what the kernel sends must come after them."""
-    pause = 0.0
-    async with asyncio.timeout(_STALLED_SECONDS):
-        while transport.get_write_buffer_size():
-            if transport.is_closing():
-                raise ConnectionResetError("the caller is gone")
-            await asyncio.sleep(pause)
-            pause = min(pause + 0.001, 0.05)
+    pause, until = 0.0, time.monotonic() + _STALLED_SECONDS
+    while transport.get_write_buffer_size():
+        if transport.is_closing() or time.monotonic() > until:
+            raise ConnectionResetError("the caller takes nothing any more")
+        await asyncio.sleep(pause)
+        pause = min(pause + 0.001, 0.05)
 
 
 async def _writable(socket: int) -> None:

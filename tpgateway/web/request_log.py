@@ -63,11 +63,11 @@ class RequestLog:
 def _as_json(entries: Sequence[Entry]) -> bytes:
     """A line each. No value needs escaping: ids and names are ours or checked, and a method is a token of HTTP."""
     lines = []
-    day_second, stamp = -1, ""
+    second, stamp = -1, ""
     for at, request_id, operation, method, status, seconds in entries:
         whole = int(at)
-        if whole != day_second:
-            day_second, stamp = whole, datetime.fromtimestamp(whole, UTC).isoformat()[:-6]
+        if whole != second:
+            second, stamp = whole, datetime.fromtimestamp(whole, UTC).isoformat()[:-6]
         lines.append(
             f'{{"event":"request","level":"info","timestamp":"{stamp}.{int((at - whole) * 1e6):06}+00:00",'
             f'"request_id":"{request_id}","operation":"{operation}","method":"{method}","status":{status},'

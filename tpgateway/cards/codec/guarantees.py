@@ -9,6 +9,7 @@ from tpgateway.guarantees.model import Approval
 from tpgateway.guarantees.sentences import DOMAINS_FR, benefit_fr, conditions_fr, formula_fr
 from tpgateway.paper import day_fr
 from tpgateway.paper.html import write_page
+from tpgateway.web.routing import PARIS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,22 +34,23 @@ class Cover:
         yield "Soins du", day_fr(check.ask.care_date)
         if check.found.rights_to:
             yield "Droits", f"jusqu'au {day_fr(check.found.rights_to)}"
-        yield "Preuve", f"{format_proof(check.proof)}, jusqu'au {day_fr(check.proof_expires_at.date())}"
+        yield (
+            "Preuve",
+            f"{format_proof(check.proof)}, jusqu'au {day_fr(check.proof_expires_at.astimezone(PARIS).date())}",
+        )
 
-    def rows(self) -> Sequence[tuple[str, str, str, str]]:
-        """Benefit, what the insurer pays, conditions, whether an approval comes first."""
-        return [
-            (
-                benefit_fr(line.benefit),
-                formula_fr(line.formula),
-                conditions_fr(line),
-                "oui" if line.approval is Approval.REQUIRED else "non",
-            )
-            for line in self.verdict.benefits
-        ]
-
-
-HEADINGS = ("Garantie", "L'organisme paie", "Conditions", "Accord préalable")
+    def table(self) -> Sequence[Sequence[str]]:
+        """Headings and rows: benefit, what the insurer pays, conditions if there are any, whether an approval comes first."""
+        columns = {
+            "Garantie": [benefit_fr(line.benefit) for line in self.verdict.benefits],
+            "L'organisme paie": [formula_fr(line.formula) for line in self.verdict.benefits],
+            "Conditions": [conditions_fr(line) for line in self.verdict.benefits],
+            "Accord préalable": [
+                "oui" if line.approval is Approval.REQUIRED else "non" for line in self.verdict.benefits
+            ],
+        }
+        said = {name: cells for name, cells in columns.items() if any(cells)}
+        return [list(said), *zip(*said.values(), strict=True)]
 
 
 def to_html(cover: Cover) -> bytes:
@@ -57,8 +59,8 @@ def to_html(cover: Cover) -> bytes:
         "cards/guarantees.html",
         title=cover.title,
         facts=list(cover.facts()),
-        headings=HEADINGS,
-        rows=cover.rows(),
+        headings=cover.table()[0],
+        rows=cover.table()[1:],
     )
 
 
@@ -75,13 +77,13 @@ def to_pdf(cover: Cover, *, network_contact: str) -> bytes:
     pdf.ln(4)
     pdf.set_font(size=9)
     with pdf.table(
-        col_widths=(48, 66, 38, 22),
+        col_widths={3: (56, 90, 28), 4: (48, 66, 38, 22)}[len(cover.table()[0])],
         text_align="LEFT",
         borders_layout=TableBordersLayout.HORIZONTAL_LINES,
         headings_style=FontFace(emphasis="BOLD", fill_color=235),
         line_height=5,
         padding=1,
     ) as table:
-        for row in (HEADINGS, *cover.rows()):
+        for row in cover.table():
             table.row([printable(cell) for cell in row])
     return pdf.as_bytes()

@@ -90,11 +90,13 @@ async def show_check(call: Call, *, path: ReferencePath) -> Answer:
 
 async def show_guarantees(call: Call, *, path: ReferencePath, query: GuaranteesQuery) -> Answer:
     """What the person's product pays in the domain that was checked, as a table to show and to print."""
-    insurer, check, verdict = await _own(call, path)
-    if verdict.outcome is not Outcome.COVERED or check.found.product_version_id is None:
-        raise NotCovered
-    checker = call.request.app[CHECKER]
-    product = await checker.verdicts.benefits.version(call.connection, insurer.id, check.found.product_version_id)
+    async with call.state.connection() as connection, connection.transaction():
+        call.open_connection = connection
+        insurer, check, verdict = await _own(call, path)
+        if verdict.outcome is not Outcome.COVERED or check.found.product_version_id is None:
+            raise NotCovered
+        checker = call.request.app[CHECKER]
+        product = await checker.verdicts.benefits.version(connection, insurer.id, check.found.product_version_id)
     cover = guarantees.Cover(check=check, verdict=verdict, product_name=product.name, insurer_name=insurer.name)
     if query.format == "html":
         page = await asyncio.to_thread(guarantees.to_html, cover)

@@ -47,7 +47,8 @@ SELECT i.id, p.id, a[2]::uuid, a[3]::timestamptz, a[4], a[5]::date, a[6], coales
     -- Scalar look-ups rather than EXISTS: for so many lines the planner would hash the whole table each time.
     coalesce((SELECT true FROM convention_signatures s
               WHERE s.practitioner_id = p.id AND s.specialty = p.specialty
-                AND (s.left_on IS NULL OR s.left_on > a[5]::date) LIMIT 1), false),
+                AND (s.left_on IS NULL OR s.left_on > a[5]::date)
+                AND (s.counts_from IS NULL OR s.counts_from <= a[5]::date) LIMIT 1), false),
     coalesce(c.every_insurer OR (SELECT true FROM convention_participants cp
                                  WHERE cp.convention_id = c.id AND cp.insurer_id = i.id), false),
     coalesce(a[16] = 'silent', false), coalesce(n.persons > 1, false),

@@ -1,6 +1,7 @@
 """Conventions as files: ``SPECIALTY.toml`` for the terms, ``SPECIALTY.md`` for the text."""
 
 import tomllib
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -14,6 +15,8 @@ from tpgateway.guarantees.payloads import MAX_CENTS
 from tpgateway.practitioners.model import Specialty
 from tpgateway.web.fields import AmcNumberField, Line
 from tpgateway.web.validation import Parameters
+
+_LONGEST_TEXT = 200_000
 
 
 class _OfDomain(Parameters):
@@ -34,7 +37,7 @@ class _TariffTable(_OfDomain):
 class _TermsFile(Parameters):
     """The keys of a terms file; dates are TOML's own."""
 
-    title: Annotated[str, Field(min_length=1, max_length=200)]
+    title: Annotated[str, Line, Field(max_length=200)]
     valid_from: date
     valid_to: date | None = None
     domains: list[Domain] = Field(min_length=1)
@@ -54,10 +57,13 @@ class _TermsFile(Parameters):
             named |= {each.domain} if each.domain else set()
         if strange := named - set(self.domains):
             raise ValueError(f"{', '.join(sorted(strange))} is named, but not among domains")
-        lists = {"documents": [each.kind for each in self.documents], "tariffs": [each.code for each in self.tariffs]}
-        for what, keys in lists.items():
-            if twice := {key for key in keys if keys.count(key) > 1}:
-                raise ValueError(f"{what}: {', '.join(sorted(twice))} stands twice")
+        lists = {
+            "documents": Counter((each.kind, each.domain) for each in self.documents),
+            "tariffs": Counter((each.code, each.domain) for each in self.tariffs),
+        }
+        for what, counts in lists.items():
+            if twice := sorted(key for (key, _), count in counts.items() if count > 1):
+                raise ValueError(f"{what}: {', '.join(twice)} stands twice")
         return self
 
 
@@ -69,18 +75,22 @@ def read_folder(folder: Path) -> list[ConventionTerms]:
 def _read(path: Path) -> ConventionTerms:
     try:
         specialty = Specialty(path.stem)
-        given = _TermsFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        text = path.with_suffix(".md").read_text(encoding="utf-8")
+        given = _TermsFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        text = path.with_suffix(".md").read_text(encoding="utf-8-sig")
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'terms'}: {each['msg']}" for each in error.errors())
         raise ConventionUnreadable(f"{path.name}: {faults}") from None
     except (ValueError, OSError) as error:
         raise ConventionUnreadable(f"{path.name}: {error}") from None
+    if not text.strip() or "\0" in text or len(text) > _LONGEST_TEXT:
+        raise ConventionUnreadable(
+            f"{path.stem}.md is empty, holds a NUL, or is longer than {_LONGEST_TEXT:,} characters"
+        )
     return ConventionTerms(
         specialty=specialty,
         title=given.title,
         text_markdown=text,
-        domains=tuple(given.domains),
+        domains=tuple(dict.fromkeys(given.domains)),
         approval_domains=tuple(sorted(set(given.approval))),
         documents=tuple(AskedDocument(**each.model_dump()) for each in given.documents),
         tariffs=tuple(AgreedTariff(**each.model_dump()) for each in given.tariffs),

@@ -1,21 +1,38 @@
 """A convention to read and to print: its text from Markdown, its terms below, as HTML or PDF."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from uuid import UUID
 
 from fpdf import FontFace, TextStyle
+from fpdf.errors import FPDFException
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from tpgateway.conventions.model import Convention, ConventionTerms
+from tpgateway.conventions.errors import ConventionUnreadable
+from tpgateway.conventions.model import Convention, ConventionId, ConventionTerms
 from tpgateway.guarantees.model import Domain
 from tpgateway.guarantees.sentences import DOMAINS_FR
 from tpgateway.money import format_fr
 from tpgateway.paper import day_fr
 from tpgateway.paper.html import write_page
 from tpgateway.paper.pdf import Paper, printable
+from tpgateway.web.routing import PARIS
 
-# Tables as everybody writes them; what looks like HTML in the source is shown as text.
-_markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+# Tables as everybody writes them. What looks like HTML in the source is shown as text, and nothing is fetched to be shown.
+_markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+
+
+def refuse_unprintable(terms: ConventionTerms) -> None:
+    """Raises ``ConventionUnreadable`` for a text that could be published and then not be shown to who must sign it."""
+    draft = Convention(
+        id=ConventionId(UUID(int=0)), version=1, text_hash=b"", terms=terms, published_at=datetime.now(UTC)
+    )
+    try:
+        to_html(draft)
+        to_pdf(draft)
+    except (FPDFException, ValueError, LookupError, OSError) as error:
+        raise ConventionUnreadable(f"{terms.specialty}.md cannot be printed: {error}") from None
 
 
 def to_html(convention: Convention) -> bytes:
@@ -39,10 +56,15 @@ def to_pdf(convention: Convention) -> bytes:
     pdf.ln(3)
     pdf.write_html(
         printable(_body(convention.terms)),
+        ul_bullet_char="-",
+        li_prefix_color=(0, 0, 0),
         tag_styles={
-            "h2": TextStyle(font_style="B", font_size_pt=13, t_margin=5, b_margin=-2),
-            "h3": TextStyle(font_style="B", font_size_pt=11, t_margin=4, b_margin=-2),
-            "h4": TextStyle(font_style="B", font_size_pt=10, t_margin=4, b_margin=-2),
+            "h2": TextStyle(font_style="B", font_size_pt=13, t_margin=5, b_margin=0),
+            "h3": TextStyle(font_style="B", font_size_pt=11, t_margin=4, b_margin=0),
+            "h4": TextStyle(font_style="B", font_size_pt=10, t_margin=4, b_margin=0),
+            "h5": TextStyle(font_style="B", font_size_pt=10, t_margin=4, b_margin=0),
+            "h6": TextStyle(font_style="B", font_size_pt=10, t_margin=4, b_margin=0),
+            "blockquote": TextStyle(color=(90, 90, 90), t_margin=2, b_margin=2),
             "a": FontFace(color=(0, 60, 140)),
         },
     )
@@ -54,31 +76,30 @@ def to_pdf(convention: Convention) -> bytes:
         pdf.ln(3)
     if tariffs := convention.terms.tariffs:
         pdf.write_heading("Tarifs convenus", size=13)
-        with pdf.table(
-            col_widths=(30, 90, 30, 30), text_align=("LEFT", "LEFT", "LEFT", "RIGHT"), line_height=5
-        ) as table:
-            table.row(("Code", "Libellé", "Domaine", "Tarif"))
-            for tariff in tariffs:
-                amount = format_fr(tariff.amount_cents)
-                table.row([printable(each) for each in (tariff.code, tariff.label, _domain(tariff.domain), amount)])
+        for tariff in tariffs:
+            domain = f", {_domain(tariff.domain).lower()}" if tariff.domain else ""
+            pdf.write_amount(f"{tariff.code}{domain}", tariff.label, format_fr(tariff.amount_cents))
     return pdf.as_bytes()
 
 
 def _body(terms: ConventionTerms) -> str:
-    """The text as HTML, one level down, and without the heading that only repeats the title."""
-    tokens = _markdown.parse(terms.text_markdown)
+    """The text as HTML under the title: without the heading that only repeats it, or else one level down."""
+    tokens, down = _markdown.parse(terms.text_markdown), 1
     if len(tokens) > 2 and (tokens[0].tag, tokens[1].content.strip()) == ("h1", terms.title.strip()):
-        tokens = tokens[3:]
+        tokens, down = tokens[3:], 0
     for token in tokens:
         if token.type in {"heading_open", "heading_close"}:
-            token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
+            token.tag = f"h{min(int(token.tag[1]) + down, 6)}"
+        for part in token.children or ():
+            if part.type == "link_open" and str(part.attrs.get("href", "")).startswith("#"):
+                part.attrs["href"] = ""  # headings have no names to go to
     written: str = _markdown.renderer.render(tokens, _markdown.options, {})
     return written
 
 
 def _facts(convention: Convention) -> Iterator[tuple[str, str]]:
     terms = convention.terms
-    yield "Version", f"{convention.version}, publiée le {day_fr(convention.published_at.date())}"
+    yield "Version", f"{convention.version}, publiée le {day_fr(convention.published_at.astimezone(PARIS).date())}"
     until = f" au {day_fr(terms.valid_to)}" if terms.valid_to else ""
     yield "En vigueur", f"à partir du {day_fr(terms.valid_from)}{until}"
     yield "Domaines", ", ".join(_domain(each) for each in terms.domains)

@@ -1,4 +1,7 @@
-"""Tables as XML, by ``schemas/dre-tables.xsd``: a line an element, its columns attributes, empty ones left out."""
+"""Tables as XML, by ``schemas/dre-tables.xsd``: a line an element, its columns attributes.
+
+Empty ones are left out, but for those that name the line.
+"""
 
 import io
 
@@ -6,6 +9,7 @@ from lxml import etree
 
 from tpgateway.dre.codec.files import lines_of
 from tpgateway.dre.model import Tables, Version
+from tpgateway.dre.rules import KEYS
 
 _NAMESPACE = "urn:tpgateway:dre-tables:1"
 
@@ -26,7 +30,11 @@ def to_xml(version: Version, tables: Tables) -> bytes:
                 with document.element(f"{{{_NAMESPACE}}}{name}"):
                     for line in lines:
                         document.write("\n")
-                        said = {key: str(value) for key, value in line.items() if value not in {None, ""}}
+                        said = {
+                            column: str(value)
+                            for column, value in line.items()
+                            if value not in {None, ""} or column in KEYS[name]
+                        }
                         with document.element(f"{{{_NAMESPACE}}}line", said):
                             pass
                     document.write("\n")

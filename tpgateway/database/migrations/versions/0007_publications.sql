@@ -8,8 +8,15 @@ ALTER TABLE conventions
     ADD COLUMN tariffs jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(tariffs) = 'array'),
     ADD CONSTRAINT conventions_ask_approval_in_their_domains CHECK (approval_domains <@ domains);
 
--- Who of the practice signed; unknown of signatures given before.
-ALTER TABLE convention_signatures ADD COLUMN member_id uuid REFERENCES practitioner_members;
+-- Who of the practice signed; unknown of signatures given before. Who left and signs again later does so anew: the former
+-- signature stays, and the new one counts for care from its own day on only.
+ALTER TABLE convention_signatures
+    ADD COLUMN member_id uuid REFERENCES practitioner_members,
+    ADD COLUMN counts_from date,
+    DROP CONSTRAINT convention_signatures_pkey,
+    ADD PRIMARY KEY (practitioner_id, convention_id, signed_at);
+CREATE UNIQUE INDEX convention_signatures_once_at_a_time ON convention_signatures (practitioner_id, convention_id)
+    WHERE left_on IS NULL;
 
 -- DRE tables ----------------------------------------------------------------------------------------------------------
 
@@ -24,6 +31,8 @@ CREATE TABLE dre_keys (
     jwk           jsonb NOT NULL,
     first_used_at timestamptz NOT NULL
 );
+CREATE TRIGGER dre_keys_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dre_keys
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 ALTER TABLE dre_files
     DROP CONSTRAINT dre_files_format_check,
@@ -53,6 +62,7 @@ CREATE TABLE dre_subscriptions (
 CREATE INDEX dre_subscriptions_by_told ON dre_subscriptions (told);
 
 -- Named here too, since default privileges are those of whoever set them.
-GRANT SELECT, INSERT ON dre_keys TO tpgateway_service;
-REVOKE UPDATE, DELETE ON dre_keys FROM tpgateway_service;
+GRANT SELECT ON dre_keys TO tpgateway_service;
+-- Who serves never publishes.
+REVOKE INSERT, UPDATE, DELETE ON dre_versions, dre_files, dre_keys FROM tpgateway_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON dre_readers, dre_subscriptions TO tpgateway_service;
