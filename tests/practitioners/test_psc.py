@@ -1,7 +1,6 @@
 """Pro Santé Connect: against a real provider in a process of its own, and what must not be believed."""
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from jwt.algorithms import RSAAlgorithm
 
 from tests import builders
+from tests.conftest import TOKEN_KEYS, VAULT_KEYS
 from tests.driver import Gateway, until
 from tpgateway.practitioners.client import ProSanteConnect, Ticket
 from tpgateway.practitioners.errors import PscRefused, PscUnavailable
@@ -229,8 +229,7 @@ async def liar() -> AsyncIterator[Liar]:
 
 
 def client_of(liar: Liar, **changes: Any) -> ProSanteConnect:
-    keys = json.dumps({"keys": [1]})
-    base = {"token_keys": keys, "vault_keys": keys, "psc_issuer": liar.url, **CLIENT, "psc_acr": "eidas1"}
+    base = {"token_keys": TOKEN_KEYS, "vault_keys": VAULT_KEYS, "psc_issuer": liar.url, **CLIENT, "psc_acr": "eidas1"}
     return ProSanteConnect(Settings.model_validate({**base, **changes}))
 
 
