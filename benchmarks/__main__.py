@@ -74,11 +74,11 @@ async def main() -> None:
             ("Card checks", lambda: checks(gateway, empty, fastapi)),
             ("Prior approvals", lambda: approvals(gateway, empty)),
             ("Events to insurers", lambda: events(gateway, folder)),
-            ("DRE tables", lambda: dre_tables(gateway, empty, folder)),
             ("Rules alone", lambda: rules(gateway)),
             ("A batch of 10,000", lambda: batch(gateway, 10_000)),
             (f"An import of {IMPORT:,} people", lambda: imports(gateway, folder)),
             (f"Checks among {PEOPLE:,} people", lambda: scale(gateway, folder)),
+            ("DRE tables", lambda: dre_tables(gateway, empty, folder)),
         ]
         for title, section in sections:
             with _console.status(title):
