@@ -180,6 +180,36 @@ async def test_files_come_packed_in_parts_and_only_where_they_are_new(gateway: G
     assert (head.status, head.headers["Content-Length"], head.headers["ETag"]) == (200, str(size), tag)
 
 
+async def test_answers_of_one_connection_come_in_order_and_whole(gateway: Gateway, optician: Practitioner) -> None:
+    await publish(gateway)
+    path = "/v1/dre/tables/1"
+    _, headers, content = await raw(optician, path)
+    tag = headers["ETag"]
+    await raw(optician, path, **{"If-None-Match": tag})
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    for more in (
+        f"If-None-Match: {tag}\r\n",
+        "",
+        f"If-None-Match: {tag}\r\n",
+        "Range: bytes=0-9\r\n",
+        "Connection: close\r\n",
+    ):
+        asked = (
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {optician.token}\r\nAccept-Encoding: identity\r\n"
+        )
+        writer.write(f"{asked}{more}\r\n".encode())
+    everything = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    assert everything.count(b"HTTP/1.1 304 Not Modified\r\n") == 2
+    assert everything.count(b"HTTP/1.1 200 OK\r\n") == 2
+    assert everything.count(content) == 2
+    first, rest = everything.split(b"\r\n\r\n", 1)
+    assert f"ETag: {tag}".encode() in first
+    assert b"\r\nDate: " in first
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert everything.endswith(content)
+
+
 async def test_the_version_of_a_day_of_care_is_found_and_a_rollback_is_a_new_version(
     gateway: Gateway, optician: Practitioner
 ) -> None:

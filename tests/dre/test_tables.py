@@ -191,6 +191,16 @@ async def test_what_is_known_already_is_not_sent_again(gateway: Gateway, opticia
     assert same.body["version"] == 2
 
 
+class Unread:
+    """A connection whose reader keeps up."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+
 class Now:
     """Something that an answer rests on."""
 
@@ -203,8 +213,8 @@ def test_an_answer_is_given_again_as_long_as_it_rests_on_something_and_the_token
 
     def ask(tokens: Tokens, token: str) -> bool:
         asked = {"Authorization": f"Bearer {token}", "If-None-Match": '"t"'}
-        request = make_mocked_request("GET", "/v1/x", headers=asked)
-        if (again := steady.again(request, limiter)) is not None:
+        request = make_mocked_request("GET", "/v1/x", headers=asked, transport=Unread())  # type: ignore[arg-type]
+        if (again := steady.again(request, limiter, request_id="r", started=0.0)) is not None:
             return again[0].status == 304
         request[GROUND] = ground
         response = web.Response(status=304, headers={"ETag": '"t"'})

@@ -75,7 +75,7 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
     request_id = offered if offered and _REQUEST_ID.fullmatch(offered) else os.urandom(16).hex()
     state, steady = app[STATE], app[STEADY]
     response: web.StreamResponse
-    if (again := steady.again(request, state.limiter)) is not None:
+    if (again := steady.again(request, state.limiter, request_id=request_id, started=started)) is not None:
         response, operation = again
     else:
         request[REQUEST_ID] = request_id

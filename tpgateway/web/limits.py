@@ -74,7 +74,9 @@ class Limiter:
     def take(self, key: str, cost: int = 1) -> Allowance:
         """Counts a request and tells where its caller stands."""
         now = self._clock()
-        window = self._window(key, now)
+        window = self._windows.get(key)
+        if window is None or not window.started <= now < window.started + WINDOW_SECONDS:
+            window = self._window(key, now)
         is_exceeded = window.used + cost > self._quota
         if not is_exceeded:
             window.used += cost
