@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from jwt import PyJWTError
 from rich.markup import escape
 from rich.table import Table
 
@@ -146,7 +147,7 @@ def publish_tables(
 
 @dre_app.command("rollback")
 def roll_tables_back(
-    version: Annotated[int, typer.Argument(min=1, help="The version whose tables are brought back.")],
+    version: Annotated[int, typer.Argument(min=1, max=999_999_999, help="The version whose tables are brought back.")],
     effective: Effective = None,
     note: Note = None,
     dry_run: DryRun = False,
@@ -212,7 +213,11 @@ def _signer(settings: configuration.DatabaseSettings) -> Signer:
         err.print("[red]TPG_TABLE_KEYS[/]: is not set; published files must be signed")
         err.print("`tpgateway secrets new DIR` makes the keys that are missing, then TPG_SECRETS_DIR=DIR.")
         raise typer.Exit(1)
-    return Signer(settings.table_keys.get_secret_value())
+    try:
+        return Signer(settings.table_keys.get_secret_value())
+    except (PyJWTError, ValueError, KeyError, TypeError):  # whose text may hold the key
+        err.print("[red]TPG_TABLE_KEYS[/]: must be as `tpgateway secrets new` writes it")
+        raise typer.Exit(1) from None
 
 
 def _outlook(found: Sequence[Outlook]) -> Table:
@@ -295,6 +300,9 @@ def list_readers(
                     }
                 )
             )
+        return
+    if not found:
+        out.print("Nobody.")
         return
     table = Table("practitioner", "speciality", "fetched", "id")
     for each in found:
