@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from jwt import PyJWTError
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from tpgateway import settings as configuration
 from tpgateway.audit import OPERATOR
@@ -242,7 +242,7 @@ def list_tables(json: AsJson = False) -> None:
     """
     with explained():
         versions, readers = on_database(configuration.load_database(), dre.all_versions)
-    current = dre.number_in_force(versions, today())
+    current, ends = dre.number_in_force(versions, today()), dre.last_days(versions)
     if json:
         lines = [
             {
@@ -260,8 +260,11 @@ def list_tables(json: AsJson = False) -> None:
         return
     table = Table("version", "for care from", "published", "", "has it", "note")
     for each in versions:
-        is_late = each.effective_from <= today()
-        state = "in force" if each.version == current else "past" if is_late else "to come"
+        state = "past" if each.effective_from <= today() else "to come"
+        if each.version == current:
+            state = "in force"
+        elif (end := ends[each.version]) is not None and end < each.effective_from:
+            state = "replaced"
         note = " ".join(filter(None, (f"restores {each.restores}" if each.restores else "", escape(each.note or ""))))
         published = each.published_at.astimezone(PARIS)
         table.add_row(
@@ -304,7 +307,7 @@ def list_readers(
     if not found:
         out.print("Nobody.")
         return
-    table = Table("practitioner", "speciality", "fetched", "id")
+    table = Table("practitioner", "speciality", "fetched", Column("id", no_wrap=True))
     for each in found:
         read = f"{each.read_at.astimezone(PARIS):%Y-%m-%d %H:%M}" if each.read_at else "never"
         table.add_row(escape(each.name), each.specialty, read, str(each.practitioner_id))

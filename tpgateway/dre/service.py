@@ -253,6 +253,11 @@ def number_in_force(versions: Sequence[Version], on: date) -> int | None:
     return found.version if found else None
 
 
+def last_days(versions: Sequence[Version]) -> Mapping[int, date | None]:
+    """The last day on which each version counts: None where no other follows, before its first where it was replaced."""
+    return rules.last_days(versions)
+
+
 async def readers(connection: Connection, version: int | None, *, limit: int) -> Sequence[Reader]:
     """The practitioners whose newest version is this one (None: who never fetched any), longest first."""
     return await ReaderStore(connection).of_version(version, limit)
