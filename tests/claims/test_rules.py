@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tpgateway.claims.errors import StateForbids
@@ -294,6 +294,7 @@ def stay_lines(draw: st.DrawFn) -> list[list[Any]]:
     return lines
 
 
+@example([["daily_fee", 7, 1, 0, 0, False]], "confort", date(2025, 12, 26), "03", "planned", 0)
 @given(
     stay_lines(),
     CONTRACTS,

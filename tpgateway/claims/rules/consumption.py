@@ -16,12 +16,13 @@ def uses_of(lines: Sequence[DecidedLine]) -> list[tuple[int, Use]]:
 
 
 def uses_of_line(line: DecidedLine) -> list[Use]:
-    """What one line uses."""
+    """What one line uses: all of its days, also of a year whose part of a small sum is less than a cent."""
     asked = line.asked
+    if not line.granted:
+        return []
     return [
         Use(item=asked.item, benefit=asked.benefit, on=part.on, units=part.units, granted=part.granted)
         for part in line.parts
-        if part.granted
     ]
 
 

@@ -61,6 +61,13 @@ CREATE TABLE dre_subscriptions (
 );
 CREATE INDEX dre_subscriptions_by_told ON dre_subscriptions (told);
 
+-- Approvals -----------------------------------------------------------------------------------------------------------
+
+-- Days that were granted are used, also where their part of a small sum is less than a cent.
+ALTER TABLE benefit_uses
+    DROP CONSTRAINT benefit_uses_granted_cents_check,
+    ADD CONSTRAINT benefit_uses_granted_cents_check CHECK (granted_cents >= 0);
+
 -- Named here too, since default privileges are those of whoever set them.
 GRANT SELECT ON dre_keys TO tpgateway_service;
 -- Who serves never publishes.
