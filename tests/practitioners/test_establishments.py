@@ -1,4 +1,4 @@
-"""Half of the real public establishments at hand register by FINESS, each with its own mail, in one run."""
+"""A quarter of the real public establishments at hand registers by FINESS, each with a mail of its own, in one run."""
 
 import asyncio
 import csv
@@ -20,11 +20,13 @@ def settings(settings: Settings) -> Settings:
     return Settings.model_validate({**settings.model_dump(), "requests_per_minute": 1_000_000})
 
 
-async def test_half_of_the_establishments_register_by_finess(gateway: Gateway, database: str, worker: None) -> None:
+async def test_a_quarter_of_the_establishments_registers_by_finess(
+    gateway: Gateway, database: str, worker: None
+) -> None:
     status, said, _ = await run_command("directory", "import", str(ESTABLISHMENTS), database=database)
     assert (status, "1998 entries" in said) == (0, True)
     with ESTABLISHMENTS.open(encoding="utf-8") as file:
-        sites = list(csv.DictReader(file))[::2]
+        sites = list(csv.DictReader(file))[::4]
     places = asyncio.Semaphore(AT_ONCE)
 
     async def register(site: dict[str, Any]) -> str:
@@ -39,6 +41,6 @@ async def test_half_of_the_establishments_register_by_finess(gateway: Gateway, d
             return str(activated.body["state"])
 
     states = await asyncio.gather(*(register(site) for site in sites))
-    assert len(states) == 999
+    assert len(states) == 500
     assert set(states) == {"active"}
-    assert await gateway.fetchval("SELECT count(*) FROM practitioner_identifiers WHERE is_held") == 999
+    assert await gateway.fetchval("SELECT count(*) FROM practitioner_identifiers WHERE is_held") == 500
