@@ -8,11 +8,13 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from tpgateway.cards.codec import datamatrix
 from tpgateway.cards.codec.nirs import NIR_PURPOSE
-from tpgateway.cards.errors import BirthDateInvalid, PersonNamedTwice
-from tpgateway.cards.model import Card, ImportMode, Outcome, Reject
+from tpgateway.cards.errors import BirthDateInvalid, CareDateOutOfRange, PersonNamedTwice
+from tpgateway.cards.model import Ask, Card, ImportMode, Outcome, Reject
+from tpgateway.cards.rules.answers import is_care_date_possible
 from tpgateway.errors import Fault, FieldMissing, InvalidRequest, Problem
 from tpgateway.guarantees.model import Domain
 from tpgateway.guarantees.payloads import BenefitView
+from tpgateway.practitioners.model import PractitionerId
 from tpgateway.vault import Vault
 from tpgateway.web.fields import AmcNumberField, NirField
 from tpgateway.web.validation import Parameters, Payload, View, fault_error
@@ -55,6 +57,22 @@ class CardCheckRequest(Payload):
     birth_rank: int | None = Field(default=None, ge=1, le=9)
     domain: Domain
     care_date: date | None = None
+
+    def ask(
+        self,
+        practitioner: PractitionerId,
+        agent: UUID | None,
+        vault: Vault,
+        *,
+        now: datetime,
+        today: date,
+        idempotency_key: str | None = None,
+    ) -> Ask:
+        """The check that is asked for; raises ``InvalidRequest`` with every fault."""
+        care_date = self.care_date or today
+        if not is_care_date_possible(care_date, today=today):
+            raise InvalidRequest(faults=[Fault(pointer="/care_date", problem=CareDateOutOfRange)])
+        return Ask(practitioner, agent, self.card(vault), self.domain, care_date, now, idempotency_key)
 
     def card(self, vault: Vault) -> Card:
         """The card, whichever way it came; raises ``InvalidRequest`` with every fault."""

@@ -149,6 +149,20 @@ async def read_check(
     return check
 
 
+async def recent_checks(
+    connection: Connection,
+    verdicts: Verdicts,
+    practitioner: PractitionerId,
+    agent: UUID,
+    *,
+    since: datetime,
+    limit: int,
+) -> Sequence[tuple[CardCheck, Verdict]]:
+    """The checks that one of a practice made since a moment and what they came to, the last first: for who made them."""
+    found = await CheckStore(connection).recent(practitioner, agent, since, limit)
+    return [(check, await verdicts.of(connection, check)) for check in found]
+
+
 async def proven(
     connection: Connection, verdicts: Verdicts, insurer_id: InsurerId, check_id: UUID
 ) -> tuple[CardCheck, Verdict]:

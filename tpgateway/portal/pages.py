@@ -118,6 +118,13 @@ async def person(request: web.Request) -> Caller:
     return caller
 
 
+async def spend_own(request: web.Request, caller: Caller, cost: int) -> None:
+    """Counts against the person's own limit."""
+    allowance = await take(request.app[STATE], caller.owner, cost)
+    if allowance.is_exceeded:
+        raise RateLimited(retry_after_seconds=allowance.reset_seconds)
+
+
 async def spend(request: web.Request, cost: int) -> None:
     allowance = await take(request.app[STATE], stranger_of(request), cost)
     if allowance.is_exceeded:

@@ -7,7 +7,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from tpgateway.portal import account, entry, lost, pages
+from tpgateway.portal import account, counter, entry, lost, pages
 from tpgateway.practitioners.client import ProSanteConnect
 from tpgateway.web.frame import ERROR_PAGE
 from tpgateway.web.state import STATE
@@ -38,6 +38,9 @@ PAGES = [
     ("GET", "/coordonnees-bancaires/{token}", lost.revocation),
     ("POST", "/coordonnees-bancaires/{token}", lost.revoke_bank_details),
     ("POST", "/deconnexion", entry.log_out),
+    ("GET", "/comptoir", counter.counter),
+    ("POST", "/comptoir", counter.check),
+    ("POST", "/comptoir/photo", counter.check_photo),
     ("GET", "/compte", account.account),
     ("POST", "/compte/acces", account.create_client),
     ("GET", "/static/{name}", pages.static),

@@ -9,12 +9,10 @@ from tpgateway.cards.checker import CHECKER
 from tpgateway.cards.codec import datamatrix, guarantees
 from tpgateway.cards.codec.answers import write_check
 from tpgateway.cards.codec.proofs import format_proof
-from tpgateway.cards.errors import CareDateOutOfRange, NoCodeInPhoto, NotCovered
+from tpgateway.cards.errors import NoCodeInPhoto, NotCovered
 from tpgateway.cards.model import Ask, CardCheck, CardCheckId, Outcome, Verdict
 from tpgateway.cards.payloads import DATAMATRIX_LENGTH, CardCheckRequest, GuaranteesQuery, PhotoQuery
-from tpgateway.cards.rules import answers
 from tpgateway.cards.service import CHECKING
-from tpgateway.errors import Fault, InvalidRequest
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import Insurer
@@ -66,18 +64,13 @@ async def check_photo(call: Call, *, query: PhotoQuery) -> web.Response:
 
 def make_ask(call: Call, body: CardCheckRequest) -> Ask:
     """The check that a request asks for; raises ``InvalidRequest``."""
-    today, caller = call.today, call.caller
-    care_date = body.care_date or today
-    if not answers.is_care_date_possible(care_date, today=today):
-        raise InvalidRequest(faults=[Fault(pointer="/care_date", problem=CareDateOutOfRange)])
-    return Ask(
-        PractitionerId(caller.account_id),
-        caller.agent_id,
-        body.card(call.state.vault),
-        body.domain,
-        care_date,
-        call.now,
-        call.idempotency_key,
+    return body.ask(
+        PractitionerId(call.caller.account_id),
+        call.caller.agent_id,
+        call.state.vault,
+        now=call.now,
+        today=call.today,
+        idempotency_key=call.idempotency_key,
     )
 
 

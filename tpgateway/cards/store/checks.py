@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 
@@ -198,6 +199,18 @@ class CheckStore:
     async def get(self, insurer: InsurerId, check: CardCheckId) -> CardCheck | None:
         row = await self.connection.fetchrow(f"{_SELECT} WHERE k.insurer_id = $1 AND k.id = $2", insurer, check)
         return None if row is None else _check(row)
+
+    async def recent(self, practitioner: PractitionerId, agent: UUID, since: datetime, limit: int) -> list[CardCheck]:
+        """The checks that one of a practice made since a moment, the last first. They may be of any insurer."""
+        rows = await self.connection.fetch(
+            f"{_SELECT} WHERE k.practitioner_id = $1 AND k.agent_id = $2 AND k.checked_at >= $3"
+            " ORDER BY k.id DESC LIMIT $4",
+            practitioner,
+            agent,
+            since,
+            limit,
+        )
+        return [_check(row) for row in rows]
 
     async def find_by_proof(self, insurer: InsurerId, proof: str) -> CardCheck | None:
         row = await self.connection.fetchrow(f"{_SELECT} WHERE k.insurer_id = $1 AND k.proof = $2", insurer, proof)
