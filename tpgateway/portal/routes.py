@@ -7,7 +7,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from tpgateway.portal import account, counter, entry, lost, pages
+from tpgateway.portal import account, counter, entry, lost, pages, papers
 from tpgateway.practitioners.client import ProSanteConnect
 from tpgateway.web.frame import ERROR_PAGE
 from tpgateway.web.state import STATE
@@ -41,6 +41,11 @@ PAGES = [
     ("GET", "/comptoir", counter.counter),
     ("POST", "/comptoir", counter.check),
     ("POST", "/comptoir/photo", counter.check_photo),
+    ("GET", "/convention", papers.convention),
+    ("POST", "/convention/signature", papers.sign),
+    ("POST", "/convention/depart", papers.leave),
+    ("GET", "/tables", papers.tables_page),
+    ("POST", "/tables/avis", papers.change_news),
     ("GET", "/compte", account.account),
     ("POST", "/compte/acces", account.create_client),
     ("GET", "/static/{name}", pages.static),

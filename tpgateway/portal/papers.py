@@ -1,0 +1,170 @@
+"""The convention and the billing tables: read, signed, downloaded."""
+
+from contextlib import suppress
+
+from aiohttp import web
+from markupsafe import Markup
+
+from tpgateway.conventions import service as conventions
+from tpgateway.conventions.codec.markdown import body_html, domain_fr, facts_fr
+from tpgateway.conventions.errors import NoConvention
+from tpgateway.conventions.model import Convention
+from tpgateway.dre import service as tables
+from tpgateway.dre.model import FileFormat
+from tpgateway.dre.shelf import SHELF
+from tpgateway.errors import Problem
+from tpgateway.members import handlers as member_handlers
+from tpgateway.money import format_fr
+from tpgateway.portal.pages import call_of, form_of, page, person, see_other, transaction
+from tpgateway.practitioners import service as practitioners
+from tpgateway.practitioners.model import PractitionerId
+from tpgateway.practitioners.sentences import SPECIALTIES_FR
+from tpgateway.web.callers import Caller, Role
+from tpgateway.web.frame import refuse_cross_site, refuse_old_factor, refuse_role
+from tpgateway.web.problems import SecondFactorNeeded
+from tpgateway.web.routing import PARIS, Call
+
+_VERSIONS = 12
+_FORMATS = {
+    FileFormat.JSON: "JSON",
+    FileFormat.CSV: "CSV",
+    FileFormat.XML: "XML",
+    FileFormat.PDF: "PDF",
+    FileFormat.HTML: "Page",
+}
+
+
+async def convention(request: web.Request) -> web.Response:
+    caller = await person(request)
+    return await _convention(request, call_of(request, caller))
+
+
+async def sign(request: web.Request) -> web.Response:
+    """Signs the version that the page showed; a code is asked for first, unless one was given a short while ago."""
+    return await _act(request, is_leaving=False)
+
+
+async def leave(request: web.Request) -> web.Response:
+    """Leaves the convention, with its notice."""
+    return await _act(request, is_leaving=True)
+
+
+async def _act(request: web.Request, *, is_leaving: bool) -> web.Response:
+    caller = await person(request)
+    refuse_cross_site(request)
+    call = call_of(request, caller)
+    try:
+        refuse_role(caller, Role.OWNER)
+        refuse_old_factor(caller, call.state.settings, call.now)
+        typed = dict(await form_of(request))
+        if is_leaving and "sure" not in typed:
+            return see_other("/convention")
+        async with transaction(call):
+            practitioner = await practitioners.get(call.connection, PractitionerId(caller.account_id))
+            if is_leaving:
+                await conventions.leave(
+                    call.connection,
+                    practitioner,
+                    practitioner.specialty,
+                    now=call.now,
+                    on=call.today,
+                    actor=call.actor,
+                )
+            else:
+                version = typed.get("version", "")
+                await conventions.sign(
+                    call.connection,
+                    practitioner,
+                    practitioner.specialty,
+                    int(version) if version.isascii() and version.isdigit() else 0,
+                    member_id=caller.member_id,
+                    now=call.now,
+                    on=call.today,
+                    actor=call.actor,
+                )
+    except SecondFactorNeeded:
+        async with transaction(call):
+            await member_handlers.send_code(call)
+        return see_other("/connexion/code")
+    except Problem as problem:
+        return await _convention(request, call, problem=problem)
+    return see_other("/convention")
+
+
+async def _convention(request: web.Request, call: Call, *, problem: Problem | None = None) -> web.Response:
+    me = PractitionerId(call.caller.account_id)
+    found: Convention | None = None
+    changes = None
+    async with call.state.connection() as connection:
+        specialty = (await practitioners.get(connection, me)).specialty
+        signature = await conventions.signature(connection, me, specialty)
+        every = await conventions.versions(connection, specialty)
+        with suppress(NoConvention):
+            found = await conventions.find(connection, specialty, call.today)
+        if found is not None and signature is not None and signature.version < found.version:
+            _, _, changes = await conventions.changes(connection, specialty, found.version, signature.version)
+    return page(
+        request,
+        "convention.html",
+        status=problem.status if problem else 200,
+        is_logged_in=True,
+        problem=problem,
+        specialty=specialty.value,
+        specialty_name=SPECIALTIES_FR[specialty],
+        convention=found,
+        text=Markup(body_html(found.terms)) if found else "",  # noqa: S704  # from Markdown, HTML turned off
+        facts=list(facts_fr(found)) if found else [],
+        domain_fr=domain_fr,
+        amount_fr=format_fr,
+        signature=signature,
+        signed_at=signature and signature.signed_at.astimezone(PARIS),
+        is_over=bool(signature and signature.left_on and signature.left_on <= call.today),
+        to_come=[each for each in every if each.terms.valid_from > call.today],
+        changes=changes,
+        may_sign=_is_owner(call.caller),
+    )
+
+
+async def tables_page(request: web.Request) -> web.Response:
+    """The versions of the speciality's tables, each to be downloaded in any format."""
+    caller = await person(request)
+    call, shelf, me = call_of(request, caller), request.app[SHELF], PractitionerId(caller.account_id)
+    specialty = await shelf.specialty(me)
+    catalogue = await shelf.catalogue(specialty)
+    async with call.state.connection() as connection:
+        is_subscribed = await tables.is_subscribed(connection, me)
+    ends = tables.last_days(catalogue.versions)
+    return page(
+        request,
+        "tables.html",
+        is_logged_in=True,
+        specialty_name=SPECIALTIES_FR[specialty],
+        versions=catalogue.versions[:_VERSIONS],
+        more=len(catalogue.versions) - _VERSIONS,
+        current=tables.number_in_force(catalogue.versions, call.today),
+        ends=ends,
+        today=call.today,
+        formats={
+            version.version: [
+                (each.value, name) for each, name in _FORMATS.items() if (version.version, each) in catalogue.files
+            ]
+            for version in catalogue.versions[:_VERSIONS]
+        },
+        is_subscribed=is_subscribed,
+    )
+
+
+async def change_news(request: web.Request) -> web.Response:
+    """Whether new versions are mailed."""
+    caller = await person(request)
+    refuse_cross_site(request)
+    refuse_role(caller, Role.STAFF)
+    typed = dict(await form_of(request))
+    call = call_of(request, caller)
+    async with transaction(call):
+        await tables.subscribe(call.connection, PractitionerId(caller.account_id), wants=typed.get("mail") == "oui")
+    return see_other("/tables")
+
+
+def _is_owner(caller: Caller) -> bool:
+    return caller.role is Role.OWNER
