@@ -48,6 +48,7 @@ check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m openapi_spec_validator schemas/openapi.json
 	$(BIN)/tpgateway openapi | diff -u schemas/openapi.json - || { echo "schemas/openapi.json is out of date: make openapi"; exit 1; }
 
 format: install-dev

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import argon2
 import asyncpg
 import pytest
 from aiohttp import web
@@ -17,6 +18,7 @@ from tpgateway.database.embedded import EmbeddedServer
 from tpgateway.database.migrations import migrate
 from tpgateway.database.pool import open_pool
 from tpgateway.demo.mailbox import Mailbox
+from tpgateway.members import service as members
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
 from tpgateway.web import logs
@@ -30,6 +32,15 @@ _numbers = itertools.count()
 TOKEN_KEYS = new_signing_keys_json()
 VAULT_KEYS = Vault.new_json()
 TABLE_KEYS = new_signing_keys_json()
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2id with less work: hundreds of people register and log in. Tests marked ``slow_passwords`` get what is in use."""
+    members._nobodys_hash.cache_clear()
+    if request.node.get_closest_marker("slow_passwords") is None:
+        quick = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+        monkeypatch.setattr("tpgateway.members.service._hasher", quick)
 
 
 @pytest.fixture(scope="session")

@@ -164,6 +164,8 @@ class Gateway:
     mailbox: Mailbox
     http: aiohttp.ClientSession = field(init=False)
     _browsers: list[aiohttp.ClientSession] = field(default_factory=list)
+    _connection: "asyncpg.Connection[asyncpg.Record] | None" = None
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def __aenter__(self) -> "Gateway":
         self.http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
@@ -172,6 +174,8 @@ class Gateway:
     async def __aexit__(self, *_: object) -> None:
         for session in [self.http, *self._browsers]:
             await session.close()
+        if self._connection is not None:
+            self._connection.terminate()
 
     async def call(
         self,
@@ -216,18 +220,18 @@ class Gateway:
         return connection
 
     async def fetchval(self, query: str, *values: Any) -> Any:
-        connection = await self.connect()
-        try:
-            return await connection.fetchval(query, *values)
-        finally:
-            await connection.close()
+        async with self._looking:
+            return await (await self._kept()).fetchval(query, *values)
 
     async def execute(self, query: str, *values: Any) -> None:
-        connection = await self.connect()
-        try:
-            await connection.execute(query, *values)
-        finally:
-            await connection.close()
+        async with self._looking:
+            await (await self._kept()).execute(query, *values)
+
+    async def _kept(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """One connection for all looks of a test: a new one is a process of the server each time."""
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await self.connect()
+        return self._connection
 
     async def letter_to(self, address: str, *, after: int = 0) -> Letter:
         """The first mail to an address past the first so many of all; the worker must be running."""

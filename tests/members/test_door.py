@@ -174,6 +174,7 @@ async def test_a_door_with_nobody_behind_is_slowed_and_locked_alike(gateway: Gat
     assert builders.a_login()["value"] not in keys
 
 
+@pytest.mark.slow_passwords
 async def test_a_password_kept_under_another_cost_is_kept_under_todays_once_it_was_given(
     gateway: Gateway, worker: None
 ) -> None:

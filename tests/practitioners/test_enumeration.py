@@ -13,6 +13,8 @@ from tests.driver import Gateway
 from tpgateway.settings import Settings
 from tpgateway.worker import run as run_worker
 
+pytestmark = pytest.mark.slow_passwords
+
 SAMPLES = 40
 # Kolmogorov and Smirnov's limit for two samples of this size: equal distributions go past it once in a thousand times.
 LIMIT = 1.95 * (2 / SAMPLES) ** 0.5

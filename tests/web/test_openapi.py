@@ -1,9 +1,7 @@
-"""The OpenAPI document: valid, committed, and true."""
+"""The OpenAPI document: committed, and true. That it is valid is seen by `make check`."""
 
 import json
 from pathlib import Path
-
-from openapi_spec_validator import validate
 
 from tests.driver import Gateway
 from tpgateway.app import ROUTES, openapi_text
@@ -12,9 +10,8 @@ from tpgateway.errors import CATALOGUE
 COMMITTED = Path(__file__).parents[2] / "schemas" / "openapi.json"
 
 
-def test_the_document_is_valid_and_the_committed_copy_is_the_same() -> None:
+def test_the_committed_copy_is_the_same() -> None:
     assert COMMITTED.read_text() == openapi_text(), "run make openapi"
-    validate(json.loads(openapi_text()))
 
 
 async def test_it_is_served_with_its_page_and_nothing_from_another_host(gateway: Gateway) -> None:
