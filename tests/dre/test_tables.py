@@ -29,6 +29,7 @@ from tpgateway.dre.codec import files as codec
 from tpgateway.dre.codec.signatures import Signer
 from tpgateway.dre.errors import EffectiveInPast
 from tpgateway.dre.model import Change, InsurerOffer, Match, Version
+from tpgateway.dre.shelf import SHELF
 from tpgateway.guarantees.model import Approval, BenefitLine, Domain, Formula, FormulaKind, Per, ProductTerms
 from tpgateway.practitioners.model import Specialty
 from tpgateway.web.callers import Access, Caller
@@ -126,10 +127,11 @@ def test_json_and_csv_say_the_same() -> None:
 async def publish(
     gateway: Gateway, effective: date | None = None, **more: Any
 ) -> tuple[Version, Mapping[Specialty, int]]:
+    """Publishes, and waits until the service has heard of it."""
     connection = await gateway.connect()
     try:
         async with connection.transaction():
-            return await service.publish(
+            version, lines = await service.publish(
                 connection,
                 Signer(TABLE_KEYS),
                 effective_from=effective or builders.today(),
@@ -140,6 +142,9 @@ async def publish(
             )
     finally:
         await connection.close()
+    for specialty in list(lines)[:1]:
+        assert await gateway.app[SHELF].news(specialty, after=version.version - 1, wait=10)
+    return version, lines
 
 
 @pytest.fixture
