@@ -201,14 +201,18 @@ class CheckStore:
         return None if row is None else _check(row)
 
     async def recent(self, practitioner: PractitionerId, agent: UUID, since: datetime, limit: int) -> list[CardCheck]:
-        """The checks that one of a practice made since a moment, the last first. They may be of any insurer."""
+        """The checks that one of a practice made since a moment, the last first. They may be of any insurer.
+
+        Ids begin with their moment: so no more of the practice's checks are looked through than were made since.
+        """
         rows = await self.connection.fetch(
-            f"{_SELECT} WHERE k.practitioner_id = $1 AND k.agent_id = $2 AND k.checked_at >= $3"
+            f"{_SELECT} WHERE k.practitioner_id = $1 AND k.agent_id = $2 AND k.checked_at >= $3 AND k.id >= $5"
             " ORDER BY k.id DESC LIMIT $4",
             practitioner,
             agent,
             since,
             limit,
+            _first_id(since - _CLOCKS_APART),
         )
         return [_check(row) for row in rows]
 
@@ -222,6 +226,15 @@ class CheckStore:
             f"{_SELECT} WHERE k.practitioner_id = $1 AND k.idempotency_key = $2", practitioner, key
         )
         return None if row is None else _check(row)
+
+
+_CLOCKS_APART = timedelta(minutes=10)
+"""How much the database's clock, which makes ids, may be behind ours."""
+
+
+def _first_id(moment: datetime) -> UUID:
+    """What no id (UUIDv7) made from a moment on is less than."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 _SELECT = f"SELECT k.*, i.number, {_FOUND} FROM card_checks k JOIN insurers i ON i.id = k.insurer_id"  # noqa: S608
