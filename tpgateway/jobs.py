@@ -36,6 +36,7 @@ class JobKind(StrEnum):
     SEND_MAIL = "send_mail"
     ANSWER_REGISTRATION = "answer_registration"
     ANSWER_REQUEST = "answer_request"
+    ANSWER_INSURER_REQUEST = "answer_insurer_request"
     RUN_CLOCKS = "run_clocks"
     ANNOUNCE_TABLES = "announce_tables"
 

@@ -50,9 +50,9 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """What a link is about: an account, maybe one thing of it, maybe an address."""
+    """What a link is about: an account, of a practice or an insurer, maybe one thing of it, maybe an address."""
 
-    practitioner_id: UUID
+    account_id: UUID
     subject_id: UUID | None
     address: str | None
 
@@ -60,7 +60,7 @@ class Link:
 async def create(
     connection: Connection,
     purpose: Purpose,
-    practitioner_id: UUID,
+    account_id: UUID,
     *,
     lifetime: timedelta,
     now: datetime,
@@ -70,11 +70,11 @@ async def create(
     """A new link's token, which exists from here on in the mail alone."""
     token = secrets.token_urlsafe(32)
     await connection.execute(
-        "INSERT INTO links (token_hash, purpose, practitioner_id, subject_id, address, expires_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO links (token_hash, purpose, practitioner_id, insurer_id, subject_id, address, expires_at)"
+        " VALUES ($1, $2, (SELECT id FROM practitioners WHERE id = $3), (SELECT id FROM insurers WHERE id = $3), $4, $5, $6)",
         _hash(token),
         purpose,
-        practitioner_id,
+        account_id,
         subject_id,
         address,
         now + lifetime,
@@ -94,25 +94,28 @@ async def use(connection: Connection, purpose: Purpose, token: str, *, now: date
     if now >= row["expires_at"]:
         raise LinkExpired
     await connection.execute("UPDATE links SET used_at = $2 WHERE token_hash = $1", _hash(token), now)
-    return Link(practitioner_id=row["practitioner_id"], subject_id=row["subject_id"], address=row["address"])
+    account_id = row["practitioner_id"] or row["insurer_id"]
+    return Link(account_id=account_id, subject_id=row["subject_id"], address=row["address"])
 
 
-async def practice_of(connection: Connection, purpose: Purpose, token: str) -> UUID | None:
+async def account_of(connection: Connection, purpose: Purpose, token: str) -> UUID | None:
     """Whose link it is, used or not: what must be locked first where its use touches more than itself."""
     found: UUID | None = await connection.fetchval(
-        "SELECT practitioner_id FROM links WHERE token_hash = $1 AND purpose = $2", _hash(token), purpose
+        "SELECT coalesce(practitioner_id, insurer_id) FROM links WHERE token_hash = $1 AND purpose = $2",
+        _hash(token),
+        purpose,
     )
     return found
 
 
 async def end_all(
-    connection: Connection, purpose: Purpose, practitioner_id: UUID, *, now: datetime, subject_id: UUID | None = None
+    connection: Connection, purpose: Purpose, account_id: UUID, *, now: datetime, subject_id: UUID | None = None
 ) -> None:
     """Ends the links of a purpose that were not used: of the whole account, or of one thing of it."""
     await connection.execute(
-        "UPDATE links SET used_at = $4 WHERE practitioner_id = $1 AND purpose = $2"
+        "UPDATE links SET used_at = $4 WHERE (practitioner_id = $1 OR insurer_id = $1) AND purpose = $2"
         " AND ($3::uuid IS NULL OR subject_id = $3) AND used_at IS NULL",
-        practitioner_id,
+        account_id,
         purpose,
         subject_id,
         now,

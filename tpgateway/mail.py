@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from hashlib import sha256
 from importlib.resources import files
 from typing import Self
 from uuid import UUID
@@ -17,6 +18,7 @@ from tpgateway.database import Connection
 from tpgateway.jobs import Handler, JobKind, RetryRequested, Tools, enqueue
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
+from tpgateway.web import limits
 
 _PURPOSE = "mail"
 _FIRST_DELAY = timedelta(seconds=5)
@@ -71,6 +73,12 @@ async def send(connection: Connection, vault: Vault, *, to: str, subject: str, t
     sealed = vault.seal(json.dumps({"to": to, "subject": subject, "text": text}).encode(), purpose=_PURPOSE)
     mail_id: UUID = await connection.fetchval("INSERT INTO mails (sealed) VALUES ($1) RETURNING id", sealed)
     await enqueue(connection, JobKind.SEND_MAIL, mail=mail_id)
+
+
+async def may_mail(connection: Connection, email: str, kind: str, *, per_hour: int, now: datetime) -> bool:
+    """Whether an address may get one more mail of a kind that strangers can cause; one kind does not use up another."""
+    key = sha256(email.lower().encode()).hexdigest()[:32]
+    return await limits.spend(connection, f"mail {kind} {key}", quota=per_hour, window=timedelta(hours=1), now=now)
 
 
 async def deliver(tools: Tools, ids: Mapping[str, UUID], tries: int) -> None:

@@ -18,6 +18,8 @@ from tpgateway.database.notices import Notices
 from tpgateway.database.pool import open_pool
 from tpgateway.dre import jobs as dre_jobs
 from tpgateway.insurers import client, credentials
+from tpgateway.insurers import jobs as insurer_jobs
+from tpgateway.insurers import people as insurer_people
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.courier import Courier
 from tpgateway.jobs import Handler, JobKind, RetryRequested, Tools, ids_of, queries
@@ -30,7 +32,13 @@ from tpgateway.vault import Vault
 from tpgateway.web import idempotency, limits, oauth, sessions
 from tpgateway.web.logs import where
 
-JOBS: Mapping[JobKind, Handler] = {**mail.JOBS, **practitioner_jobs.JOBS, **claims_jobs.JOBS, **dre_jobs.JOBS}
+JOBS: Mapping[JobKind, Handler] = {
+    **mail.JOBS,
+    **practitioner_jobs.JOBS,
+    **insurer_jobs.JOBS,
+    **claims_jobs.JOBS,
+    **dre_jobs.JOBS,
+}
 _MOST_TRIES = 12
 _LONGEST_DELAY = timedelta(hours=1)
 _RESTART_SECONDS = 1.0
@@ -47,6 +55,7 @@ _FORGETS = (
     door.forget_old,
     practitioners.forget_unconfirmed,
     insurers.forget_old,
+    insurer_people.forget_old,
 )
 
 

@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from rich.markup import escape
 from rich.table import Table
 
 from tpgateway import settings as configuration
 from tpgateway.audit import OPERATOR
-from tpgateway.cli.frame import AsJson, amc, explained, on_database, out
+from tpgateway.cli.frame import AsJson, amc, explained, on_database, out, with_post
 from tpgateway.database import Connection
-from tpgateway.insurers import credentials, endpoints
+from tpgateway.insurers import credentials, endpoints, people
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import Contact, Endpoint, Insurer, InsurerClient
+from tpgateway.mail import Post
+from tpgateway.web.callers import Role
 
 
 def a_name(text: str) -> str:
@@ -104,14 +106,53 @@ def _one_key(key: Path | None, jwks_url: str | None) -> dict[str, Any] | None:
 
 
 def _public_jwk(path: Path) -> dict[str, Any]:
-    from pydantic import TypeAdapter
-
     from tpgateway.web.fields import PublicJwkField
 
     try:
         return TypeAdapter(PublicJwkField).validate_json(path.read_bytes())
     except ValidationError as error:
         raise typer.BadParameter(f"{path}: {error.errors(include_input=False)[0]['msg']}") from None
+
+
+@app.command("invite")
+def invite_person(
+    number: Annotated[str, typer.Argument(help="AMC number.")],
+    email: Annotated[str, typer.Option(help="Where the invitation is mailed to.")],
+    name: Annotated[str | None, typer.Option(callback=lambda text: text and a_name(text))] = None,
+    role: Annotated[Role, typer.Option(help="owner, staff or read_only.")] = Role.OWNER,
+) -> None:
+    """Invite somebody to an insurer's desk; its owners invite the others themselves, on its pages.
+
+    Example: `tpgateway insurers invite 0075004407 --email astreinte@lac.example --name "Claire Martin"`
+    """
+    from tpgateway.members.payloads import Email
+
+    try:
+        address = TypeAdapter(Email).validate_python(email)
+    except ValidationError:
+        raise typer.BadParameter(f"this address cannot be used: {email}") from None
+
+    with explained():
+        days = configuration.load().invitation_days
+
+    async def act(connection: Connection, post: Post) -> Insurer:
+        insurer = await insurers.find(connection, amc(number))
+        await people.invite(
+            connection,
+            post,
+            insurer,
+            email=address,
+            name=name,
+            role=role,
+            days=days,
+            session_id=None,
+            now=datetime.now(UTC),
+            actor=OPERATOR,
+        )
+        return insurer
+
+    insurer = with_post(act)
+    out.print(f"Invited {escape(address)} to the desk of {escape(insurer.name)} ({insurer.number}).")
 
 
 @app.command("list")

@@ -21,6 +21,15 @@ class InsurerExists(Problem):
     hint = "tpgateway insurers list shows them."
 
 
+class OwnPlace(Problem):
+    code = "own_place"
+    status = 409
+    title = "Nobody changes his own role or removes himself"
+    message_fr = "Vous ne pouvez pas changer votre propre rôle ni vous retirer."
+    next_step_fr = "Demandez-le à un autre gestionnaire."
+    hint = "So that an account always has an owner."
+
+
 class InsurerStateAlready(Problem):
     code = "insurer_state_already"
     status = 409

@@ -76,7 +76,7 @@ async def try_password(
     is_locked_now = await _count_failure(connection, key, settings=settings, now=now)
     is_right = await service.verify_password(kept.password_hash if kept else None, attempt.password)
     if member is None or kept is None or kept.password_hash is None or not is_right:
-        subject = member.practitioner_id if member else None
+        subject = member.account_id if member else None
         await audit.record(connection, actor=actor, action=Action.LOGIN_FAILED, subject_id=subject)
         if is_locked_now:
             await audit.record(connection, actor=actor, action=Action.LOGIN_LOCKED, subject_id=subject)
@@ -130,7 +130,7 @@ async def confirm_password(
     is_locked_now = await _count_failure(connection, key, settings=settings, now=now)
     kept = await MemberStore(connection).secrets(member.id)
     if not await service.verify_password(kept.password_hash, password):
-        await audit.record(connection, actor=actor, action=Action.LOGIN_FAILED, subject_id=member.practitioner_id)
+        await audit.record(connection, actor=actor, action=Action.LOGIN_FAILED, subject_id=member.account_id)
         if is_locked_now:
             await _tell_locked_within(connection, post, member, settings=settings, now=now, actor=actor)
         raise LoginRefused(next_step="Vérifiez votre mot de passe actuel.")

@@ -43,7 +43,6 @@ from tpgateway.members.payloads import (
 )
 from tpgateway.settings import Settings
 from tpgateway.web import sessions
-from tpgateway.web.callers import Access
 from tpgateway.web.frame import address_of
 from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import PARIS, Answer, Call
@@ -111,7 +110,7 @@ async def factor_given(call: Call, code: str, *, knows_device: bool) -> dict[str
                 await service.tell(
                     connection, _post(call), member, "members/recovery_code_used", left=left, moment=call.now
                 )
-    if call.caller.access is Access.PENDING_SESSION:
+    if call.caller.is_pending:
         whole = sessions.Opened(
             member_id=member.id,
             is_kept=await sessions.wants_kept(call.request),
@@ -122,7 +121,7 @@ async def factor_given(call: Call, code: str, *, knows_device: bool) -> dict[str
         await sessions.complete(call.request, whole)
     token = None
     async with call.state.connection() as connection:
-        if call.caller.access is Access.PENDING_SESSION:
+        if call.caller.is_pending:
             await audit.record(connection, actor=call.actor, action=Action.LOGGED_IN, subject_id=call.caller.account_id)
         if knows_device:
             offered = call.request.cookies.get(device_cookie_name(settings))

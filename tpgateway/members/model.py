@@ -1,4 +1,4 @@
-"""Who the people of a practice are."""
+"""Who the people of a practice, or of an insurer, are."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
+from tpgateway.audit import ActorKind
 from tpgateway.web.callers import Role
 
 MemberId = NewType("MemberId", UUID)
@@ -32,10 +33,11 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One of the people of a practice; its holder opened the account."""
+    """One of the people of a practice, whose holder opened the account, or of an insurer, which has no holder."""
 
     id: MemberId
-    practitioner_id: UUID
+    account_id: UUID
+    account_kind: ActorKind
     role: Role
     is_holder: bool
     state: MemberState

@@ -65,7 +65,7 @@ async def set_password(connection: Connection, member_id: MemberId, password: st
     """A member's new password; raises ``InvalidRequest`` where it may not be used."""
     store = MemberStore(connection)
     member = await _get(connection, member_id)
-    refuse_password(password, await store.numbers(member.practitioner_id))
+    refuse_password(password, await store.numbers(member.account_id))
     await store.set_password(member_id, await hash_password(password))
 
 
@@ -83,13 +83,13 @@ async def change_password(
 
     Known browsers are forgotten. Changes of address that wait are void: a thief may have asked.
     """
-    await MemberStore(connection).lock_practice(member.practitioner_id)
+    await MemberStore(connection).lock_account(member.account_id)
     await set_password(connection, member.id, password)
     door = DoorStore(connection)
     await door.end_sessions(member.id, but=but_session)
     await door.forget_devices(member.id)
     for purpose in (Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE):
-        await links.end_all(connection, purpose, member.practitioner_id, now=now, subject_id=member.id)
+        await links.end_all(connection, purpose, member.account_id, now=now, subject_id=member.id)
     await tell(connection, post, member, "members/password_changed", moment=now)
 
 
@@ -106,9 +106,10 @@ async def mail_reset(connection: Connection, post: Post, member: Member, *, minu
     """Mails the link by which a member sets a new password."""
     lifetime = timedelta(minutes=minutes)
     token = await links.create(
-        connection, Purpose.PASSWORD_RESET, member.practitioner_id, subject_id=member.id, lifetime=lifetime, now=now
+        connection, Purpose.PASSWORD_RESET, member.account_id, subject_id=member.id, lifetime=lifetime, now=now
     )
-    await post.send(connection, "members/password_reset", to=member.email, token=token, minutes=minutes)
+    path = "/assureur/mot-de-passe" if member.account_kind == "insurer" else "/mot-de-passe"
+    await post.send(connection, "members/password_reset", to=member.email, path=path, token=token, minutes=minutes)
 
 
 async def reset_password(
@@ -118,14 +119,14 @@ async def reset_password(
 
     An owner's voids the invitations that wait, too.
     """
-    await _lock_practice_of(connection, Purpose.PASSWORD_RESET, token)
+    await _lock_account_of(connection, Purpose.PASSWORD_RESET, token)
     link = await links.use(connection, Purpose.PASSWORD_RESET, token, now=now)
     member = await _get(connection, MemberId(_subject(link)))
     if member.state is not MemberState.ACTIVE or not await _is_in_use(connection, link):
         raise LinkUnknown
     await change_password(connection, post, member, password, but_session=None, now=now)
     if member.role is Role.OWNER:
-        await links.end_all(connection, Purpose.INVITATION, member.practitioner_id, now=now)
+        await links.end_all(connection, Purpose.INVITATION, member.account_id, now=now)
     await _record(connection, actor, Action.PASSWORD_CHANGED, member)
     return member
 
@@ -133,24 +134,22 @@ async def reset_password(
 # People ----------------------------------------------------------------------------------------------------------------
 
 
-async def add_holder(
-    connection: Connection, practitioner_id: UUID, *, email: str, password: str, now: datetime
-) -> MemberId:
+async def add_holder(connection: Connection, account_id: UUID, *, email: str, password: str, now: datetime) -> MemberId:
     """Whoever opens an account."""
     password_hash = await hash_password(password)
-    return await MemberStore(connection).add_holder(practitioner_id, email=email, password_hash=password_hash, now=now)
+    return await MemberStore(connection).add_holder(account_id, email=email, password_hash=password_hash, now=now)
 
 
-async def holder(connection: Connection, practitioner_id: UUID) -> Member:
+async def holder(connection: Connection, account_id: UUID) -> Member:
     """The holder of an account that is known to exist."""
-    found = await MemberStore(connection).holder(practitioner_id)
+    found = await MemberStore(connection).holder(account_id)
     assert found is not None
     return found
 
 
-async def find(connection: Connection, practitioner_id: UUID, email: str | None) -> tuple[Member, Secrets] | None:
+async def find(connection: Connection, account_id: UUID, email: str | None) -> tuple[Member, Secrets] | None:
     """Who logs in to a practice: its holder, or whoever has the address."""
-    return await MemberStore(connection).find(practitioner_id, email)
+    return await MemberStore(connection).find(account_id, email)
 
 
 async def get(connection: Connection, member_id: MemberId) -> Member:
@@ -158,20 +157,20 @@ async def get(connection: Connection, member_id: MemberId) -> Member:
     return await _get(connection, member_id)
 
 
-async def list_all(connection: Connection, practitioner_id: UUID) -> list[Member]:
+async def list_all(connection: Connection, account_id: UUID) -> list[Member]:
     """Everybody of a practice, those invited included."""
-    return await MemberStore(connection).list_all(practitioner_id)
+    return await MemberStore(connection).list_all(account_id)
 
 
-async def names(connection: Connection, practitioner_id: UUID) -> dict[UUID, str]:
+async def names(connection: Connection, account_id: UUID) -> dict[UUID, str]:
     """What to call the people and API clients of a practice, those of the past included."""
-    return await MemberStore(connection).names(practitioner_id)
+    return await MemberStore(connection).names(account_id)
 
 
 async def invite(
     connection: Connection,
     post: Post,
-    practitioner_id: UUID,
+    account_id: UUID,
     *,
     practice: str,
     login: str,
@@ -184,15 +183,15 @@ async def invite(
     actor: Actor,
 ) -> Member:
     """Invites somebody by mail; raises ``MemberAlreadyThere``, ``MailsTooMany``. ``login`` is what he will log in with."""
-    await lock_practice(connection, practitioner_id, session_id)
-    await _spend_mail(connection, practitioner_id, now)
-    member = await MemberStore(connection).invite(practitioner_id, email=email, name=name, role=role, now=now)
+    await lock_account(connection, account_id, session_id)
+    await _spend_mail(connection, account_id, now)
+    member = await MemberStore(connection).invite(account_id, email=email, name=name, role=role, now=now)
     if member is None:
         raise MemberAlreadyThere
     token = await links.create(
         connection,
         Purpose.INVITATION,
-        practitioner_id,
+        account_id,
         subject_id=member.id,
         lifetime=timedelta(days=days),
         now=now,
@@ -206,34 +205,38 @@ async def invite(
 
 
 async def _tell_of_owner(connection: Connection, post: Post, member: Member) -> None:
-    """Somebody gets, or is about to get, all of the account's rights: its holder hears of it."""
-    if member.role is Role.OWNER:
-        whom = await holder(connection, member.practitioner_id)
+    """Somebody gets, or is about to get, all of the account's rights: its holder hears of it, or all owners without one."""
+    if member.role is not Role.OWNER:
+        return
+    others = [each for each in await list_all(connection, member.account_id) if each.id != member.id]
+    holders = [each for each in others if each.is_holder]
+    owners = [each for each in others if each.role is Role.OWNER and each.state is MemberState.ACTIVE]
+    for whom in holders or owners:
         await tell(connection, post, whom, "members/owner_added", address=rules.masked(member.email))
 
 
 async def join(connection: Connection, token: str, *, name: str | None, password: str, now: datetime) -> Member:
     """An invited person comes in by the link of the mail; raises as ``links.use`` does, or the password's fault."""
-    await _lock_practice_of(connection, Purpose.INVITATION, token)
+    await _lock_account_of(connection, Purpose.INVITATION, token)
     link = await links.use(connection, Purpose.INVITATION, token, now=now)
     store = MemberStore(connection)
     member_id = MemberId(_subject(link))
     if not await _is_in_use(connection, link):
         raise LinkUnknown
-    refuse_password(password, await store.numbers(link.practitioner_id))
+    refuse_password(password, await store.numbers(link.account_id))
     if not await store.join(member_id, name=name, password_hash=await hash_password(password), now=now):
         raise LinkUnknown
     member = await _get(connection, member_id)
-    actor = Actor(kind="practitioner", id=link.practitioner_id, agent_id=member_id)
+    actor = Actor(kind=member.account_kind, id=link.account_id, agent_id=member_id)
     await _record(connection, actor, Action.MEMBER_JOINED, member)
     return member
 
 
 async def change_role(
-    connection: Connection, post: Post, practitioner_id: UUID, member_id: MemberId, role: Role, *, actor: Actor
+    connection: Connection, post: Post, account_id: UUID, member_id: MemberId, role: Role, *, actor: Actor
 ) -> Member | None:
     """Gives a member another role; None where the practice has no such member. Raises ``HolderStays``."""
-    member = await _of_practice(connection, practitioner_id, member_id)
+    member = await _of_account(connection, account_id, member_id)
     if member is None:
         return None
     if member.is_holder:
@@ -245,12 +248,10 @@ async def change_role(
     return changed
 
 
-async def remove(
-    connection: Connection, practitioner_id: UUID, member_id: MemberId, *, now: datetime, actor: Actor
-) -> bool:
+async def remove(connection: Connection, account_id: UUID, member_id: MemberId, *, now: datetime, actor: Actor) -> bool:
     """Removes a member, whose sessions end at once; False where there is none. Raises ``HolderStays``."""
-    await MemberStore(connection).lock_practice(practitioner_id)
-    member = await _of_practice(connection, practitioner_id, member_id)
+    await MemberStore(connection).lock_account(account_id)
+    member = await _of_account(connection, account_id, member_id)
     if member is None:
         return False
     if member.is_holder:
@@ -259,24 +260,24 @@ async def remove(
     await DoorStore(connection).end_sessions(member_id)
     await DoorStore(connection).forget_devices(member_id)
     for purpose in (Purpose.INVITATION, Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE):
-        await links.end_all(connection, purpose, practitioner_id, now=now, subject_id=member_id)
+        await links.end_all(connection, purpose, account_id, now=now, subject_id=member_id)
     await _record(connection, actor, Action.MEMBER_REMOVED, member)
     return True
 
 
-async def close(connection: Connection, practitioner_id: UUID, *, now: datetime) -> None:
+async def close(connection: Connection, account_id: UUID, *, now: datetime) -> None:
     """Ends every session of a practice, forgets its browsers, and voids the links that were mailed to its people."""
     door = DoorStore(connection)
-    await door.end_sessions_of_practice(practitioner_id)
-    await door.forget_devices_of_practice(practitioner_id)
+    await door.end_sessions_of_account(account_id)
+    await door.forget_devices_of_account(account_id)
     for purpose in (Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE, Purpose.INVITATION):
-        await links.end_all(connection, purpose, practitioner_id, now=now)
+        await links.end_all(connection, purpose, account_id, now=now)
 
 
 async def recover_holder(
     connection: Connection,
     post: Post,
-    practitioner_id: UUID,
+    account_id: UUID,
     *,
     email: str | None,
     forgets_former: bool,
@@ -284,21 +285,21 @@ async def recover_holder(
     actor: Actor,
 ) -> None:
     """Lets a holder who lost telephone or mailbox begin again: no application, no sessions, maybe another address."""
-    await MemberStore(connection).lock_practice(practitioner_id)
-    member = await holder(connection, practitioner_id)
+    await MemberStore(connection).lock_account(account_id)
+    member = await holder(connection, account_id)
     store, door = MemberStore(connection), DoorStore(connection)
     await store.set_totp(member.id, None, None)
     await store.replace_recovery_codes(member.id, [])
     await door.end_sessions(member.id)
     await door.forget_devices(member.id)
     for purpose in (Purpose.PASSWORD_RESET, Purpose.EMAIL_CHANGE):
-        await links.end_all(connection, purpose, practitioner_id, now=now, subject_id=member.id)
+        await links.end_all(connection, purpose, account_id, now=now, subject_id=member.id)
     if email is not None and email.lower() != member.email.lower() and not await store.set_email(member.id, email, now):
         raise EmailTaken
     await tell(connection, post, await _get(connection, member.id), "members/recovered")
     if forgets_former:
         await store.forget_former_addresses(member.id)
-    await audit.record(connection, actor=actor, action=Action.HOLDER_RECOVERED, subject_id=practitioner_id)
+    await audit.record(connection, actor=actor, action=Action.HOLDER_RECOVERED, subject_id=account_id)
 
 
 # Addresses -------------------------------------------------------------------------------------------------------------
@@ -316,13 +317,13 @@ async def ask_email_change(
     actor: Actor,
 ) -> None:
     """Mails a link to the new address, and tells the old one; raises ``MailsTooMany``."""
-    await lock_practice(connection, member.practitioner_id, session_id)
-    await _spend_mail(connection, member.practitioner_id, now)
-    await links.end_all(connection, Purpose.EMAIL_CHANGE, member.practitioner_id, now=now, subject_id=member.id)
+    await lock_account(connection, member.account_id, session_id)
+    await _spend_mail(connection, member.account_id, now)
+    await links.end_all(connection, Purpose.EMAIL_CHANGE, member.account_id, now=now, subject_id=member.id)
     token = await links.create(
         connection,
         Purpose.EMAIL_CHANGE,
-        member.practitioner_id,
+        member.account_id,
         subject_id=member.id,
         address=email,
         lifetime=timedelta(hours=hours),
@@ -335,12 +336,12 @@ async def ask_email_change(
 
 async def change_email(connection: Connection, post: Post, token: str, *, now: datetime, actor: Actor) -> Member:
     """The link's address becomes the member's; raises as ``links.use`` does, or ``EmailTaken``."""
-    await _lock_practice_of(connection, Purpose.EMAIL_CHANGE, token)
+    await _lock_account_of(connection, Purpose.EMAIL_CHANGE, token)
     link = await links.use(connection, Purpose.EMAIL_CHANGE, token, now=now)
     member = await _get(connection, MemberId(_subject(link)))
     if member.state is not MemberState.ACTIVE or link.address is None or not await _is_in_use(connection, link):
         raise LinkUnknown
-    await links.end_all(connection, Purpose.PASSWORD_RESET, member.practitioner_id, now=now, subject_id=member.id)
+    await links.end_all(connection, Purpose.PASSWORD_RESET, member.account_id, now=now, subject_id=member.id)
     await tell(connection, post, member, "members/email_changed", address=rules.masked(link.address))
     if not await MemberStore(connection).set_email(member.id, link.address, now):
         raise EmailTaken
@@ -348,32 +349,32 @@ async def change_email(connection: Connection, post: Post, token: str, *, now: d
     return await _get(connection, member.id)
 
 
-async def _spend_mail(connection: Connection, practitioner_id: UUID, now: datetime) -> None:
+async def _spend_mail(connection: Connection, account_id: UUID, now: datetime) -> None:
     """Mails to addresses that a practice chooses, and that nobody confirmed yet, are so many a day."""
-    key, day = f"practice mail {practitioner_id}", timedelta(days=1)
+    key, day = f"practice mail {account_id}", timedelta(days=1)
     if not await limits.spend(connection, key, quota=_MAILS_PER_DAY, window=day, now=now):
         raise MailsTooMany(retry_after_seconds=86_400 - int(now.timestamp()) % 86_400)
 
 
-async def lock_practice(connection: Connection, practitioner_id: UUID, session_id: UUID | None) -> None:
+async def lock_account(connection: Connection, account_id: UUID, session_id: UUID | None) -> None:
     """Lets nobody else change who may get in until the transaction ends; raises ``AuthenticationRequired``.
 
     A new password or a suspension may have ended the caller's session between his request and now.
     """
-    await MemberStore(connection).lock_practice(practitioner_id)
+    await MemberStore(connection).lock_account(account_id)
     if session_id is not None and not await DoorStore(connection).is_open(session_id):
         raise AuthenticationRequired
 
 
-async def _lock_practice_of(connection: Connection, purpose: Purpose, token: str) -> None:
+async def _lock_account_of(connection: Connection, purpose: Purpose, token: str) -> None:
     """The same for a link: the practice is locked before any of its links, in one order everywhere."""
-    if (practitioner_id := await links.practice_of(connection, purpose, token)) is not None:
-        await MemberStore(connection).lock_practice(practitioner_id)
+    if (account_id := await links.account_of(connection, purpose, token)) is not None:
+        await MemberStore(connection).lock_account(account_id)
 
 
 async def _is_in_use(connection: Connection, link: Link) -> bool:
     """Whether the practice of a link is neither suspended nor closed."""
-    return await MemberStore(connection).is_practice_in_use(link.practitioner_id)
+    return await MemberStore(connection).is_account_in_use(link.account_id)
 
 
 async def _get(connection: Connection, member_id: MemberId) -> Member:
@@ -382,9 +383,9 @@ async def _get(connection: Connection, member_id: MemberId) -> Member:
     return found
 
 
-async def _of_practice(connection: Connection, practitioner_id: UUID, member_id: MemberId) -> Member | None:
+async def _of_account(connection: Connection, account_id: UUID, member_id: MemberId) -> Member | None:
     member = await MemberStore(connection).get(member_id)
-    is_there = member is not None and member.practitioner_id == practitioner_id
+    is_there = member is not None and member.account_id == account_id
     return member if is_there and member.state is not MemberState.REMOVED else None  # type: ignore[union-attr]
 
 
@@ -398,6 +399,6 @@ async def _record(connection: Connection, actor: Actor, action: Action, member: 
     who = (
         actor
         if actor.id
-        else Actor(kind="practitioner", id=member.practitioner_id, agent_id=member.id, request_id=actor.request_id)
+        else Actor(kind=member.account_kind, id=member.account_id, agent_id=member.id, request_id=actor.request_id)
     )
     await audit.record(connection, actor=who, action=action, subject_id=member.id)

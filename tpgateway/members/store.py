@@ -38,13 +38,14 @@ class MemberStore:
         return MemberId(added)
 
     async def invite(
-        self, practitioner_id: UUID, *, email: str, name: str | None, role: Role, now: datetime
+        self, account_id: UUID, *, email: str, name: str | None, role: Role, now: datetime
     ) -> Member | None:
-        """A member to be; None where somebody of the practice has the address."""
+        """A member to be; None where somebody of the account has the address."""
         row = await self.connection.fetchrow(
-            "INSERT INTO practitioner_members (practitioner_id, role, state, email, name, invited_at)"
-            " VALUES ($1, $2, 'invited', $3, $4, $5) ON CONFLICT DO NOTHING RETURNING *",
-            practitioner_id,
+            "INSERT INTO practitioner_members (practitioner_id, insurer_id, role, state, email, name, invited_at)"
+            " VALUES ((SELECT id FROM practitioners WHERE id = $1), (SELECT id FROM insurers WHERE id = $1), $2, 'invited',"
+            " $3, $4, $5) ON CONFLICT DO NOTHING RETURNING *",
+            account_id,
             role,
             email,
             name,
@@ -74,12 +75,12 @@ class MemberStore:
         )
         return None if row is None else _member(row)
 
-    async def find(self, practitioner_id: UUID, email: str | None) -> tuple[Member, Secrets] | None:
-        """Who logs in with these: the holder without an address, another of the practice with his own."""
+    async def find(self, account_id: UUID, email: str | None) -> tuple[Member, Secrets] | None:
+        """Who logs in with these: the holder without an address, another of the account with his own."""
         row = await self.connection.fetchrow(
-            "SELECT * FROM practitioner_members WHERE practitioner_id = $1 AND state = 'active'"
+            "SELECT * FROM practitioner_members WHERE (practitioner_id = $1 OR insurer_id = $1) AND state = 'active'"
             " AND CASE WHEN $2::text IS NULL THEN is_holder ELSE lower(email) = lower($2) END",
-            practitioner_id,
+            account_id,
             email,
         )
         return None if row is None else (_member(row), _secrets(row))
@@ -89,28 +90,32 @@ class MemberStore:
         assert row is not None
         return _secrets(row)
 
-    async def list_all(self, practitioner_id: UUID) -> list[Member]:
-        """All of a practice but those who were removed, the holder first."""
+    async def list_all(self, account_id: UUID) -> list[Member]:
+        """All of an account but those who were removed, the holder first."""
         rows = await self.connection.fetch(
-            "SELECT * FROM practitioner_members WHERE practitioner_id = $1 AND state <> 'removed'"
+            "SELECT * FROM practitioner_members WHERE (practitioner_id = $1 OR insurer_id = $1) AND state <> 'removed'"
             " ORDER BY is_holder DESC, id",
-            practitioner_id,
+            account_id,
         )
         return [_member(row) for row in rows]
 
-    async def names(self, practitioner_id: UUID) -> dict[UUID, str]:
-        """What to call everybody who ever belonged to the practice, and its API clients."""
+    async def names(self, account_id: UUID) -> dict[UUID, str]:
+        """What to call everybody who ever belonged to the account, and its API clients."""
         rows = await self.connection.fetch(
-            "SELECT id, coalesce(name, email) AS name FROM practitioner_members WHERE practitioner_id = $1"
-            " UNION ALL SELECT id, name FROM practitioner_clients WHERE practitioner_id = $1",
-            practitioner_id,
+            "SELECT id, coalesce(name, email) AS name FROM practitioner_members"
+            " WHERE practitioner_id = $1 OR insurer_id = $1"
+            " UNION ALL SELECT id, name FROM practitioner_clients WHERE practitioner_id = $1"
+            " UNION ALL SELECT id, name FROM insurer_clients WHERE insurer_id = $1",
+            account_id,
         )
         return {row["id"]: row["name"] for row in rows}
 
-    async def numbers(self, practitioner_id: UUID) -> list[str]:
-        """The practice's numbers, which no password may hold."""
+    async def numbers(self, account_id: UUID) -> list[str]:
+        """The account's numbers, which no password may hold."""
         rows = await self.connection.fetch(
-            "SELECT value FROM practitioner_identifiers WHERE practitioner_id = $1", practitioner_id
+            "SELECT value FROM practitioner_identifiers WHERE practitioner_id = $1"
+            " UNION ALL SELECT number FROM insurers WHERE id = $1",
+            account_id,
         )
         return [row["value"] for row in rows]
 
@@ -146,14 +151,21 @@ class MemberStore:
             return False
         return True
 
-    async def lock_practice(self, practitioner_id: UUID) -> None:
-        await self.connection.execute("SELECT FROM practitioners WHERE id = $1 FOR UPDATE", practitioner_id)
+    async def lock_account(self, account_id: UUID) -> None:
+        await self.connection.execute(
+            "WITH practice AS (SELECT FROM practitioners WHERE id = $1 FOR UPDATE)"
+            " SELECT (SELECT count(*) FROM practice), (SELECT true FROM insurers WHERE id = $1 FOR NO KEY UPDATE)",
+            account_id,
+        )
 
     async def forget_former_addresses(self, member_id: MemberId) -> None:
         await self.connection.execute("DELETE FROM member_former_addresses WHERE member_id = $1", member_id)
 
-    async def is_practice_in_use(self, practitioner_id: UUID) -> bool:
-        state = await self.connection.fetchval("SELECT state FROM practitioners WHERE id = $1", practitioner_id)
+    async def is_account_in_use(self, account_id: UUID) -> bool:
+        state = await self.connection.fetchval(
+            "SELECT state FROM practitioners WHERE id = $1 UNION ALL SELECT state FROM insurers WHERE id = $1",
+            account_id,
+        )
         return bool(state == "active")
 
     async def addresses(self, member_id: MemberId, within: timedelta) -> list[str]:
@@ -272,7 +284,7 @@ class DoorStore:
             until,
         )
 
-    async def forget_devices_of_practice(self, practitioner_id: UUID) -> None:
+    async def forget_devices_of_account(self, practitioner_id: UUID) -> None:
         await self.connection.execute(
             "DELETE FROM member_devices d USING practitioner_members m"
             " WHERE m.id = d.member_id AND m.practitioner_id = $1",
@@ -350,7 +362,7 @@ class DoorStore:
         )
         return int(done.split()[-1])
 
-    async def end_sessions_of_practice(self, practitioner_id: UUID) -> None:
+    async def end_sessions_of_account(self, practitioner_id: UUID) -> None:
         await self.connection.execute(
             "DELETE FROM sessions s USING practitioner_members m WHERE m.id = s.member_id AND m.practitioner_id = $1",
             practitioner_id,
@@ -360,7 +372,8 @@ class DoorStore:
 def _member(row: asyncpg.Record) -> Member:
     return Member(
         id=MemberId(row["id"]),
-        practitioner_id=row["practitioner_id"],
+        account_id=row["practitioner_id"] or row["insurer_id"],
+        account_kind="practitioner" if row["practitioner_id"] else "insurer",
         role=Role(row["role"]),
         is_holder=row["is_holder"],
         state=MemberState(row["state"]),

@@ -14,7 +14,8 @@ from tpgateway import audit
 from tpgateway.audit import SYSTEM, Action, Actor
 from tpgateway.database import Connection
 from tpgateway.jobs import JobKind, enqueue
-from tpgateway.mail import Post
+from tpgateway.links import LinkUnknown
+from tpgateway.mail import Post, may_mail
 from tpgateway.members import door
 from tpgateway.members import service as members
 from tpgateway.members.door import Attempt, DoorLocked, Entered
@@ -79,8 +80,8 @@ def _door(identifier: Identifier, email: str | None) -> str:
 
 async def record_login(connection: Connection, member: Member, *, actor: Actor) -> None:
     """In the trail: somebody is in."""
-    who = Actor(kind="practitioner", id=member.practitioner_id, agent_id=member.id, request_id=actor.request_id)
-    await audit.record(connection, actor=who, action=Action.LOGGED_IN, subject_id=member.practitioner_id)
+    who = Actor(kind=member.account_kind, id=member.account_id, agent_id=member.id, request_id=actor.request_id)
+    await audit.record(connection, actor=who, action=Action.LOGGED_IN, subject_id=member.account_id)
 
 
 async def enter_by_psc(
@@ -162,19 +163,24 @@ async def answer(connection: Connection, post: Post, sealed: bytes, *, settings:
     if account is None or found is None or account["state"] != AccountState.ACTIVE:
         return
     member, _ = found
-    if not await service.may_mail(connection, member.email, what, per_hour=settings.mails_per_hour, now=now):
+    if not await may_mail(connection, member.email, what, per_hour=settings.mails_per_hour, now=now):
         return
     if what is Asked.LOCK_NOTICE:
         await post.send(
-            connection, "members/login_locked", to=member.email, minutes=settings.login_lock_minutes, moment=now
+            connection,
+            "members/login_locked",
+            to=member.email,
+            door="",
+            minutes=settings.login_lock_minutes,
+            moment=now,
         )
         return
     await members.mail_reset(connection, post, member, minutes=settings.password_reset_minutes, now=now)
-    await audit.record(connection, actor=SYSTEM, action=Action.PASSWORD_RESET_ASKED, subject_id=member.practitioner_id)
+    await audit.record(connection, actor=SYSTEM, action=Action.PASSWORD_RESET_ASKED, subject_id=member.account_id)
 
 
 async def _remind(connection: Connection, post: Post, email: str, *, settings: Settings, now: datetime) -> None:
-    if not await service.may_mail(connection, email, Asked.REMINDER, per_hour=settings.mails_per_hour, now=now):
+    if not await may_mail(connection, email, Asked.REMINDER, per_hour=settings.mails_per_hour, now=now):
         return
     found = await PractitionerStore(connection).of_address(email)
     await post.send(connection, "practitioners/reminder", to=email, numbers=service.masked_numbers(list(found)))
@@ -202,7 +208,7 @@ async def _mail_activation_again(
         )
     elif holder_id is not None:
         await service.tell_held(connection, post, holder_id, identifier, email, per_hour=per_hour, now=now)
-    elif await service.may_mail(connection, email, Asked.ACTIVATION_LINK, per_hour=per_hour, now=now):
+    elif await may_mail(connection, email, Asked.ACTIVATION_LINK, per_hour=per_hour, now=now):
         await post.send(connection, "practitioners/nothing_waits", to=email)
 
 
@@ -214,7 +220,9 @@ async def reset_password(
     Raises as ``links.use`` does, or the password's fault.
     """
     member = await members.reset_password(connection, post, token, password, now=now, actor=actor)
-    practitioner = await service.get(connection, PractitionerId(member.practitioner_id))
+    if member.account_kind != "practitioner":
+        raise LinkUnknown
+    practitioner = await service.get(connection, PractitionerId(member.account_id))
     emails = [member.email, None] if member.is_holder else [member.email]
     doors = [_door(identifier, email) for identifier in practitioner.identifiers for email in emails]
     await door.unlock(connection, post.vault, member, doors)

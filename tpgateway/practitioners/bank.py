@@ -103,10 +103,10 @@ async def revoke_by_link(
     connection: Connection, post: Post, token: str, *, now: datetime, actor: Actor
 ) -> PractitionerId:
     """Takes back what waits by the link of the mail; raises as ``links.use`` does, or ``NoPendingBankDetails``."""
-    if (owner := await links.practice_of(connection, Purpose.BANK_REVOCATION, token)) is not None:
+    if (owner := await links.account_of(connection, Purpose.BANK_REVOCATION, token)) is not None:
         await PractitionerStore(connection).lock(PractitionerId(owner))
     link = await links.use(connection, Purpose.BANK_REVOCATION, token, now=now)
-    practitioner_id = PractitionerId(link.practitioner_id)
+    practitioner_id = PractitionerId(link.account_id)
     await revoke(connection, practitioner_id, now=now, actor=actor)
     holder = await members.holder(connection, practitioner_id)
     await members.tell(connection, post, holder, "practitioners/bank_details_revoked")

@@ -145,7 +145,7 @@ async def log_in(call: Call, body: LoginRequest) -> SessionView:
         member = entered.member
         if entered.is_known_device:
             await access.record_login(connection, member, actor=call.actor)
-            practitioner = await service.get(connection, PractitionerId(member.practitioner_id))
+            practitioner = await service.get(connection, PractitionerId(member.account_id))
     opened = sessions.Opened(
         member_id=member.id,
         is_kept=body.keep_logged_in,

@@ -15,7 +15,7 @@ from tpgateway.directory.errors import PostalCodeUnknown
 from tpgateway.directory.model import Claim
 from tpgateway.jobs import JobKind, enqueue
 from tpgateway.links import Purpose
-from tpgateway.mail import Post
+from tpgateway.mail import Post, may_mail
 from tpgateway.members import service as members
 from tpgateway.practitioners import bank
 from tpgateway.practitioners.errors import HolderNeeded, IdentifierInReview, IdentifierNotForPerson, IdentifierTaken
@@ -34,12 +34,10 @@ from tpgateway.practitioners.model import (
 from tpgateway.practitioners.rules import SCHEME_NAMES, partly_masked
 from tpgateway.practitioners.store import BankStore, PractitionerStore, RequestStore, ReviewStore
 from tpgateway.vault import Vault
-from tpgateway.web import limits
 
 TEXTS = Consent(terms="2026-11", privacy="2026-11")
 """The versions of the texts in force: ``texts/terms-VERSION.md`` and ``texts/privacy-VERSION.md``."""
 
-_HOUR = timedelta(hours=1)
 _UNCONFIRMED_KEPT = timedelta(days=7)
 _REQUESTS_KEPT = timedelta(days=1)
 _FORMER_HOLDER = timedelta(days=90)
@@ -147,19 +145,13 @@ async def mail_activation(
     )
 
 
-async def may_mail(connection: Connection, email: str, kind: str, *, per_hour: int, now: datetime) -> bool:
-    """Whether an address may get one more mail of a kind that strangers can cause; one kind does not use up another."""
-    key = sha256(email.lower().encode()).hexdigest()[:32]
-    return await limits.spend(connection, f"mail {kind} {key}", quota=per_hour, window=_HOUR, now=now)
-
-
 async def activate(connection: Connection, post: Post, token: str, *, now: datetime, actor: Actor) -> Practitioner:
     """The link's account, active unless there is a reason for a person to look; raises as ``links.use`` does.
 
     Raises ``IdentifierTaken`` where another account came first.
     """
     link = await links.use(connection, Purpose.ACTIVATION, token, now=now)
-    practitioner_id = PractitionerId(link.practitioner_id)
+    practitioner_id = PractitionerId(link.account_id)
     store = PractitionerStore(connection)
     if await store.lock(practitioner_id) is not AccountState.UNCONFIRMED:
         raise links.LinkUsed

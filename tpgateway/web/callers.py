@@ -19,6 +19,10 @@ class Access(StrEnum):
     """A practitioner's software, by token."""
     INSURER_CLIENT = "insurer_client"
     """An insurer's system, by token."""
+    INSURER_SESSION = "insurer_session"
+    """One of an insurer's people, by the session cookie: on pages alone."""
+    PENDING_INSURER_SESSION = "pending_insurer_session"
+    """One of an insurer's people who still owes the second factor."""
 
 
 PUBLIC: frozenset[Access] = frozenset()
@@ -26,15 +30,17 @@ PERSON = frozenset({Access.SESSION})
 HALF_LOGGED_IN = frozenset({Access.SESSION, Access.PENDING_SESSION})
 PRACTITIONER = frozenset({Access.SESSION, Access.PRACTITIONER_CLIENT})
 INSURER = frozenset({Access.INSURER_CLIENT})
+_OF_INSURERS = frozenset({Access.INSURER_CLIENT, Access.INSURER_SESSION, Access.PENDING_INSURER_SESSION})
+_PENDING = frozenset({Access.PENDING_SESSION, Access.PENDING_INSURER_SESSION})
 
 
 class Role(StrEnum):
-    """What one of the people of a practice may do."""
+    """What one of the people of a practice or an insurer may do."""
 
     OWNER = "owner"
     """Everything, the account itself included."""
     STAFF = "staff"
-    """The daily work: cards, approvals, tables."""
+    """The daily work: cards, approvals, tables; of an insurer, decisions and deliveries."""
     READ_ONLY = "read_only"
     """Looks, changes nothing and checks no card."""
 
@@ -81,7 +87,12 @@ class Caller:
     @property
     def kind(self) -> ActorKind:
         """The kind of account, as the audit trail names it."""
-        return "insurer" if self.access is Access.INSURER_CLIENT else "practitioner"
+        return "insurer" if self.access in _OF_INSURERS else "practitioner"
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a second factor is still owed."""
+        return self.access in _PENDING
 
     def actor(self, request_id: str) -> Actor:
         """The caller as the audit trail keeps it."""

@@ -310,7 +310,7 @@ async def _by_session(route: Route, call: Call) -> Caller:
         raise problems.AuthenticationRequired
     if route.is_write:
         refuse_cross_site(call.request)
-    if caller.access is Access.PENDING_SESSION and Access.PENDING_SESSION not in route.access:
+    if caller.is_pending and caller.access not in route.access:
         raise problems.SecondFactorRequired
     return caller
 

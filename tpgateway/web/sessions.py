@@ -25,6 +25,13 @@ from tpgateway.web.state import STATE
 _WANTS_KEPT = "wants_kept"
 _COOKIE_SECONDS = "cookie_seconds"
 _CALLER: web.RequestKey[Caller] = web.RequestKey("session_caller", Caller)
+# By whether it is of an insurer's person, and whether a second factor is still owed.
+_ACCESSES = {
+    (False, False): Access.SESSION,
+    (False, True): Access.PENDING_SESSION,
+    (True, False): Access.INSURER_SESSION,
+    (True, True): Access.PENDING_INSURER_SESSION,
+}
 _PENDING_LIFETIME = timedelta(minutes=15)
 _BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari")
 _BROWSER_NAMES = {"Edg": "Edge", "OPR": "Opera"}
@@ -70,11 +77,12 @@ class PostgresStorage(AbstractStorage):
             UPDATE sessions s SET seen_at = now()
             FROM sessions t LEFT JOIN practitioner_members m ON m.id = t.member_id
                             LEFT JOIN practitioners p ON p.id = m.practitioner_id
+                            LEFT JOIN insurers i ON i.id = m.insurer_id
             WHERE t.token_hash = $1 AND s.token_hash = t.token_hash
               AND t.expires_at > now() AND (t.is_kept OR t.seen_at > now() - $2::interval)
-              AND (t.member_id IS NULL OR m.state = 'active' AND p.state = 'active')
+              AND (t.member_id IS NULL OR m.state = 'active' AND coalesce(p.state, i.state) = 'active')
             RETURNING s.id, s.data, s.created_at, s.is_pending, s.second_factor_at, m.id AS member_id, m.role,
-                      m.practitioner_id
+                      m.practitioner_id, m.insurer_id
             """,
             hash_token(cookie),
             self._lives.idle,
@@ -83,8 +91,8 @@ class PostgresStorage(AbstractStorage):
             return Session(None, data=None, new=True)
         if row["member_id"] is not None:
             request[_CALLER] = Caller(
-                access=Access.PENDING_SESSION if row["is_pending"] else Access.SESSION,
-                account_id=row["practitioner_id"],
+                access=_ACCESSES[row["insurer_id"] is not None, row["is_pending"]],
+                account_id=row["practitioner_id"] or row["insurer_id"],
                 member_id=row["member_id"],
                 role=Role(row["role"]),
                 session_id=row["id"],

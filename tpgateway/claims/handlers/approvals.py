@@ -29,7 +29,6 @@ from tpgateway.insurers.model import InsurerId, Reference
 from tpgateway.insurers.payloads import ReferencePath
 from tpgateway.money import Cents
 from tpgateway.practitioners.model import PractitionerId
-from tpgateway.web.callers import Access
 from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import Answer, Call
 
@@ -155,7 +154,7 @@ async def ask(call: Call, *, path: ReferencePath, body: QuestionRequest) -> Answ
 
 def owned(call: Call, reference: Reference) -> Owned:
     """The approval that the caller names as its own."""
-    if call.caller.access is Access.INSURER_CLIENT:
+    if call.caller.kind == "insurer":
         return Owned.by_insurer(reference, InsurerId(call.caller.account_id))
     return Owned.by_practitioner(reference, _me(call))
 

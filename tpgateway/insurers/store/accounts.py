@@ -106,6 +106,32 @@ class InsurerStore:
         return bool(done == "DELETE 1")
 
 
+class RequestStore:
+    """What strangers asked for, until the worker has looked it up."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def add(self, sealed: bytes) -> UUID:
+        added: UUID = await self.connection.fetchval(
+            "INSERT INTO insurer_requests (sealed) VALUES ($1) RETURNING id", sealed
+        )
+        return added
+
+    async def take(self, request_id: UUID) -> bytes | None:
+        """The request, gone from the table; None where it was taken before."""
+        taken: bytes | None = await self.connection.fetchval(
+            "DELETE FROM insurer_requests WHERE id = $1 RETURNING sealed", request_id
+        )
+        return taken
+
+    async def forget(self, now: datetime) -> int:
+        done = await self.connection.execute(
+            "DELETE FROM insurer_requests WHERE created_at < $1::timestamptz - interval '1 day'", now
+        )
+        return int(done.split()[-1])
+
+
 class ClientStore:
     """The systems of insurers, by their keys."""
 
