@@ -29,9 +29,11 @@ from tpgateway.conventions.codec import files as convention_files
 from tpgateway.database.pool import prepare_connection
 from tpgateway.demo.mailbox import Letter, Mailbox
 from tpgateway.identifiers import amc_number
+from tpgateway.insurers import people
 from tpgateway.insurers import service as insurers
 from tpgateway.mail import Post
 from tpgateway.practitioners import oversight
+from tpgateway.web.callers import Role
 from tpgateway.web.state import STATE
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -252,6 +254,23 @@ class Gateway:
         if activated.body["state"] == "in_review":
             await self.approve()
         return await self.enter(form, browser)
+
+    async def invite_to_desk(self, number: str, email: str, name: str, role: Role = Role.OWNER) -> None:
+        """The operator invites somebody of an insurer's."""
+        state = self.app[STATE]
+        async with state.pool.acquire() as connection, connection.transaction():
+            await people.invite(
+                connection,
+                Post.of(state.settings, state.vault),
+                await insurers.find(connection, number),
+                email=email,
+                name=name,
+                role=role,
+                days=7,
+                session_id=None,
+                now=datetime.now(UTC),
+                actor=OPERATOR,
+            )
 
     async def approve(self) -> None:
         """The operator lets in whoever waits."""

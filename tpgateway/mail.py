@@ -136,6 +136,12 @@ async def _post(settings: Settings, message: EmailMessage) -> None:
 JOBS: Mapping[JobKind, Handler] = {JobKind.SEND_MAIL: deliver}
 
 
+async def oldest_waiting(connection: Connection) -> datetime | None:
+    """Since when the mail that waits longest waits; None where all have left."""
+    waiting: datetime | None = await connection.fetchval("SELECT min(created_at) FROM mails WHERE sent_at IS NULL")
+    return waiting
+
+
 async def forget_sent(connection: Connection, *, now: datetime, days: int = 30) -> int:
     """Removes what is left of mails sent long ago; answers how many."""
     done = await connection.execute("DELETE FROM mails WHERE sent_at < $1", now - timedelta(days=days))

@@ -12,6 +12,7 @@ from pgqueuer.models import Schedule
 
 from tpgateway import links, mail
 from tpgateway.audit import chain
+from tpgateway.cards import service as cards
 from tpgateway.claims import jobs as claims_jobs
 from tpgateway.database import faults
 from tpgateway.database.notices import Notices
@@ -157,12 +158,16 @@ def _entry(tools: Tools, kind: JobKind, handler: Handler):  # type: ignore[no-un
 
 
 async def sweep_once(tools: Tools) -> None:
-    """Removes what is past its time: keys, assertions, sessions, links, mails, counts, registrations never confirmed."""
+    """Removes what is past its time: keys, assertions, sessions, links, mails, counts, registrations never confirmed.
+
+    Counts the checks of days that are over, too.
+    """
     now = datetime.now(UTC)
     async with tools.pool.acquire() as connection:
         rows = await idempotency.forget_old(connection, now=now, hours=tools.settings.idempotency_hours)
         for forget in _FORGETS:
             rows += await forget(connection, now=now)
+        await cards.count_days(connection, now=now)
     _log.info("swept", rows=rows)
 
 

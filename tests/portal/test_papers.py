@@ -28,7 +28,7 @@ async def test_the_convention_is_read_signed_with_a_code_and_left(
     assert "8,00\N{NO-BREAK SPACE}€" in page
     assert "pas encore signée" in page
     assert "<h2>Paiement</h2>" in page
-    assert "<script" not in page
+    assert "<script>" not in page
     await gateway.execute("UPDATE sessions SET second_factor_at = now() - interval '1 hour'")
     before = gateway.mailbox.received
     asked = await pharmacist.in_person("POST", "/convention/signature", data={"version": "1"}, headers=HTML)

@@ -173,6 +173,25 @@ class RightsImport:
     finished_at: datetime
 
 
+class UploadStage(StrEnum):
+    """What is being done with a rights file."""
+
+    RECEIVING = "receiving"
+    COPYING = "copying"
+    CHECKING = "checking"
+    MERGING = "merging"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A rights file on its way in; ``size`` in bytes where the sender said it."""
+
+    stage: UploadStage
+    received: int
+    size: int | None
+    started_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
     """A line that was not loaded; lines count from 1, the header being the first."""

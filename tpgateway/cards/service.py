@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import IO
 from uuid import UUID
 
@@ -40,8 +40,10 @@ from tpgateway.insurers.model import EventKind, Insurer, InsurerId, LiveSource
 from tpgateway.practitioners.model import PractitionerId
 from tpgateway.vault import Vault
 from tpgateway.web.problems import IdempotencyKeyReused, WrongEncoding
+from tpgateway.web.routing import PARIS
 
 _TRIES = 4
+_COUNTED_DAYS, _COUNTED_AT_ONCE = 31, 5
 _PIECE = 1024 * 1024
 
 
@@ -265,6 +267,43 @@ async def import_rights(
 async def get_import(connection: Connection, insurer_id: InsurerId, import_id: ImportId) -> RightsImport | None:
     """An insurer's own import."""
     return await RightsStore(connection).get_import(insurer_id, import_id)
+
+
+async def list_imports(connection: Connection, insurer_id: InsurerId, *, limit: int) -> Sequence[RightsImport]:
+    """An insurer's imports, the last first."""
+    return await RightsStore(connection).imports(insurer_id, limit)
+
+
+async def count_days(connection: Connection, *, now: datetime) -> int:
+    """Counts the checks of days that are over and were not counted yet, some at a time; answers how many days."""
+    today = now.astimezone(PARIS).date()
+    store = CheckStore(connection)
+    days = await store.days_to_count(today - timedelta(days=_COUNTED_DAYS), today, _COUNTED_AT_ONCE)
+    for day in days:
+        async with connection.transaction():
+            await store.count_day(day, *_bounds(day))
+    return len(days)
+
+
+async def checks_by_day(
+    connection: Connection, insurer_id: InsurerId, *, days: int, now: datetime
+) -> Sequence[tuple[date, int]]:
+    """How many checks went to an insurer on each of the last days, today included."""
+    today = now.astimezone(PARIS).date()
+    store = CheckStore(connection)
+    counted = await store.counted_days(insurer_id, today - timedelta(days=days - 1))
+    found = []
+    for back in range(days - 1, -1, -1):
+        day = today - timedelta(days=back)
+        if day not in counted:
+            counted[day] = await store.count_of(insurer_id, *_bounds(day))
+        found.append((day, counted[day]))
+    return found
+
+
+def _bounds(day: date) -> tuple[datetime, datetime]:
+    """A day's beginning and end by the clocks of Paris."""
+    return datetime.combine(day, time(), PARIS), datetime.combine(day + timedelta(days=1), time(), PARIS)
 
 
 async def rejects(

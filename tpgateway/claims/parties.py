@@ -1,8 +1,9 @@
 """Whose an approval is: reading, listing and locking it as the practitioner's or the insurer's own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from tpgateway import audit
@@ -98,6 +99,11 @@ async def list_of_insurer(
     """An insurer's own approvals, newest first. The reading is audited."""
     await audit.record(connection, actor=actor, action=Action.APPROVALS_LISTED, insurer_id=insurer)
     return await ApprovalStore(connection).of_insurer(insurer, search)
+
+
+async def figures_of_insurer(connection: Connection, insurer: InsurerId, *, since: datetime) -> Mapping[str, Any]:
+    """What became of an insurer's requests since a moment, counted: see ``ApprovalStore.figures``. It names nobody."""
+    return await ApprovalStore(connection).figures(insurer, since)
 
 
 async def locked(connection: Connection, approval_of: Owned, act: Act) -> PriorApproval:

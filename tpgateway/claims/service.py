@@ -74,6 +74,17 @@ class Submission:
     request: Request
 
 
+_BY_PRACTITIONER = frozenset(
+    {Kind.AMENDED, Kind.EXTENDED, Kind.APPEALED, Kind.CANCELLED, Kind.USED, Kind.INFORMATION_GIVEN}
+)
+
+
+def possible(approval: PriorApproval) -> frozenset[Kind]:
+    """What its practitioner may do about an approval as it stands."""
+    found = _BY_PRACTITIONER & frozenset(life.TRANSITIONS[approval.state])
+    return found if isinstance(approval.request, Stay) else found - {Kind.EXTENDED}
+
+
 async def simulate(connection: Connection, tools: Tools, submission: Submission, act: Act) -> Decision:
     """The decision that a submission would get; of it nothing is kept but that it was asked. Raises as ``submit`` does."""
     insurer, check, verdict = await _proven(connection, tools, submission, act.now)

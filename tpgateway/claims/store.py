@@ -279,6 +279,38 @@ class ApprovalStore:
         rows = await self.connection.fetch(_SELECT + "WHERE a.insurer_id = $1" + _FILTER, insurer, *_arguments(search))
         return [_approval(row) for row in rows]
 
+    async def figures(self, insurer: InsurerId, since: datetime) -> dict[str, Any]:
+        """What became of an insurer's requests since a moment: ``states``, ``delays`` to the first decision by class, and
+        ``codes`` of lines for which nothing is granted, each with how many.
+        """
+        found: dict[str, Any] = await self.connection.fetchval(
+            """
+            WITH asked AS (
+                SELECT id, state, revision, submitted_at FROM prior_approvals
+                WHERE insurer_id = $1 AND submitted_at >= $2
+            ), decided AS (
+                SELECT min(e.occurred_at) - a.submitted_at AS delay FROM asked a JOIN prior_approval_events e
+                    ON e.insurer_id = $1 AND e.approval_id = a.id AND e.kind = ANY ($3)
+                GROUP BY a.id, a.submitted_at
+            )
+            SELECT jsonb_build_object(
+                'states', (SELECT jsonb_object_agg(state, n) FROM (SELECT state, count(*) AS n FROM asked GROUP BY state) s),
+                'delays', (SELECT jsonb_object_agg(class, n) FROM (
+                    SELECT CASE WHEN delay < interval '1 minute' THEN 'minute' WHEN delay < interval '1 day' THEN 'day'
+                                WHEN delay < interval '3 days' THEN 'days' ELSE 'later' END AS class, count(*) AS n
+                    FROM decided GROUP BY 1) d),
+                'codes', (SELECT jsonb_object_agg(code, n) FROM (
+                    SELECT l.code, count(*) AS n FROM asked a JOIN prior_approval_lines l
+                        ON l.insurer_id = $1 AND l.approval_id = a.id AND l.revision = a.revision
+                    WHERE l.granted_cents = 0 AND a.state = ANY ($4) GROUP BY l.code ORDER BY n DESC LIMIT 12) c))
+            """,
+            insurer,
+            since,
+            [Kind.APPROVED, Kind.PARTIALLY_APPROVED, Kind.REFUSED],
+            [State.PARTIALLY_APPROVED, State.REFUSED, State.APPEALED, State.USED, State.EXPIRED],
+        )
+        return {name: counts or {} for name, counts in found.items()}
+
     async def events(self, insurer: InsurerId, approval: ApprovalId) -> list[ApprovalEvent]:
         rows = await self.connection.fetch(
             "SELECT * FROM prior_approval_events WHERE insurer_id = $1 AND approval_id = $2 ORDER BY version",

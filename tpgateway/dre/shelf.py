@@ -7,6 +7,8 @@ when a publication is told of, and now and then.
 import asyncio
 import gzip
 import hashlib
+import json
+import os
 import tempfile
 import time
 from collections import OrderedDict
@@ -221,6 +223,16 @@ class Shelf:
             return await asyncio.to_thread(_lay_down, content, etag)
 
         return await self._open.get((specialty, version, older, encoding), make)
+
+    async def differences(self, specialty: Specialty, version: int, older: int) -> Mapping[str, Any]:
+        """The same as ``changes``, read: lines added, removed and changed of each table; raises ``NoTables``."""
+        found = await self.changes(specialty, version, older, Encoding.IDENTITY)
+
+        def read() -> Mapping[str, Any]:
+            document: Mapping[str, Any] = json.loads(os.pread(found.file.fileno(), found.size, 0))
+            return document
+
+        return await asyncio.to_thread(read)
 
     async def route(
         self, specialty: Specialty, *, number: str, convention_type: str, csr: str, on: date

@@ -51,6 +51,11 @@ async def products_in_force(connection: Connection, on: date) -> Mapping[Insurer
     return found
 
 
+async def products_of(connection: Connection, insurer: InsurerId, *, since: date) -> Sequence[ProductTerms]:
+    """An insurer's products in force since a day or later, by code and period."""
+    return await ProductStore(connection).of_insurer(insurer, since)
+
+
 async def tariffs(connection: Connection) -> Tariffs:
     """All national amounts and periods."""
     return Tariffs(await TariffStore(connection).all())

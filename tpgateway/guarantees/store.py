@@ -114,6 +114,17 @@ class ProductStore:
         )
         return _version(rows) if rows else None
 
+    async def of_insurer(self, insurer: InsurerId, since: date) -> list[ProductTerms]:
+        """An insurer's products in force since a day or later, by code and period."""
+        rows = await self.connection.fetch(
+            _SELECT + "WHERE v.insurer_id = $1 AND v.superseded_at IS NULL AND v.validity && daterange($2, NULL)"
+            " ORDER BY v.code, lower(v.validity), v.id, l.domain, l.benefit",
+            insurer,
+            since,
+        )
+        groups = groupby(rows, key=lambda row: row["id"])
+        return [_version(list(lines)).terms for _, lines in groups]
+
     async def in_force(self, on: date) -> list[tuple[InsurerId, ProductTerms]]:
         """All insurers' products on a day, by insurer and code. Products are no insured person's data."""
         rows = await self.connection.fetch(

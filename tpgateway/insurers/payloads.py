@@ -29,9 +29,22 @@ from tpgateway.insurers.model import (
     ReviewRule,
     TacitOutcome,
 )
-from tpgateway.members.payloads import Email, Moment, Name
-from tpgateway.web.fields import PublicJwkField
+from tpgateway.members.payloads import Email, Moment, Name, Password
+from tpgateway.web.fields import AmcNumberField, PublicJwkField
 from tpgateway.web.validation import Parameters, Payload, View, fault_error
+
+
+class DeskResetRequest(Payload):
+    """Who of the insurer's people asks for a new password."""
+
+    number: AmcNumberField
+    email: Email
+
+
+class DeskLoginRequest(DeskResetRequest):
+    """What one of the insurer's people types at the door."""
+
+    password: Password
 
 
 class ReviewRuleShape(Payload):

@@ -1,21 +1,40 @@
-"""The account's page."""
+"""The account's pages: coordinates, bank, software."""
 
 from typing import Any
 
 from aiohttp import web
-from pydantic import ConfigDict
 
 from tpgateway.errors import Problem
-from tpgateway.members import handlers as member_handlers
-from tpgateway.portal.pages import SCHEME_NAMES, call_of, form_of, page, person, see_other, transaction
+from tpgateway.portal.forms import Form, Typed, read
+from tpgateway.portal.pages import (
+    SCHEME_NAMES,
+    call_of,
+    draft,
+    form_of,
+    page,
+    person,
+    side,
+    submitted,
+    transaction,
+    uuid_of,
+)
 from tpgateway.practitioners import api_clients, handlers, service
 from tpgateway.practitioners.model import PractitionerId
-from tpgateway.practitioners.payloads import ClientRequest, NewClientView
-from tpgateway.web.callers import Role, Scope
-from tpgateway.web.frame import refuse_cross_site, refuse_old_factor, refuse_role
-from tpgateway.web.problems import SecondFactorNeeded
-from tpgateway.web.state import STATE
-from tpgateway.web.validation import parse_parameters
+from tpgateway.practitioners.payloads import (
+    BankDetailsRequest,
+    BankDetailsView,
+    ClientPath,
+    ClientRequest,
+    NewClientView,
+    NewIdentifierRequest,
+    NewIdentifierView,
+    ProfileRequest,
+    RotationRequest,
+)
+from tpgateway.practitioners.sentences import SPECIALTIES_FR
+from tpgateway.web.callers import Caller, Role, Scope
+from tpgateway.web.frame import refuse_role
+from tpgateway.web.routing import Call
 
 SCOPE_NAMES = {
     Scope.CARDS: "Vérifier les cartes",
@@ -24,55 +43,245 @@ SCOPE_NAMES = {
 }
 
 
+def account_page(
+    request: web.Request,
+    caller: Caller,
+    template: str,
+    labels: dict[str, str],
+    typed: Typed,
+    problem: Problem | None,
+    **context: Any,
+) -> web.Response:
+    """One of the account's pages, with the way to the others."""
+    return page(
+        request,
+        f"account/{template}",
+        status=problem.status if problem else 200,
+        is_owner=caller.role is Role.OWNER,
+        problem=problem,
+        form=Form.of(labels, typed, problem),
+        **side(caller),
+        **context,
+    )
+
+
+# Coordinates -----------------------------------------------------------------------------------------------------------
+
+_PROFILE = {
+    "street": "Adresse",
+    "postal_code": "Code postal ou CEDEX",
+    "town": "Ville",
+    "mobile": "Téléphone mobile",
+    "is_listed": "Les autres professionnels du réseau peuvent nous trouver dans l'annuaire",
+    "scheme": "Type de numéro",
+    "value": "Numéro",
+}
+
+
 async def account(request: web.Request) -> web.Response:
-    return await _account(request)
-
-
-async def create_client(request: web.Request) -> web.Response:
     caller = await person(request)
-    refuse_cross_site(request)
     call = call_of(request, caller)
-    try:
-        refuse_role(caller, Role.OWNER)
-        refuse_old_factor(caller, call.state.settings, call.now)
-        pairs = await form_of(request)
-        fields: dict[str, Any] = {"name": dict(pairs).get("name", ""), "scopes": [v for k, v in pairs if k == "scopes"]}
-        asked = parse_parameters(_ClientForm, fields)
-        async with transaction(call):
-            answer = await handlers.create_client(call, body=asked)
-    except SecondFactorNeeded:
-        async with transaction(call):
-            await member_handlers.send_code(call)
-        return see_other("/connexion/code")
-    except Problem as problem:
-        return await _account(request, problem=problem)
-    assert isinstance(answer.body, NewClientView)
-    return await _account(request, made=answer.body)
-
-
-class _ClientForm(ClientRequest):
-    """The form for a new access: the API's shape, from text."""
-
-    model_config = ConfigDict(strict=False)
+    return await _account(request, call, await draft(request, call))
 
 
 async def _account(
-    request: web.Request, *, problem: Problem | None = None, made: NewClientView | None = None
+    request: web.Request, call: Call, typed: Typed, problem: Problem | None = None, said: str | None = None
 ) -> web.Response:
-    caller = await person(request)
-    me = PractitionerId(caller.account_id)
-    async with request.app[STATE].connection() as connection:
-        practitioner = await service.get(connection, me)
-        clients = await api_clients.list_all(connection, me) if caller.role is Role.OWNER else None
-    return page(
+    async with call.state.connection() as connection:
+        practitioner = await service.get(connection, PractitionerId(call.caller.account_id))
+    known = {
+        name: str(value)
+        for name in ("street", "postal_code", "town", "mobile")
+        if (value := getattr(practitioner, name)) is not None
+    }
+    if practitioner.is_listed and not typed:
+        known["is_listed"] = "oui"
+    return account_page(
         request,
-        "account.html",
-        status=problem.status if problem else 200,
-        is_logged_in=True,
+        call.caller,
+        "coordinates.html",
+        _PROFILE,
+        {**known, **typed},
+        problem,
         practitioner=practitioner,
-        clients=clients,
+        specialty=SPECIALTIES_FR[practitioner.specialty],
         scheme_names=SCHEME_NAMES,
+        schemes=[(each.value, name) for each, name in SCHEME_NAMES.items()],
+        said=said,
+    )
+
+
+async def change_coordinates(request: web.Request) -> web.StreamResponse:
+    caller = await person(request)
+
+    async def act(call: Call, typed: dict[str, str]) -> str:
+        values: dict[str, Any] = {name: typed.get(name) or None for name in ("street", "town", "mobile")}
+        values |= {"postal_code": typed.get("postal_code", ""), "is_listed": "is_listed" in typed}
+        await handlers.change_me(call, body=read(ProfileRequest, values, call))
+        return "/compte"
+
+    return await submitted(
+        request, caller, act, lambda call, typed, problem: _account(request, call, typed, problem), role=Role.OWNER
+    )
+
+
+async def add_identifier(request: web.Request) -> web.StreamResponse:
+    """Another number of the same practitioner; where it needs a look, the page says so."""
+    caller = await person(request)
+
+    async def act(call: Call, typed: dict[str, str]) -> str:
+        values = {name: typed.get(name, "") for name in ("scheme", "value")}
+        answer = await handlers.add_identifier(call, body=read(NewIdentifierRequest, values, call))
+        assert isinstance(answer.body, NewIdentifierView)
+        return "/compte"
+
+    return await submitted(
+        request,
+        caller,
+        act,
+        lambda call, typed, problem: _account(request, call, typed, problem),
+        role=Role.OWNER,
+        needs_second_factor=True,
+    )
+
+
+# Bank ------------------------------------------------------------------------------------------------------------------
+
+_BANK = {"bic": "BIC", "iban": "IBAN"}
+
+
+async def bank(request: web.Request) -> web.Response:
+    caller = await person(request)
+    refuse_role(caller, Role.OWNER)
+    call = call_of(request, caller)
+    return await _bank(request, call, await draft(request, call))
+
+
+async def _bank(request: web.Request, call: Call, typed: Typed, problem: Problem | None = None) -> web.Response:
+    async with transaction(call):
+        answer = await handlers.show_bank_details(call)
+    assert isinstance(answer.body, BankDetailsView)
+    hours = call.state.settings.bank_details_hours
+    return account_page(request, call.caller, "bank.html", _BANK, typed, problem, details=answer.body, hours=hours)
+
+
+async def change_bank(request: web.Request) -> web.StreamResponse:
+    caller = await person(request)
+
+    async def act(call: Call, typed: dict[str, str]) -> str:
+        values = {name: typed[name] for name in _BANK if typed.get(name)}
+        await handlers.change_bank_details(call, body=read(BankDetailsRequest, values, call))
+        return "/compte/banque"
+
+    return await submitted(
+        request,
+        caller,
+        act,
+        lambda call, typed, problem: _bank(request, call, typed, problem),
+        role=Role.OWNER,
+        needs_second_factor=True,
+    )
+
+
+async def revoke_bank(request: web.Request) -> web.StreamResponse:
+    """Takes back what waits; no code is asked for, since it only undoes."""
+    caller = await person(request)
+
+    async def act(call: Call, _: dict[str, str]) -> str:
+        await handlers.revoke_bank_details(call)
+        return "/compte/banque"
+
+    return await submitted(
+        request, caller, act, lambda call, typed, problem: _bank(request, call, typed, problem), role=Role.OWNER
+    )
+
+
+# Software --------------------------------------------------------------------------------------------------------------
+
+_CLIENT = {"name": "Nom du logiciel ou du poste", "scopes": "Ce qu'il pourra faire"}
+
+
+async def clients(request: web.Request) -> web.Response:
+    caller = await person(request)
+    refuse_role(caller, Role.OWNER)
+    call = call_of(request, caller)
+    return await _clients(request, call, await draft(request, call))
+
+
+async def _clients(
+    request: web.Request,
+    call: Call,
+    typed: Typed,
+    problem: Problem | None = None,
+    made: NewClientView | None = None,
+) -> web.Response:
+    async with call.state.connection() as connection:
+        found = await api_clients.list_all(connection, PractitionerId(call.caller.account_id))
+    return account_page(
+        request,
+        call.caller,
+        "clients.html",
+        _CLIENT,
+        typed,
+        problem,
+        clients=found,
         scope_names=SCOPE_NAMES,
-        problem=problem,
         made=made,
+        now=call.now,
+    )
+
+
+async def create_client(request: web.Request) -> web.StreamResponse:
+    caller = await person(request)
+    made: list[NewClientView] = []
+
+    async def act(call: Call, typed: dict[str, str]) -> str:
+        scopes = [value for name, value in await form_of(request) if name == "scopes"]
+        asked = read(ClientRequest, {"name": typed.get("name", ""), "scopes": scopes}, call)
+        made.append(_made(await handlers.create_client(call, body=asked)))
+        return "/compte/acces"
+
+    return await _with_secret(request, caller, act, made)
+
+
+async def rotate_client(request: web.Request) -> web.StreamResponse:
+    """Another secret; the former one works on for a day."""
+    caller = await person(request)
+    made: list[NewClientView] = []
+
+    async def act(call: Call, _: dict[str, str]) -> str:
+        path = ClientPath(id=uuid_of(request))
+        made.append(_made(await handlers.rotate_client(call, path=path, body=RotationRequest())))
+        return "/compte/acces"
+
+    return await _with_secret(request, caller, act, made)
+
+
+def _made(answer: Any) -> NewClientView:
+    assert isinstance(answer.body, NewClientView)
+    return answer.body
+
+
+async def _with_secret(request: web.Request, caller: Caller, act: Any, made: list[NewClientView]) -> web.StreamResponse:
+    """The page with a secret that is shown this once."""
+    done = await submitted(
+        request,
+        caller,
+        act,
+        lambda call, typed, problem: _clients(request, call, typed, problem),
+        role=Role.OWNER,
+        needs_second_factor=True,
+    )
+    return await _clients(request, call_of(request, caller), {}, made=made[0]) if made else done
+
+
+async def revoke_client(request: web.Request) -> web.StreamResponse:
+    caller = await person(request)
+
+    async def act(call: Call, _: dict[str, str]) -> str:
+        await handlers.revoke_client(call, path=ClientPath(id=uuid_of(request)))
+        return "/compte/acces"
+
+    return await submitted(
+        request, caller, act, lambda call, typed, problem: _clients(request, call, typed, problem), role=Role.OWNER
     )

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -25,7 +26,8 @@ from tpgateway.guarantees.model import Approval, Domain
 from tpgateway.guarantees.sentences import DOMAINS_FR, benefit_fr, conditions_fr, formula_fr
 from tpgateway.insurers.model import Reference
 from tpgateway.paper import day_fr
-from tpgateway.portal.pages import call_of, form_of, page, person, spend_own
+from tpgateway.portal.forms import Form
+from tpgateway.portal.pages import call_of, draft, form_of, page, person, spend_own
 from tpgateway.practitioners import service as practitioners
 from tpgateway.practitioners.model import PractitionerId
 from tpgateway.web.callers import Caller, Role
@@ -40,6 +42,20 @@ _RECENT_HOURS = 12
 # The answer's look: what it is called in the page and the word in large letters.
 _LOOKS = {Outcome.COVERED: ("yes", "Oui"), Outcome.INSURER_SILENT: ("wait", "Pas de réponse")}
 _NO = ("no", "Non")
+# What can be asked for on a check of a domain.
+_REQUESTS = {Domain.OPTI: "optique", Domain.HOSP: "hospitalisation"}
+LABELS = {
+    "card": "Carte",
+    "domain": "Soins",
+    "care_date": "Date des soins",
+    "insurer_number": "Numéro de l'organisme (AMC)",
+    "convention_type": "Type de convention",
+    "csr": "CSR",
+    "membership_number": "Numéro d'adhérent",
+    "birth_date": "Date de naissance",
+    "birth_rank": "Rang de naissance",
+    "photo": "Photo",
+}
 # 29/02/1980, or 29021980, which cannot be taken for year, month, day.
 _AS_PRINTED = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4})|([0-3]\d)([01]\d)((?:19|20)\d\d)", re.ASCII)
 
@@ -52,7 +68,8 @@ class _CheckForm(CardCheckRequest):
 
 async def counter(request: web.Request) -> web.Response:
     caller = await person(request)
-    return await _shown(request, call_of(request, caller), {})
+    call = call_of(request, caller)
+    return await _shown(request, call, await draft(request, call))
 
 
 async def check(request: web.Request) -> web.Response:
@@ -162,6 +179,7 @@ def _result(check: CardCheck, verdict: Verdict) -> dict[str, Any]:
         "insurer": card.insurer_number,
         "member": found.membership_number or card.membership_number,
         "reference": str(Reference(insurer_number=card.insurer_number, id=check.id)),
+        "request_kind": _REQUESTS.get(check.ask.domain) if is_covered else None,
         "benefits": [
             {
                 "name": benefit_fr(line.benefit),
@@ -213,18 +231,16 @@ async def _shown(
         domains={each: DOMAINS_FR[each] for each in domains},
         typed={"domain": domains[0].value, "care_date": call.today.isoformat(), **typed},
         today=call.today.isoformat(),
-        is_by_hand=bool(problem) and not typed.get("card"),
-        faults=_faults(problem, is_card=bool(typed.get("card"))),
+        is_by_hand=not typed.get("card") and (bool(problem) or bool(typed.get("membership_number"))),
+        form=_form(typed, problem),
     )
 
 
-def _faults(problem: Problem | None, *, is_card: bool) -> dict[str, str]:
-    """What is wrong with each field of the form, by its name; of a card, whatever is wrong with its text."""
-    names = {"datamatrix": "card"} if is_card else {}
-    return {
-        names.get(name := fault.pointer.rpartition("/")[2], name): fault.message_fr or fault.problem.message_fr
-        for fault in (problem.faults if problem else ())
-    }
+def _form(typed: Mapping[str, str], problem: Problem | None) -> Form:
+    form = Form.of({**LABELS, "datamatrix": LABELS["card"]}, typed, problem)
+    # Whatever is wrong with a card's text is shown at the field that it was scanned into.
+    faults = {"card" if name == "datamatrix" else name: said for name, said in form.faults.items()}
+    return replace(form, faults=faults)
 
 
 def _born_fr(born: str) -> str:

@@ -6,29 +6,44 @@ from aiohttp import web
 from pydantic import ConfigDict
 
 from tpgateway.errors import Problem
+from tpgateway.insurers import people
+from tpgateway.insurers.payloads import DeskLoginRequest
 from tpgateway.mail import Post
+from tpgateway.members import door
 from tpgateway.members import handlers as member_handlers
 from tpgateway.members import service as members
 from tpgateway.members.model import MemberId
 from tpgateway.members.payloads import FactorRequest
 from tpgateway.members.rules import masked
+from tpgateway.portal.forms import Form, read
 from tpgateway.portal.pages import (
+    CODE,
     CODE_COST,
     LOGIN_COST,
+    MAIL_COST,
     SCHEME_NAMES,
     any_caller,
     call_of,
     form_of,
+    home_of,
     page,
     see_other,
     spend,
     transaction,
+    way_of,
+    with_way,
 )
 from tpgateway.practitioners import access, handlers
 from tpgateway.practitioners.client import ProSanteConnect, Ticket
 from tpgateway.practitioners.errors import PscOff, PscRefused, PscUnknown
 from tpgateway.practitioners.model import Scheme
-from tpgateway.practitioners.payloads import ActivatedView, ActivationRequest, LoginRequest
+from tpgateway.practitioners.payloads import (
+    AcceptedView,
+    ActivatedView,
+    ActivationLinkRequest,
+    ActivationRequest,
+    LoginRequest,
+)
 from tpgateway.web import sessions
 from tpgateway.web.callers import Access
 from tpgateway.web.frame import address_of, refuse_cross_site
@@ -86,7 +101,7 @@ async def log_in(request: web.Request) -> web.Response:
         entered = await handlers.log_in(call, asked)
     except Problem as problem:
         return _login_page(request, typed, problem)
-    return see_other("/compte" if entered.status == "open" else "/connexion/code")
+    return see_other(way_of(request) or "/comptoir" if entered.status == "open" else with_way(CODE, request))
 
 
 class _LoginForm(LoginRequest):
@@ -110,9 +125,12 @@ async def _code_page(request: web.Request, call: Call, problem: Problem | None =
         status=problem.status if problem else 200,
         problem=problem,
         is_logged_in=call.caller.access is Access.SESSION,
+        is_desk=call.caller.access is Access.INSURER_SESSION,
         has_totp=member.has_totp,
         address=masked(member.email),
-        is_pending=call.caller.access is Access.PENDING_SESSION,
+        is_pending=call.caller.is_pending,
+        may_be_known=call.caller.kind != "insurer",
+        again=with_way("/connexion/code/envoi", request),
     )
 
 
@@ -125,7 +143,7 @@ async def send_code(request: web.Request) -> web.Response:
             await member_handlers.send_code(call)
     except Problem as problem:
         return await _code_page(request, call, problem)
-    return see_other("/connexion/code")
+    return see_other(with_way(CODE, request))
 
 
 async def give_code(request: web.Request) -> web.Response:
@@ -135,11 +153,12 @@ async def give_code(request: web.Request) -> web.Response:
     typed = dict(await form_of(request))
     call = call_of(request, caller)
     try:
-        asked = parse_parameters(_FactorForm, {**typed, "know_device": "know_device" in typed})
+        knows_device = "know_device" in typed and caller.kind != "insurer"
+        asked = parse_parameters(_FactorForm, {**typed, "know_device": knows_device})
         headers = await member_handlers.factor_given(call, asked.code, knows_device=asked.know_device)
     except Problem as problem:
         return await _code_page(request, call, problem)
-    response = see_other("/compte")
+    response = see_other(way_of(request) or home_of(caller))
     response.headers.update(headers)
     return response
 
@@ -194,7 +213,7 @@ async def psc_return(request: web.Request) -> web.Response:
         address=address_of(request),
     )
     await sessions.log_in(request, opened)
-    return see_other("/compte")
+    return see_other("/comptoir")
 
 
 PSC: web.AppKey[ProSanteConnect] = web.AppKey("psc", ProSanteConnect)
@@ -214,3 +233,76 @@ async def log_out(request: web.Request) -> web.Response:
         async with transaction(call):
             await member_handlers.close_session(call)
     return see_other("/")
+
+
+async def ask_activation(request: web.Request) -> web.Response:
+    """Another activation link, for whom the first never reached; always answered alike."""
+    refuse_cross_site(request)
+    call = call_of(request)
+    try:
+        await spend(request, MAIL_COST)
+        asked = parse_parameters(_ActivationLinkForm, dict(await form_of(request)))
+        async with transaction(call):
+            answer = await handlers.ask_activation_link(call, body=asked)
+    except Problem as problem:
+        return page(request, "sent.html", status=problem.status, problem=problem, said="Rien n'est parti.")
+    assert isinstance(answer.body, AcceptedView)
+    return page(request, "sent.html", said=answer.body.message_fr)
+
+
+class _ActivationLinkForm(ActivationLinkRequest):
+    model_config = ConfigDict(strict=False)
+
+
+# The insurers' desk ----------------------------------------------------------------------------------------------------
+
+
+async def desk_login(request: web.Request) -> web.Response:
+    return _desk_login_page(request, {})
+
+
+async def desk_log_in(request: web.Request) -> web.Response:
+    """A code always follows."""
+    refuse_cross_site(request)
+    typed = dict(await form_of(request))
+    call = call_of(request)
+    state = call.state
+    try:
+        await spend(request, LOGIN_COST)
+        asked = read(DeskLoginRequest, {name: value for name, value in typed.items() if value}, call)
+        async with state.connection() as connection:
+            member = await people.open_door(
+                connection,
+                state.vault,
+                asked.number,
+                asked.email,
+                asked.password,
+                settings=state.settings,
+                now=call.now,
+                actor=call.actor,
+            )
+        opened = sessions.Opened(
+            member_id=member.id, is_kept=False, is_pending=True, second_factor_at=None, address=address_of(request)
+        )
+        session_id = await sessions.log_in(request, opened)
+        if not member.has_totp:
+            async with state.connection() as connection, connection.transaction():
+                minutes, post = state.settings.second_factor_minutes, Post.of(state.settings, state.vault)
+                await door.mail_code(connection, post, member, session_id, minutes=minutes, now=call.now)
+    except Problem as problem:
+        return _desk_login_page(request, typed, problem)
+    return see_other(with_way(CODE, request))
+
+
+def _desk_login_page(request: web.Request, typed: dict[str, str], problem: Problem | None = None) -> web.Response:
+    shown = {name: value for name, value in typed.items() if name != "password"}
+    return page(
+        request,
+        "desk/login.html",
+        status=problem.status if problem else 200,
+        problem=problem,
+        form=Form.of(DESK_LABELS, shown, problem),
+    )
+
+
+DESK_LABELS = {"number": "Numéro de l'organisme (AMC)", "email": "Adresse électronique", "password": "Mot de passe"}

@@ -1,22 +1,35 @@
 """What every page stands on: its frame, its form, its caller, the limits of a stranger."""
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode, urlsplit
+from uuid import UUID
 
 import aiohttp_jinja2
 from aiohttp import web
 
 from tpgateway.errors import Problem
+from tpgateway.members import handlers as member_handlers
 from tpgateway.practitioners.model import Scheme
 from tpgateway.web import sessions
-from tpgateway.web.callers import Access, Caller
-from tpgateway.web.frame import REQUEST_ID, read_body, stranger_of, take
-from tpgateway.web.problems import RateLimited, WrongEncoding
+from tpgateway.web.callers import Access, Caller, Role
+from tpgateway.web.frame import (
+    REQUEST_ID,
+    read_body,
+    refuse_cross_site,
+    refuse_old_factor,
+    refuse_role,
+    replay_of,
+    stranger_of,
+    take,
+)
+from tpgateway.web.idempotency import KeptAnswer, parse_key
+from tpgateway.web.problems import NotFound, RateLimited, SecondFactorNeeded, WrongEncoding
 from tpgateway.web.routing import Call
 from tpgateway.web.state import STATE
 
@@ -28,21 +41,25 @@ SCHEME_NAMES = {
 }
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none';"
-        " base-uri 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self';"
+        " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     # The addresses of pages opened from mails hold their tokens.
     "Referrer-Policy": "same-origin",
 }
-_FORM_LIMIT = 16 * 1024
+_FORM_LIMIT = 64 * 1024
+_FORM: web.RequestKey[list[tuple[str, str]]] = web.RequestKey("form", list)
+LOGIN, DESK_LOGIN, CODE = "/connexion", "/assureur/connexion", "/connexion/code"
+_WAY, _RESUMED, _KEY = "vers", "reprise", "key"
 LOGIN_COST = 50
 MAIL_COST = 10
 CODE_COST = 5
-_STATIC = {"style.css": "text/css"}
+_STATIC = {"style.css": "text/css", "portal.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
 def page(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
-    context = {"is_logged_in": False, "problem": None, **context}
+    """A page; ``is_logged_in`` shows a practice's pages, ``is_desk`` an insurer's, ``form`` what is wrong with its fields."""
+    context = {"is_logged_in": False, "is_desk": False, "problem": None, "form": None, "path": request.path, **context}
     response = aiohttp_jinja2.render_template(template, request, context, status=status)
     response.headers.update(_HEADERS)
     return response
@@ -53,8 +70,9 @@ async def error_page(request: web.Request, problem: Problem, request_id: str) ->
     return page(request, "error.html", status=problem.status, problem=problem, request_id=request_id)
 
 
-async def home(request: web.Request) -> web.Response:
-    return page(request, "home.html", is_logged_in=await whole_caller(request) is not None)
+def home_of(caller: Caller) -> str:
+    """Where somebody begins who is in."""
+    return "/assureur" if caller.kind == "insurer" else "/comptoir"
 
 
 async def static(request: web.Request) -> web.Response:
@@ -74,11 +92,16 @@ def see_other(path: str) -> web.Response:
 
 
 async def form_of(request: web.Request) -> list[tuple[str, str]]:
+    """The fields of the form that was sent."""
+    known: list[tuple[str, str]] | None = request.get(_FORM)
+    if known is not None:
+        return known
     raw = await read_body(request, _FORM_LIMIT)
     try:
-        return parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
+        request[_FORM] = pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError:
         raise WrongEncoding from None
+    return pairs
 
 
 def call_of(request: web.Request, caller: Caller | None = None) -> Call:
@@ -100,22 +123,176 @@ async def transaction(call: Call) -> AsyncIterator[None]:
 async def whole_caller(request: web.Request) -> Caller | None:
     """Who is logged in, all the way."""
     caller = await sessions.caller_of(request)
-    return caller if caller is not None and caller.access is Access.SESSION else None
+    return caller if caller is not None and not caller.is_pending else None
 
 
 async def any_caller(request: web.Request) -> Caller:
     """Who is logged in, if only halfway; others go to the log-in page."""
     caller = await sessions.caller_of(request)
     if caller is None:
-        raise web.HTTPSeeOther("/connexion")
+        raise web.HTTPSeeOther(_with_way(LOGIN, way_of(request)))
     return caller
 
 
 async def person(request: web.Request) -> Caller:
-    caller = await any_caller(request)
-    if caller.access is not Access.SESSION:
-        raise web.HTTPSeeOther("/connexion/code")
-    return caller
+    """One of the people of a practice; others go to the log-in page, and come back to what they were doing."""
+    return await _logged_in(request, Access.SESSION, LOGIN)
+
+
+async def desk_person(request: web.Request) -> Caller:
+    """One of an insurer's people; others go to the desk's log-in page, and come back to what they were doing."""
+    return await _logged_in(request, Access.INSURER_SESSION, DESK_LOGIN)
+
+
+async def anybody(request: web.Request) -> Caller:
+    """Somebody who is logged in all the way, of a practice or of an insurer."""
+    caller = await sessions.caller_of(request)
+    is_of_insurer = caller is not None and caller.kind == "insurer"
+    return await desk_person(request) if is_of_insurer else await person(request)
+
+
+def side(caller: Caller) -> dict[str, bool]:
+    """Whose pages the page's head leads to."""
+    is_desk = caller.kind == "insurer"
+    return {"is_logged_in": not is_desk, "is_desk": is_desk}
+
+
+def uuid_of(request: web.Request) -> UUID:
+    """The thing that the address names; raises ``NotFound``."""
+    try:
+        return UUID(request.match_info["id"])
+    except ValueError:
+        raise NotFound from None
+
+
+async def _logged_in(request: web.Request, access: Access, door: str) -> Caller:
+    caller = await sessions.caller_of(request)
+    if caller is not None and caller.access is access:
+        return caller
+    back = await _way_back(request)
+    raise web.HTTPSeeOther(_with_way(CODE if caller is not None and caller.is_pending else door, back))
+
+
+async def _way_back(request: web.Request) -> str:
+    """Where to go on after the log-in: what was typed is kept, for whoever the session belonged to."""
+    if request.method != "POST":
+        return request.path_qs
+    refuse_cross_site(request)
+    way = _page_of(request)
+    if request.content_type != "application/x-www-form-urlencoded" or not way:
+        return way
+    typed = {name: value for name, value in await form_of(request) if "password" not in name and name != "code"}
+    path = way.partition("?")[0]
+    sealed = request.app[STATE].vault.seal(json.dumps(typed).encode(), purpose=_draft_purpose(path))
+    is_kept = await sessions.keep_draft(request, path, sealed)
+    return _resumed(way) if is_kept else way
+
+
+def _resumed(way: str) -> str:
+    path, _, query = way.partition("?")
+    named = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != _RESUMED]
+    return f"{path}?{urlencode([*named, (_RESUMED, '1')])}"
+
+
+def _page_of(request: web.Request) -> str:
+    """The page whose form was sent, as the browser says; else the form's own address."""
+    referer = urlsplit(request.headers.get("Referer", ""))
+    if f"{referer.scheme}://{referer.netloc}" == request.app[STATE].settings.base_url:
+        return local_way(f"{referer.path}?{referer.query}" if referer.query else referer.path) or ""
+    return ""
+
+
+def _draft_purpose(path: str) -> str:
+    return f"draft {path}"
+
+
+async def draft(request: web.Request, call: Call) -> dict[str, str]:
+    """What the person was typing at this page when the session ended, or a code was asked for; empty where nothing was."""
+    if _RESUMED not in request.query or call.caller.member_id is None:
+        return {}
+    async with call.state.connection() as connection:
+        sealed = await sessions.take_draft(connection, call.caller.member_id, request.path)
+    if sealed is None:
+        return {}
+    kept: dict[str, str] = json.loads(call.state.vault.open(sealed, purpose=_draft_purpose(request.path)))
+    return kept
+
+
+Act = Callable[[Call, dict[str, str]], Awaitable[str | web.StreamResponse]]
+Show = Callable[[Call, dict[str, str], Problem], Awaitable[web.Response]]
+
+
+async def _once(call: Call, act: Act, typed: dict[str, str]) -> str | web.StreamResponse:
+    """What comes of the act; where the same form was sent before, what came of it then."""
+    if not (key := typed.get(_KEY)):
+        return await act(call, typed)
+    call.idempotency_key = parse_key(key)
+    replay = replay_of(call, request=urlencode(typed).encode())
+    if (kept := await replay.begin()) is not None:
+        return kept.headers["Location"]
+    done = await act(call, typed)
+    if isinstance(done, str):
+        await replay.keep(KeptAnswer(status=303, headers={"Location": done}, body=b""))
+    return done
+
+
+def local_way(way: str) -> str | None:
+    """A path within our own pages, None where it is none: nobody is sent to another site by a link to ours."""
+    is_own = way.startswith("/") and not way.startswith(("//", "/\\")) and len(way) <= 400
+    return way if is_own and way.isascii() and way.isprintable() else None
+
+
+def way_of(request: web.Request) -> str | None:
+    """Where the address says to go on after the log-in."""
+    return local_way(request.query.get(_WAY, ""))
+
+
+def with_way(door: str, request: web.Request) -> str:
+    """A page of the log-in, which leads on to where this one does."""
+    return _with_way(door, way_of(request))
+
+
+def _with_way(door: str, way: str | None) -> str:
+    return f"{door}?{urlencode({_WAY: way})}" if way else door
+
+
+async def submitted(
+    request: web.Request,
+    caller: Caller,
+    act: Act,
+    show: Show,
+    *,
+    role: Role = Role.STAFF,
+    needs_second_factor: bool = False,
+    cost: int = 1,
+    is_transactional: bool = True,
+) -> web.StreamResponse:
+    """Does what a form asks for, in one transaction, and goes where ``act`` says; shows the page again where it cannot.
+
+    Where a fresh code is needed, it is asked for first, and what was typed stands in the form afterwards. A form with a
+    ``key`` is done once, however often it is sent.
+    """
+    refuse_cross_site(request)
+    call = call_of(request, caller)
+    typed = {name: value.strip() if "password" not in name else value for name, value in await form_of(request)}
+    try:
+        refuse_role(caller, role)
+        if needs_second_factor:
+            refuse_old_factor(caller, call.state.settings, call.now)
+        await spend_own(request, caller, cost)
+        if is_transactional:
+            async with transaction(call):
+                done = await _once(call, act, typed)
+        else:
+            done = await act(call, typed)
+    except SecondFactorNeeded:
+        async with transaction(call):
+            await member_handlers.send_code(call)
+        raise web.HTTPSeeOther(_with_way(CODE, await _way_back(request))) from None
+    except Problem as problem:
+        call.open_connection = None
+        return await show(call, typed, problem)
+    return see_other(done) if isinstance(done, str) else done
 
 
 async def spend_own(request: web.Request, caller: Caller, cost: int) -> None:

@@ -1,6 +1,8 @@
 """The convention and the billing tables: read, signed, downloaded."""
 
 from contextlib import suppress
+from datetime import date
+from itertools import pairwise
 
 from aiohttp import web
 from markupsafe import Markup
@@ -10,21 +12,23 @@ from tpgateway.conventions.codec.markdown import body_html, domain_fr, facts_fr
 from tpgateway.conventions.errors import NoConvention
 from tpgateway.conventions.model import Convention
 from tpgateway.dre import service as tables
+from tpgateway.dre.codec.prints import say
 from tpgateway.dre.model import FileFormat
 from tpgateway.dre.shelf import SHELF
 from tpgateway.errors import Problem
-from tpgateway.members import handlers as member_handlers
 from tpgateway.money import format_fr
-from tpgateway.portal.pages import call_of, form_of, page, person, see_other, transaction
+from tpgateway.portal.pages import call_of, page, person, submitted
 from tpgateway.practitioners import service as practitioners
 from tpgateway.practitioners.model import PractitionerId
 from tpgateway.practitioners.sentences import SPECIALTIES_FR
 from tpgateway.web.callers import Caller, Role
-from tpgateway.web.frame import refuse_cross_site, refuse_old_factor, refuse_role
-from tpgateway.web.problems import SecondFactorNeeded
+from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import PARIS, Call
 
 _VERSIONS = 12
+_MOST_SHOWN = 100
+_TABLES = {"grouping": "Cartes", "convention": "Conventions", "guarantee": "Garanties"}
+_CHANGES = {"added": "ajouts", "changed": "modifications", "removed": "retraits"}
 _FORMATS = {
     FileFormat.JSON: "JSON",
     FileFormat.CSV: "CSV",
@@ -39,56 +43,44 @@ async def convention(request: web.Request) -> web.Response:
     return await _convention(request, call_of(request, caller))
 
 
-async def sign(request: web.Request) -> web.Response:
+async def sign(request: web.Request) -> web.StreamResponse:
     """Signs the version that the page showed; a code is asked for first, unless one was given a short while ago."""
     return await _act(request, is_leaving=False)
 
 
-async def leave(request: web.Request) -> web.Response:
+async def leave(request: web.Request) -> web.StreamResponse:
     """Leaves the convention, with its notice."""
     return await _act(request, is_leaving=True)
 
 
-async def _act(request: web.Request, *, is_leaving: bool) -> web.Response:
+async def _act(request: web.Request, *, is_leaving: bool) -> web.StreamResponse:
     caller = await person(request)
-    refuse_cross_site(request)
-    call = call_of(request, caller)
-    try:
-        refuse_role(caller, Role.OWNER)
-        refuse_old_factor(caller, call.state.settings, call.now)
-        typed = dict(await form_of(request))
-        if is_leaving and "sure" not in typed:
-            return see_other("/convention")
-        async with transaction(call):
-            practitioner = await practitioners.get(call.connection, PractitionerId(caller.account_id))
-            if is_leaving:
-                await conventions.leave(
-                    call.connection,
-                    practitioner,
-                    practitioner.specialty,
-                    now=call.now,
-                    on=call.today,
-                    actor=call.actor,
-                )
-            else:
-                version = typed.get("version", "")
-                await conventions.sign(
-                    call.connection,
-                    practitioner,
-                    practitioner.specialty,
-                    int(version) if version.isascii() and version.isdigit() else 0,
-                    member_id=caller.member_id,
-                    now=call.now,
-                    on=call.today,
-                    actor=call.actor,
-                )
-    except SecondFactorNeeded:
-        async with transaction(call):
-            await member_handlers.send_code(call)
-        return see_other("/connexion/code")
-    except Problem as problem:
+
+    async def act(call: Call, typed: dict[str, str]) -> str:
+        practitioner = await practitioners.get(call.connection, PractitionerId(caller.account_id))
+        specialty = practitioner.specialty
+        if is_leaving and "sure" in typed:
+            await conventions.leave(
+                call.connection, practitioner, specialty, now=call.now, on=call.today, actor=call.actor
+            )
+        elif not is_leaving:
+            version = typed.get("version", "")
+            await conventions.sign(
+                call.connection,
+                practitioner,
+                specialty,
+                int(version) if version.isascii() and version.isdigit() else 0,
+                member_id=caller.member_id,
+                now=call.now,
+                on=call.today,
+                actor=call.actor,
+            )
+        return "/convention"
+
+    async def show(call: Call, _: dict[str, str], problem: Problem) -> web.Response:
         return await _convention(request, call, problem=problem)
-    return see_other("/convention")
+
+    return await submitted(request, caller, act, show, role=Role.OWNER, needs_second_factor=True)
 
 
 async def _convention(request: web.Request, call: Call, *, problem: Problem | None = None) -> web.Response:
@@ -144,6 +136,7 @@ async def tables_page(request: web.Request) -> web.Response:
         current=tables.number_in_force(catalogue.versions, call.today),
         ends=ends,
         today=call.today,
+        before={one.version: other.version for one, other in pairwise(catalogue.versions)},
         formats={
             version.version: [
                 (each.value, name) for each, name in _FORMATS.items() if (version.version, each) in catalogue.files
@@ -154,16 +147,44 @@ async def tables_page(request: web.Request) -> web.Response:
     )
 
 
-async def change_news(request: web.Request) -> web.Response:
+async def changes_page(request: web.Request) -> web.Response:
+    """What a version of the tables changed against an older one."""
+    caller = await person(request)
+    shelf, me = request.app[SHELF], PractitionerId(caller.account_id)
+    specialty = await shelf.specialty(me)
+    version, older = (int(request.match_info[name]) for name in ("version", "older"))
+    try:
+        found = await shelf.differences(specialty, version, older)
+    except Problem:
+        raise NotFound from None
+    parts = []
+    for table, name in _TABLES.items():
+        for kind, said in _CHANGES.items():
+            lines = found[table][kind]
+            if lines:
+                shown = [say(table, line) for line in lines[:_MOST_SHOWN]]
+                parts.append({"name": f"{name}, {said}", "lines": shown, "count": len(lines)})
+    return page(
+        request,
+        "changes.html",
+        is_logged_in=True,
+        version=version,
+        older=older,
+        effective_from=date.fromisoformat(found["effective_from"]),
+        parts=parts,
+    )
+
+
+async def change_news(request: web.Request) -> web.StreamResponse:
     """Whether new versions are mailed."""
     caller = await person(request)
-    refuse_cross_site(request)
-    refuse_role(caller, Role.STAFF)
-    typed = dict(await form_of(request))
-    call = call_of(request, caller)
-    async with transaction(call):
-        await tables.subscribe(call.connection, PractitionerId(caller.account_id), wants=typed.get("mail") == "oui")
-    return see_other("/tables")
+
+    async def act(call: Call, typed: dict[str, str]) -> str:
+        wants = typed.get("mail") == "oui"
+        await tables.subscribe(call.connection, PractitionerId(caller.account_id), wants=wants)
+        return "/tables"
+
+    return await submitted(request, caller, act, lambda *_: tables_page(request))
 
 
 def _is_owner(caller: Caller) -> bool:

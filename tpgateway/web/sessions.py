@@ -231,6 +231,39 @@ async def recall(request: web.Request, name: str) -> Mapping[str, str] | None:
     return value
 
 
+async def keep_draft(request: web.Request, path: str, sealed: bytes) -> bool:
+    """Keeps what was being typed at a path for whoever the cookie's session belongs to, ended or not.
+
+    False where nobody can be told: nothing is kept then, since it could not be given back to the right person.
+    """
+    storage = request[STORAGE_KEY]
+    assert isinstance(storage, PostgresStorage)
+    cookie = storage.load_cookie(request)
+    if cookie is None or not cookie.isascii():
+        return False
+    async with request.app[STATE].connection() as connection:
+        done = await connection.execute(
+            "INSERT INTO member_drafts (member_id, path, sealed)"
+            " SELECT member_id, $2, $3 FROM sessions WHERE token_hash = $1 AND member_id IS NOT NULL"
+            " ON CONFLICT (member_id) DO UPDATE SET path = excluded.path, sealed = excluded.sealed, kept_at = now()",
+            hash_token(cookie),
+            path,
+            sealed,
+        )
+    return done == "INSERT 0 1"
+
+
+async def take_draft(connection: Connection, member_id: UUID, path: str) -> bytes | None:
+    """Gives back what ``keep_draft`` kept at a path for the member, once and within a day."""
+    sealed: bytes | None = await connection.fetchval(
+        "DELETE FROM member_drafts WHERE member_id = $1 AND path = $2 AND kept_at > now() - interval '1 day'"
+        " RETURNING sealed",
+        member_id,
+        path,
+    )
+    return sealed
+
+
 def browser_name(agent: str) -> str:
     """A browser as its owner knows it: ``Firefox, Windows``. What is not recognised is named by its first word."""
     browser = next((name for name in _BROWSERS if f"{name}/" in agent), None)
@@ -241,6 +274,7 @@ def browser_name(agent: str) -> str:
 
 
 async def forget_expired(connection: Connection, *, now: datetime) -> int:
-    """Removes sessions past their end; answers how many."""
-    done = await connection.execute("DELETE FROM sessions WHERE expires_at < $1", now)
-    return int(done.split()[-1])
+    """Removes sessions past their end, and drafts that nobody came back for; answers how many."""
+    ended = await connection.execute("DELETE FROM sessions WHERE expires_at < $1", now)
+    left = await connection.execute("DELETE FROM member_drafts WHERE kept_at < $1::timestamptz - interval '1 day'", now)
+    return int(ended.split()[-1]) + int(left.split()[-1])

@@ -5,11 +5,12 @@ import hashlib
 import json
 import sys
 import tempfile
+from collections.abc import AsyncIterable
 from typing import IO
 
 from aiohttp import web
 
-from tpgateway.cards import service
+from tpgateway.cards import service, uploads
 from tpgateway.cards.codec.rights_files import Ready
 from tpgateway.cards.errors import RightsFileUnreadable
 from tpgateway.cards.model import RIGHTS_FILE_LIMIT, ImportId
@@ -22,6 +23,7 @@ from tpgateway.cards.payloads import (
     RejectView,
     RightsImportView,
 )
+from tpgateway.cards.uploads import Progress
 from tpgateway.insurers.model import InsurerId
 from tpgateway.web.frame import kept_from, replay_of, replayed, respond
 from tpgateway.web.problems import MediaTypeNotSupported, NotFound, WrongEncoding
@@ -39,18 +41,31 @@ async def import_rights(call: Call, *, query: ImportQuery) -> web.StreamResponse
         raise MediaTypeNotSupported(f"Content-Type must be one of {', '.join(_TYPES)}")
     if call.request.headers.get("Content-Encoding", "identity").strip().lower() not in _ENCODINGS:
         raise MediaTypeNotSupported(f"Content-Encoding must be one of {', '.join(_ENCODINGS)}")
+    return await take_rights(
+        call, call.request.content.iter_chunked(_CHUNK), query=query, size=call.request.content_length
+    )
+
+
+async def take_rights(
+    call: Call, chunks: AsyncIterable[bytes], *, query: ImportQuery, size: int | None
+) -> web.StreamResponse:
+    """The same from wherever the file comes: a request's body, or a part of it. Its progress can be seen meanwhile."""
     digest = hashlib.sha256()
+    insurer = InsurerId(call.caller.account_id)
     with tempfile.TemporaryFile() as spool:
-        # However slowly it comes, an upload holds no connection.
-        ready = await _prepare(call, spool, digest)
-        await asyncio.to_thread(spool.seek, 0)
-        async with call.state.turns.turn(call.caller.account_id), call.state.connection(is_long=True) as connection:
-            call.open_connection = connection
-            async with connection.transaction():
-                return await _import(call, query, spool, ready, digest.digest())
+        async with uploads.followed(call.state, insurer, size) as progress:
+            # However slowly it comes, an upload holds no connection.
+            ready = await _prepare(call, chunks, spool, digest, progress)
+            await asyncio.to_thread(spool.seek, 0)
+            async with call.state.turns.turn(insurer), call.state.connection(is_long=True) as connection:
+                call.open_connection = connection
+                async with connection.transaction():
+                    return await _import(call, query, spool, ready, digest.digest(), progress)
 
 
-async def _prepare(call: Call, spool: IO[bytes], digest: "hashlib._Hash") -> Ready:
+async def _prepare(
+    call: Call, chunks: AsyncIterable[bytes], spool: IO[bytes], digest: "hashlib._Hash", progress: Progress
+) -> Ready:
     """Sends the body through a process of its own, which writes what COPY can take; raises what is wrong with the file."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -64,7 +79,8 @@ async def _prepare(call: Call, spool: IO[bytes], digest: "hashlib._Hash") -> Rea
         keys = call.state.settings.vault_keys.get_secret_value()
         child.stdin.write(json.dumps([keys, RIGHTS_FILE_LIMIT]).encode() + b"\n")
         # What goes wrong with the body ends all; where it is the child that wants no more, it says why below.
-        async for chunk in call.request.content.iter_chunked(_CHUNK):
+        async for chunk in chunks:
+            progress.received += len(chunk)
             digest.update(chunk)
             child.stdin.write(chunk)
             try:
@@ -89,7 +105,9 @@ def _ready(said: bytes) -> Ready:
     return Ready(**told)
 
 
-async def _import(call: Call, query: ImportQuery, spool: IO[bytes], ready: Ready, digest: bytes) -> web.StreamResponse:
+async def _import(
+    call: Call, query: ImportQuery, spool: IO[bytes], ready: Ready, digest: bytes, progress: Progress
+) -> web.StreamResponse:
     replay = replay_of(call, request=digest) if call.idempotency_key else None
     if replay and (kept := await replay.begin()) is not None:
         return replayed(kept)
@@ -103,6 +121,7 @@ async def _import(call: Call, query: ImportQuery, spool: IO[bytes], ready: Ready
         started_at=call.now,
         today=call.today,
         actor=call.actor,
+        tell=progress.tell,
     )
     location = f"/v1/insurer/rights-imports/{done.id}"
     response = respond(Answer(status=201, body=RightsImportView.showing(done), headers={"Location": location}))

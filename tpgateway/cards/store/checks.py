@@ -1,7 +1,7 @@
 """SQL of card checks: the one statement of the hot path, and the readings of what it wrote."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -216,6 +216,55 @@ class CheckStore:
         )
         return [_check(row) for row in rows]
 
+    async def days_to_count(self, since: date, before: date, limit: int) -> list[date]:
+        """Days of a period that were not counted yet, the last first."""
+        rows = await self.connection.fetch(
+            "SELECT d::date AS day FROM generate_series($1::date, $2::date - 1, interval '1 day') AS d"
+            " WHERE NOT EXISTS (SELECT FROM card_check_days_counted c WHERE c.day = d::date) ORDER BY d DESC LIMIT $3",
+            since,
+            before,
+            limit,
+        )
+        return [row["day"] for row in rows]
+
+    async def count_day(self, day: date, start: datetime, end: datetime) -> None:
+        """Counts a day that is over, for all insurers at once: what is kept of it are numbers."""
+        await self.connection.execute(
+            """
+            WITH counted AS (INSERT INTO card_check_days_counted VALUES ($1) ON CONFLICT DO NOTHING RETURNING day)
+            INSERT INTO card_check_days (insurer_id, day, checks)
+            SELECT k.insurer_id, c.day, count(*) FROM counted c, card_checks k
+            WHERE k.checked_at >= $2 AND k.checked_at < $3 GROUP BY k.insurer_id, c.day
+            """,
+            day,
+            start,
+            end,
+            timeout=_COUNTING_SECONDS,
+        )
+
+    async def counted_days(self, insurer: InsurerId, since: date) -> dict[date, int]:
+        """An insurer's checks by day, of the days that were counted."""
+        rows = await self.connection.fetch(
+            "SELECT c.day, coalesce(d.checks, 0) AS checks FROM card_check_days_counted c"
+            " LEFT JOIN card_check_days d ON d.insurer_id = $1 AND d.day = c.day WHERE c.day >= $2",
+            insurer,
+            since,
+        )
+        return {row["day"]: row["checks"] for row in rows}
+
+    async def count_of(self, insurer: InsurerId, start: datetime, end: datetime) -> int:
+        """An insurer's checks between two moments. Ids begin with their moment, and are looked through in their order."""
+        count: int = await self.connection.fetchval(
+            "SELECT count(*) FROM card_checks WHERE insurer_id = $1 AND id >= $4 AND id < $5"
+            " AND checked_at >= $2 AND checked_at < $3",
+            insurer,
+            start,
+            end,
+            _first_id(start - _CLOCKS_APART),
+            _first_id(end + _CLOCKS_APART),
+        )
+        return count
+
     async def find_by_proof(self, insurer: InsurerId, proof: str) -> CardCheck | None:
         row = await self.connection.fetchrow(f"{_SELECT} WHERE k.insurer_id = $1 AND k.proof = $2", insurer, proof)
         return None if row is None else _check(row)
@@ -228,6 +277,7 @@ class CheckStore:
         return None if row is None else _check(row)
 
 
+_COUNTING_SECONDS = 600.0
 _CLOCKS_APART = timedelta(minutes=10)
 """How much the database's clock, which makes ids, may be behind ours."""
 

@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterable
 from datetime import date
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 
-from tpgateway.cards.model import ImportId, ImportMode, Reject, RightsImport
+from tpgateway.cards.model import ImportId, ImportMode, Reject, RightsImport, Upload, UploadStage
 from tpgateway.database import Connection
 from tpgateway.insurers.model import InsurerId
 
@@ -273,6 +273,13 @@ class RightsStore:
         )
         return None if row is None else _import(row)
 
+    async def imports(self, insurer: InsurerId, limit: int) -> list[RightsImport]:
+        """The insurer's imports, the last first."""
+        rows = await self.connection.fetch(
+            "SELECT * FROM rights_imports WHERE insurer_id = $1 ORDER BY id DESC LIMIT $2", insurer, limit
+        )
+        return [_import(row) for row in rows]
+
     async def rejects(self, insurer: InsurerId, import_id: ImportId, after: int, limit: int) -> list[Reject]:
         rows = await self.connection.fetch(
             "SELECT line, column_name, code FROM rights_rejects"
@@ -288,6 +295,52 @@ class RightsStore:
         done = await self.connection.execute(query, *values, timeout=_PATIENCE)
         count = done.split()[-1]
         return int(count) if count.isdigit() else 0
+
+
+class UploadStore:
+    """Files on their way in. One method, one statement."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def begin(self, insurer: InsurerId, size: int | None) -> UUID:
+        """A file begins to come; those of processes that are no more are forgotten."""
+        begun: UUID = await self.connection.fetchval(
+            "WITH gone AS (DELETE FROM rights_uploads WHERE insurer_id = $1 AND seen_at < now() - interval '2 minutes')"
+            " INSERT INTO rights_uploads (insurer_id, stage, size) VALUES ($1, $2, $3) RETURNING id",
+            insurer,
+            UploadStage.RECEIVING,
+            size,
+        )
+        return begun
+
+    async def tell(self, insurer: InsurerId, upload: UUID, stage: UploadStage, received: int) -> None:
+        await self.connection.execute(
+            "UPDATE rights_uploads SET stage = $3, received = $4, seen_at = now() WHERE insurer_id = $1 AND id = $2",
+            insurer,
+            upload,
+            stage,
+            received,
+        )
+
+    async def end(self, insurer: InsurerId, upload: UUID) -> None:
+        await self.connection.execute("DELETE FROM rights_uploads WHERE insurer_id = $1 AND id = $2", insurer, upload)
+
+    async def list(self, insurer: InsurerId) -> list[Upload]:
+        """The insurer's files on their way in, of processes that still live."""
+        rows = await self.connection.fetch(
+            "SELECT * FROM rights_uploads WHERE insurer_id = $1 AND seen_at > now() - interval '2 minutes' ORDER BY id",
+            insurer,
+        )
+        return [
+            Upload(
+                stage=UploadStage(row["stage"]),
+                received=row["received"],
+                size=row["size"],
+                started_at=row["started_at"],
+            )
+            for row in rows
+        ]
 
 
 def _import(row: asyncpg.Record) -> RightsImport:

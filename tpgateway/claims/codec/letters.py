@@ -7,6 +7,7 @@ from fpdf.enums import TableBordersLayout
 from fpdf.fonts import FontFace
 
 from tpgateway.claims.model import Item, PriorApproval, State, Stay
+from tpgateway.claims.sentences import ITEMS_FR
 from tpgateway.errors import REASONS
 from tpgateway.insurers.model import Reference
 from tpgateway.money import Cents, format_fr
@@ -14,19 +15,6 @@ from tpgateway.paper import day_fr
 from tpgateway.paper.pdf import Paper, printable
 from tpgateway.web.routing import PARIS
 
-ITEMS_FR = {
-    Item.RIGHT_LENS: "Verre droit",
-    Item.LEFT_LENS: "Verre gauche",
-    Item.FRAME: "Monture",
-    Item.SUPPLEMENT: "Supplément",
-    Item.COPAYMENT: "Ticket modérateur",
-    Item.DAILY_FEE: "Forfait journalier",
-    Item.EMERGENCY_FEE: "Forfait patient urgences",
-    Item.HIGH_COST_ACT_FEE: "Participation acte lourd",
-    Item.SINGLE_ROOM: "Chambre particulière",
-    Item.ACCOMPANYING_BED: "Lit d'accompagnant",
-    Item.EXCESS_FEES: "Dépassement d'honoraires",
-}
 _TITLES = {
     State.APPROVED: "Accord de prise en charge",
     State.USED: "Prise en charge facturée",

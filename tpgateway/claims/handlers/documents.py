@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import struct
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import IO
 
 from aiohttp import web
@@ -33,13 +33,22 @@ _LENGTH = struct.Struct(">I")
 async def add_attachment(call: Call, *, path: ReferencePath, query: AttachmentQuery) -> web.StreamResponse:
     """Takes a document that was asked for. It is sealed as it comes in; however slowly it comes, no connection waits."""
     refuse_encoded(call.request)
+    if (call.request.content_length or 0) > ATTACHMENT_LIMIT:
+        raise BodyTooLarge(f"at most {ATTACHMENT_LIMIT} bytes")
+    return await take_attachment(call, call.request.content.iter_chunked(_PIECE), path=path, query=query)
+
+
+async def take_attachment(
+    call: Call, chunks: AsyncIterable[bytes], *, path: ReferencePath, query: AttachmentQuery
+) -> web.StreamResponse:
+    """The same from wherever the document comes: a request's body, or a part of it."""
     own = owned(call, path.reference)
     async with or_not_found(), call.state.connection() as connection, connection.transaction():
         attachment_id = await documents.may_attach(
             connection, own, query.kind, is_again=call.idempotency_key is not None
         )
     with tempfile.TemporaryFile() as spool:
-        attachment = await _receive(call, spool, attachment_id, query.kind)
+        attachment = await _receive(call, chunks, spool, attachment_id, query.kind)
         await asyncio.to_thread(spool.seek, 0)
         async with or_not_found(), call.state.connection() as connection, connection.transaction():
             call.open_connection = connection
@@ -53,13 +62,13 @@ async def add_attachment(call: Call, *, path: ReferencePath, query: AttachmentQu
             return response
 
 
-async def _receive(call: Call, spool: IO[bytes], attachment_id: AttachmentId, kind: str) -> Attachment:
+async def _receive(
+    call: Call, chunks: AsyncIterable[bytes], spool: IO[bytes], attachment_id: AttachmentId, kind: str
+) -> Attachment:
     """Seals the body into the spool, piece by piece; raises ``BodyTooLarge`` and ``AttachmentUnreadable``."""
     digest, size, number, found, pending = hashlib.sha256(), 0, 0, None, b""
     vault = call.state.vault
-    if (call.request.content_length or 0) > ATTACHMENT_LIMIT:
-        raise BodyTooLarge(f"at most {ATTACHMENT_LIMIT} bytes")
-    async for chunk in call.request.content.iter_chunked(_PIECE):
+    async for chunk in chunks:
         size += len(chunk)
         if size > ATTACHMENT_LIMIT:
             raise BodyTooLarge(f"at most {ATTACHMENT_LIMIT} bytes")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from typing import Any
 
 from tpgateway.dre.model import ConventionLine, GuaranteeLine, Tables, Version
 from tpgateway.guarantees.model import Domain, Formula, FormulaKind, Per
@@ -68,6 +69,27 @@ def to_pdf(version: Version, tables: Tables, names: Mapping[str, str]) -> bytes:
                 note = " ; accord préalable" if benefit.needs_approval else ""
                 pdf.write_line(f"{benefit.name} : {benefit.formula}{note}", height=5)
     return pdf.as_bytes()
+
+
+def say(table: str, line: Mapping[str, Any]) -> str:
+    """A line of a table in words; of one that is gone, whose key alone is known, what it was about."""
+    if table == "grouping":
+        card = " ".join(filter(None, (line["amc_number"], line["convention_type"], line["csr"])))
+        return f"Carte {card}" + (f" : groupe {line['group']}" if "group" in line else "")
+    if table == "convention":
+        known = len(line) > 1
+        facts = (
+            "".join(f" ; {name.lower()} : {value}" for name, value in _group_facts(ConventionLine(**line)))
+            if known
+            else ""
+        )
+        return f"Groupe {line['group']}{facts}"
+    what = f"Groupe {line['group']}, produit {line['product_code']}"
+    if "formula" not in line:
+        return f"{what} : {benefit_fr(line['benefit'])}"
+    benefit = _benefit(GuaranteeLine(**line))
+    note = " ; accord préalable" if benefit.needs_approval else ""
+    return f"{what} : {benefit.name}, {benefit.formula}{note}"
 
 
 def _title(tables: Tables) -> str:

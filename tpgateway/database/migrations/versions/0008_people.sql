@@ -22,5 +22,39 @@ CREATE TABLE insurer_requests (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
+CREATE INDEX mails_waiting ON mails (created_at) WHERE sent_at IS NULL;
+
+-- What somebody was typing into a page when the session ended, until the same person is back. Sealed.
+CREATE TABLE member_drafts (
+    member_id uuid PRIMARY KEY REFERENCES practitioner_members ON DELETE CASCADE,
+    path      text NOT NULL CHECK (length(path) <= 500),
+    sealed    bytea NOT NULL,
+    kept_at   timestamptz NOT NULL DEFAULT now()
+);
+
+-- What the desk shows --------------------------------------------------------------------------------------------------
+
+-- Rights files that are on their way in, for those who wait. What a crash loses of them is gone with the import itself.
+CREATE UNLOGGED TABLE rights_uploads (
+    insurer_id uuid NOT NULL,
+    id         uuid NOT NULL DEFAULT uuidv7(),
+    stage      text NOT NULL,
+    received   bigint NOT NULL DEFAULT 0,
+    size       bigint,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    seen_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (insurer_id, id)
+);
+
+-- Checks by insurer and day, counted once the day is over; a day that is counted stands in the second table.
+CREATE TABLE card_check_days (
+    insurer_id uuid NOT NULL,
+    day        date NOT NULL,
+    checks     bigint NOT NULL,
+    PRIMARY KEY (insurer_id, day)
+);
+CREATE TABLE card_check_days_counted (day date PRIMARY KEY);
+
 -- Named here too, since default privileges are those of whoever set them.
-GRANT SELECT, INSERT, UPDATE, DELETE ON insurer_requests TO tpgateway_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON insurer_requests, member_drafts, rights_uploads, card_check_days,
+    card_check_days_counted TO tpgateway_service;

@@ -1,0 +1,1 @@
+"""The insurers' desk: pages for the people of insurers."""

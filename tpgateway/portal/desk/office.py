@@ -1,0 +1,185 @@
+"""The rest of the insurers' desk: products, figures, the team."""
+
+from datetime import timedelta
+
+from aiohttp import web
+
+from tpgateway.cards import service as cards
+from tpgateway.claims import parties
+from tpgateway.claims.model import State
+from tpgateway.claims.sentences import STATES_FR
+from tpgateway.errors import REASONS, Problem
+from tpgateway.guarantees import service as guarantees
+from tpgateway.guarantees.model import Approval
+from tpgateway.guarantees.sentences import DOMAINS_FR, benefit_fr, conditions_fr, formula_fr
+from tpgateway.insurers import people as desk_people
+from tpgateway.insurers import service as insurers
+from tpgateway.insurers.model import InsurerId
+from tpgateway.mail import Post
+from tpgateway.members import service as members
+from tpgateway.members.model import MemberId
+from tpgateway.members.payloads import InvitationRequest, RoleRequest
+from tpgateway.portal import charts
+from tpgateway.portal.account import account_page
+from tpgateway.portal.forms import Typed, read
+from tpgateway.portal.french import day, number
+from tpgateway.portal.pages import Act, call_of, desk_person, draft, page, side, submitted, uuid_of
+from tpgateway.portal.people import MEMBER_STATES_FR, PEOPLE, ROLE_CHOICES, ROLES_FR
+from tpgateway.web.callers import Role
+from tpgateway.web.problems import NotFound
+from tpgateway.web.routing import Call
+
+_DAYS = 30
+_DELAYS_FR = {"minute": "tout de suite", "day": "dans la journée", "days": "en 1 à 3 jours", "later": "plus tard"}
+
+
+async def products(request: web.Request) -> web.Response:
+    """The products in force or to come, benefit by benefit."""
+    caller = await desk_person(request)
+    call = call_of(request, caller)
+    async with call.state.connection() as connection:
+        found = await guarantees.products_of(connection, InsurerId(caller.account_id), since=call.today)
+    return page(
+        request,
+        "desk/products.html",
+        products=found,
+        today=call.today,
+        domains=DOMAINS_FR,
+        benefit_fr=benefit_fr,
+        formula_fr=formula_fr,
+        conditions_fr=conditions_fr,
+        needs_approval=Approval.REQUIRED,
+        **side(caller),
+    )
+
+
+async def figures(request: web.Request) -> web.Response:
+    """The last days in numbers and charts."""
+    caller = await desk_person(request)
+    call, me = call_of(request, caller), InsurerId(caller.account_id)
+    async with call.state.connection() as connection:
+        counted = await parties.figures_of_insurer(connection, me, since=call.now - timedelta(days=_DAYS))
+        checks = await cards.checks_by_day(connection, me, days=_DAYS, now=call.now)
+        waiting = await insurers.pending_events(connection, me)
+    states = {name: counted["states"].get(state.value, 0) for state, name in STATES_FR.items()}
+    asked = sum(states.values())
+    decided = sum(counted["delays"].values())
+    return page(
+        request,
+        "desk/figures.html",
+        days=_DAYS,
+        asked=asked,
+        checks=sum(count for _, count in checks),
+        waiting=waiting,
+        at_once=round(100 * counted["delays"].get("minute", 0) / decided) if decided else None,
+        reviewing=counted["states"].get(State.UNDER_REVIEW.value, 0) + counted["states"].get(State.APPEALED.value, 0),
+        by_state=charts.bars([(name, count) for name, count in states.items() if count]),
+        by_delay=charts.bars(
+            [(name, counted["delays"].get(key, 0)) for key, name in _DELAYS_FR.items()] if decided else []
+        ),
+        by_code=charts.bars(
+            sorted(
+                ((REASONS[code].message_fr, count) for code, count in counted["codes"].items()), key=lambda row: -row[1]
+            )
+        ),
+        by_day=charts.columns([(day(each), count) for each, count in checks]),
+        number=number,
+        **side(caller),
+    )
+
+
+# The team --------------------------------------------------------------------------------------------------------------
+
+
+async def team(request: web.Request) -> web.Response:
+    caller = await desk_person(request)
+    call = call_of(request, caller)
+    return await _team(request, call, await draft(request, call))
+
+
+async def _team(request: web.Request, call: Call, typed: Typed, problem: Problem | None = None) -> web.Response:
+    async with call.state.connection() as connection:
+        found = await members.list_all(connection, call.caller.account_id)
+    return account_page(
+        request,
+        call.caller,
+        "people.html",
+        PEOPLE,
+        typed,
+        problem,
+        members=found,
+        me=call.caller.member_id,
+        roles=ROLE_CHOICES,
+        role_names=ROLES_FR,
+        states=MEMBER_STATES_FR,
+        days=call.state.settings.invitation_days,
+    )
+
+
+async def invite(request: web.Request) -> web.StreamResponse:
+    caller = await desk_person(request)
+
+    async def act(call: Call, typed: dict[str, str]) -> str:
+        asked = read(InvitationRequest, {name: typed[name] for name in PEOPLE if typed.get(name)}, call)
+        await desk_people.invite(
+            call.connection,
+            _post(call),
+            await insurers.get(call.connection, InsurerId(caller.account_id)),
+            email=asked.email,
+            name=asked.name,
+            role=asked.role,
+            days=call.state.settings.invitation_days,
+            session_id=caller.session_id,
+            now=call.now,
+            actor=call.actor,
+        )
+        return "/assureur/equipe"
+
+    return await _on_team(request, act)
+
+
+async def change_role(request: web.Request) -> web.StreamResponse:
+    caller = await desk_person(request)
+
+    async def act(call: Call, typed: dict[str, str]) -> str:
+        asked = read(RoleRequest, {"role": typed.get("role", "")}, call)
+        member = MemberId(uuid_of(request))
+        changed = await desk_people.change_role(
+            call.connection, _post(call), InsurerId(caller.account_id), member, asked.role, actor=call.actor
+        )
+        if changed is None:
+            raise NotFound
+        return "/assureur/equipe"
+
+    return await _on_team(request, act)
+
+
+async def remove(request: web.Request) -> web.StreamResponse:
+    caller = await desk_person(request)
+
+    async def act(call: Call, _: dict[str, str]) -> str:
+        member = MemberId(uuid_of(request))
+        if not await desk_people.remove(
+            call.connection, InsurerId(caller.account_id), member, now=call.now, actor=call.actor
+        ):
+            raise NotFound
+        return "/assureur/equipe"
+
+    return await _on_team(request, act)
+
+
+async def _on_team(request: web.Request, act: Act) -> web.StreamResponse:
+    caller = await desk_person(request)
+    return await submitted(
+        request,
+        caller,
+        act,
+        lambda call, typed, problem: _team(request, call, typed, problem),
+        role=Role.OWNER,
+        needs_second_factor=True,
+        cost=5,
+    )
+
+
+def _post(call: Call) -> Post:
+    return Post.of(call.state.settings, call.state.vault)

@@ -1,0 +1,193 @@
+"""Approvals at the insurers' desk: what waits for a decision, all others, one of them decided line by line."""
+
+from uuid import uuid4
+
+from aiohttp import web
+
+from tpgateway.claims import parties
+from tpgateway.claims.handlers import approvals as handlers
+from tpgateway.claims.handlers import documents as document_handlers
+from tpgateway.claims.model import Party, State, Stay
+from tpgateway.claims.payloads import (
+    ApprovalsQuery,
+    AttachmentPath,
+    DecisionRequest,
+    PriorApprovalView,
+    QuestionRequest,
+)
+from tpgateway.claims.sentences import DOCUMENTS_FR, INSURERS_CODES
+from tpgateway.errors import REASONS, Fault, FieldInvalid, InvalidRequest, Problem
+from tpgateway.insurers import service as insurers
+from tpgateway.insurers.model import InsurerId
+from tpgateway.portal.approvals import NAMES, SEARCH_LABELS, listed, path_of, search_of
+from tpgateway.portal.forms import Form, Typed, cents, read, typed_euros
+from tpgateway.portal.pages import call_of, desk_person, draft, form_of, page, submitted, transaction
+from tpgateway.practitioners import service as practitioners
+from tpgateway.web.frame import respond
+from tpgateway.web.problems import NotFound
+from tpgateway.web.routing import Call
+from tpgateway.web.validation import parse_parameters
+
+_MOST_WAITING = 100
+
+
+async def waiting(request: web.Request) -> web.Response:
+    """What waits for the insurer, what is due first on top."""
+    caller = await desk_person(request)
+    call, me = call_of(request, caller), InsurerId(caller.account_id)
+    query = ApprovalsQuery(waits_for=Party.INSURER, limit=_MOST_WAITING)
+    async with transaction(call):
+        insurer = await insurers.get(call.connection, me)
+        found = await parties.list_of_insurer(call.connection, me, query.search(), actor=call.actor)
+    views = [PriorApprovalView.of(each) for each in found]
+    views.sort(key=lambda view: (view.due_at is None, view.due_at))
+    return page(request, "desk/waiting.html", is_desk=True, insurer=insurer, found=views, most=_MOST_WAITING, **NAMES)
+
+
+async def all_approvals(request: web.Request) -> web.Response:
+    caller = await desk_person(request)
+    call = call_of(request, caller)
+    query, problem = search_of(request)
+    async with transaction(call):
+        found = await parties.list_of_insurer(
+            call.connection, InsurerId(caller.account_id), query.search(), actor=call.actor
+        )
+    return page(
+        request,
+        "desk/approvals.html",
+        is_desk=True,
+        status=problem.status if problem else 200,
+        problem=problem,
+        form=Form.of(SEARCH_LABELS, dict(request.query), problem),
+        **listed(found, query, request),
+    )
+
+
+async def show(request: web.Request) -> web.Response:
+    caller = await desk_person(request)
+    call = call_of(request, caller)
+    return await _one(request, call, await draft(request, call))
+
+
+async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem | None = None) -> web.Response:
+    path = path_of(request)
+    async with transaction(call):
+        approval = await handlers.read_own(call, path.reference)
+        events = await parties.events(call.connection, approval)
+        attachments = await parties.attachments(call.connection, approval)
+        practitioner = await practitioners.get(call.connection, approval.practitioner_id)
+        insurer = await insurers.get(call.connection, approval.insurer_id)
+    view = PriorApprovalView.of(approval)
+    known = {f"line.{line.line}.granted": typed_euros(line.granted_cents) for line in view.lines}
+    labels = {**_LABELS}
+    for line in view.lines:
+        name = NAMES["items"][line.item]
+        labels |= {f"line.{line.line}.granted": f"{name}, accordé", f"line.{line.line}.code": f"{name}, motif"}
+    return page(
+        request,
+        "desk/approval.html",
+        is_desk=True,
+        status=problem.status if problem else 200,
+        problem=problem,
+        form=Form.of(labels, {**known, **typed}, problem),
+        approval=view,
+        practitioner=practitioner,
+        insurer_name=insurer.name,
+        events=events,
+        attachments=attachments,
+        reasons=REASONS,
+        whys=[(code, REASONS[code].message_fr) for code in INSURERS_CODES],
+        may_decide=approval.waits_for is Party.INSURER,
+        may_ask=approval.state is State.UNDER_REVIEW,
+        is_appeal=approval.state is State.APPEALED,
+        is_stay=isinstance(approval.request, Stay),
+        key=str(uuid4()),
+        **NAMES,
+    )
+
+
+_LABELS = {
+    "code": "Motif du refus",
+    "comment": "Commentaire pour le professionnel",
+    "question": "Votre question",
+    "documents": "Pièces à joindre",
+}
+
+
+async def decide(request: web.Request) -> web.StreamResponse:
+    """As computed, line by line, or not at all."""
+    caller = await desk_person(request)
+    path = path_of(request)
+
+    async def act(call: Call, typed: dict[str, str]) -> str:
+        values: dict[str, object] = {"version": _version(typed), "comment": typed.get("comment") or None}
+        match typed.get("decision"):
+            case "refused":
+                values |= {"decision": "refused", "code": typed.get("code") or None}
+            case "lines":
+                values |= {"decision": "approved", "lines": _grants(typed)}
+            case _:
+                values |= {"decision": "approved"}
+        body = read(DecisionRequest, {name: value for name, value in values.items() if value is not None}, call)
+        await handlers.decide(call, path=path, body=body)
+        return f"/assureur/demandes/{path.reference}"
+
+    return await submitted(request, caller, act, lambda call, typed, problem: _one(request, call, typed, problem))
+
+
+def _grants(typed: Typed) -> list[dict[str, object]]:
+    """Each line's amount, and the reason where one was chosen; raises the faults of amounts that are none."""
+    grants: list[dict[str, object]] = []
+    faults = []
+    numbers = sorted(
+        int(part) for part in {name.split(".")[1] for name in typed if name.startswith("line.")} if part.isdigit()
+    )
+    for number in numbers:
+        try:
+            grant: dict[str, object] = {"line": number, "granted_cents": cents(typed.get(f"line.{number}.granted", ""))}
+        except ValueError as error:
+            pointer = f"/line/{number}/granted"
+            faults.append(Fault(pointer=pointer, problem=FieldInvalid, message_fr=str(error)))
+            continue
+        if code := typed.get(f"line.{number}.code"):
+            grant["code"] = code
+        grants.append(grant)
+    if faults:
+        raise InvalidRequest(faults=faults)
+    return grants
+
+
+def _version(typed: Typed) -> int:
+    version = typed.get("version", "")
+    return int(version) if version.isascii() and version.isdigit() and len(version) < 9 else 0
+
+
+async def ask(request: web.Request) -> web.StreamResponse:
+    """A question to the practitioner, who then has the insurer's days to answer."""
+    caller = await desk_person(request)
+    path = path_of(request)
+
+    async def act(call: Call, typed: dict[str, str]) -> str:
+        wanted = [value for name, value in await form_of(request) if name == "documents" and value in DOCUMENTS_FR]
+        values = {"version": _version(typed), "question": typed.get("question", ""), "documents": wanted}
+        await handlers.ask(call, path=path, body=read(QuestionRequest, values, call))
+        return f"/assureur/demandes/{path.reference}"
+
+    return await submitted(request, caller, act, lambda call, typed, problem: _one(request, call, typed, problem))
+
+
+async def letter(request: web.Request) -> web.StreamResponse:
+    caller = await desk_person(request)
+    call = call_of(request, caller)
+    async with transaction(call):
+        answer = await document_handlers.show_letter(call, path=path_of(request))
+    return respond(answer)
+
+
+async def attachment(request: web.Request) -> web.StreamResponse:
+    caller = await desk_person(request)
+    try:
+        path = parse_parameters(AttachmentPath, dict(request.match_info))
+    except Problem:
+        raise NotFound from None
+    return await document_handlers.show_attachment(call_of(request, caller), path=path)

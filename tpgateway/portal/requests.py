@@ -1,0 +1,225 @@
+"""The forms of approval requests: glasses and stays, read as the API reads them and shown again as they were."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from tpgateway.claims.model import EQUIPMENT, AskedLine, Item, OpticalRequest, Request, Stay
+from tpgateway.claims.sentences import ITEMS_FR
+from tpgateway.errors import Fault, InvalidRequest
+from tpgateway.portal.forms import Typed, cents, decimal, nested, read, typed_euros, whole
+from tpgateway.web.routing import Call
+
+Shape = TypeVar("Shape", bound=BaseModel)
+GLASSES = ("right_lens", "left_lens", "frame", "supplements.0", "supplements.1")
+LENSES = ("right_lens", "left_lens")
+STAY_ITEMS = (
+    Item.COPAYMENT,
+    Item.DAILY_FEE,
+    Item.SINGLE_ROOM,
+    Item.ACCOMPANYING_BED,
+    Item.EXCESS_FEES,
+    Item.HIGH_COST_ACT_FEE,
+    Item.EMERGENCY_FEE,
+)
+# Of these items an amount of the AMO and a base make sense.
+WITH_BASE = frozenset({Item.COPAYMENT, Item.HIGH_COST_ACT_FEE, Item.EXCESS_FEES})
+SAME = "same_lenses"
+_PARTS = {
+    "price_class": "classe",
+    "lpp": "code LPP",
+    "price": "prix",
+    "base": "base de remboursement",
+    "amo": "part de l'Assurance maladie",
+    "correction": "correction",
+    "sphere": "sphère",
+    "cylinder": "cylindre",
+    "addition": "addition",
+}
+_ITEM_PARTS = {"quantity": "quantité", "price": "prix", "base": "base", "amo": "part AMO", "is_optam": "OPTAM"}
+_NAMES = {
+    "right_lens": "Verre droit",
+    "left_lens": "Verre gauche",
+    "frame": "Monture",
+    "supplements.0": "Supplément",
+    "supplements.1": "Second supplément",
+}
+_HEAD = {
+    "insurer_number": "Numéro de l'organisme (AMC)",
+    "proof": "Numéro de vérification de la carte",
+    "version": "Version",
+}
+_OPTICAL_HEAD = {
+    "prescription_date": "Date de l'ordonnance",
+    "prescriber_rpps": "RPPS du prescripteur",
+    "renewal_reason": "Motif de renouvellement anticipé",
+    SAME: "Verre gauche identique au verre droit",
+}
+_STAY_HEAD = {
+    "stay.finess": "FINESS de l'établissement",
+    "stay.treasury.office": "Poste comptable",
+    "stay.treasury.body": "Code de l'organisme public",
+    "stay.admission": "Admission",
+    "stay.entry_date": "Date d'entrée",
+    "stay.exit_date": "Date de sortie prévue",
+    "stay.dmt": "Discipline (DMT)",
+    "stay.mode_of_treatment": "Mode de traitement (MT)",
+    "stay.is_psychiatry": "Séjour en psychiatrie",
+}
+_CONVERSIONS: Mapping[str, Callable[[str], Any]] = {
+    "price": cents,
+    "base": cents,
+    "amo": cents,
+    "sphere": decimal,
+    "cylinder": decimal,
+    "addition": decimal,
+    "quantity": whole,
+    "version": whole,
+    "is_psychiatry": bool,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestForm:
+    """One kind of request as a form: its fields and what each is called."""
+
+    template: str
+    labels: Mapping[str, str]
+
+    @property
+    def is_stay(self) -> bool:
+        return self.template == "hospital.html"
+
+
+def _part_labels(names: Mapping[str, str], parts: Mapping[str, str], within: str = "") -> dict[str, str]:
+    return {
+        f"{within}{name}.{part}": f"{called}, {said}" for name, called in names.items() for part, said in parts.items()
+    }
+
+
+OPTICAL = RequestForm("optical.html", {**_HEAD, **_OPTICAL_HEAD, **_part_labels(_NAMES, _PARTS)})
+HOSPITAL = RequestForm(
+    "hospital.html",
+    {
+        **_HEAD,
+        **_STAY_HEAD,
+        **_part_labels({item.value: ITEMS_FR[item] for item in STAY_ITEMS}, _ITEM_PARTS, "stay.items."),
+    },
+)
+
+
+def read_request(shape: type[Shape], form: RequestForm, typed: Typed, call: Call) -> Shape:
+    """What was typed as the API's shape; raises the faults, each at the form's own field."""
+    given = _copied(typed) if SAME in typed else typed
+    values = nested(given, form.labels, conversions=_CONVERSIONS)
+    values.pop(SAME, None)
+    places = _stay_lists(values) if form.is_stay else _optical_lists(values)
+    try:
+        return read(shape, values, call)
+    except InvalidRequest as problem:
+        raise InvalidRequest(faults=[_placed(each, places) for each in problem.faults]) from None
+
+
+def _copied(typed: Typed) -> dict[str, str]:
+    """The left lens as the right one."""
+    right, left = LENSES
+    others = {name: value for name, value in typed.items() if not name.startswith(f"{left}.")}
+    return others | {
+        f"{left}{name.removeprefix(right)}": value for name, value in typed.items() if name.startswith(f"{right}.")
+    }
+
+
+def _optical_lists(values: dict[str, Any]) -> dict[str, str]:
+    """Leaves out what nothing was typed of; answers where the form has what stands in a list."""
+    for name in ("right_lens", "left_lens", "frame"):
+        if not _is_typed(values.get(name, {})):
+            values.pop(name, None)
+        elif name in LENSES:
+            _complete_correction(values[name])
+    kept = {place: given for place, given in sorted(values.pop("supplements", {}).items()) if _is_typed(given)}
+    if kept:
+        values["supplements"] = list(kept.values())
+    return {f"/supplements/{index}": f"/supplements/{place}" for index, place in enumerate(kept)}
+
+
+def _is_typed(given: Mapping[str, Any]) -> bool:
+    return any(name not in {"price_class", "correction"} for name in given)
+
+
+def _complete_correction(lens: dict[str, Any]) -> None:
+    """Where the sphere is given, cylinder and addition are 0 unless they say otherwise, and the class follows from them."""
+    if "sphere" in lens:
+        lens.pop("correction", None)
+        lens["cylinder"] = lens.get("cylinder", "0")
+        lens["addition"] = lens.get("addition", "0")
+
+
+def _stay_lists(values: dict[str, Any]) -> dict[str, str]:
+    """Items with a price, as the list that the API wants; answers where the form has each."""
+    stay = values.setdefault("stay", {})
+    items = {name: given for name, given in stay.pop("items", {}).items() if "price_cents" in given}
+    for name, given in items.items():
+        if name == Item.EXCESS_FEES:
+            given["is_optam"] = given.get("is_optam", "oui") == "oui"
+        else:
+            given.pop("is_optam", None)
+    stay["items"] = [{"item": name, **given} for name, given in items.items()]
+    return {f"/stay/items/{index}": f"/stay/items/{name}" for index, name in enumerate(items)}
+
+
+def _placed(fault: Fault, places: Mapping[str, str]) -> Fault:
+    for listed, place in places.items():
+        if fault.pointer == listed or fault.pointer.startswith(f"{listed}/"):
+            pointer = place + fault.pointer.removeprefix(listed)
+            # What is wrong with a whole line is shown at its price.
+            pointer = f"{pointer}/price" if pointer == place else pointer
+            return Fault(pointer=pointer, problem=fault.problem, detail=fault.detail, message_fr=fault.message_fr)
+    if fault.pointer.removeprefix("/") in {"right_lens", "left_lens", "frame"}:
+        pointer = f"{fault.pointer}/price"
+        return Fault(pointer=pointer, problem=fault.problem, detail=fault.detail, message_fr=fault.message_fr)
+    return fault
+
+
+def typed_of(request: Request) -> dict[str, str]:
+    """A request as it is typed, to be changed."""
+    return dict(_typed_stay(request) if isinstance(request, Stay) else _typed_glasses(request))
+
+
+def _typed_glasses(request: OpticalRequest) -> Iterable[tuple[str, str]]:
+    yield "prescription_date", request.prescription_date.isoformat()
+    yield "prescriber_rpps", request.prescriber_rpps
+    yield "renewal_reason", request.renewal_reason or ""
+    supplements = [line for line in request.lines if line.item is Item.SUPPLEMENT]
+    equipment = [(line.item.value, line) for line in request.lines if line.item in EQUIPMENT]
+    for name, line in chain(equipment, ((f"supplements.{place}", line) for place, line in enumerate(supplements))):
+        yield from _typed_line(name, line)
+        yield f"{name}.lpp", line.lpp or ""
+        yield f"{name}.price_class", line.price_class or ""
+        yield f"{name}.correction", line.correction or ""
+
+
+def _typed_stay(stay: Stay) -> Iterable[tuple[str, str]]:
+    yield "stay.finess", stay.finess
+    yield "stay.treasury.office", stay.treasury_office or ""
+    yield "stay.treasury.body", stay.treasury_body or ""
+    yield "stay.admission", stay.admission
+    yield "stay.entry_date", stay.entry_date.isoformat()
+    yield "stay.exit_date", stay.exit_date.isoformat()
+    yield "stay.dmt", stay.dmt
+    yield "stay.mode_of_treatment", stay.mode
+    if stay.is_psychiatry:
+        yield "stay.is_psychiatry", "oui"
+    for line in stay.lines:
+        name = f"stay.items.{line.item}"
+        yield from _typed_line(name, line)
+        yield f"{name}.quantity", str(line.units)
+        yield f"{name}.is_optam", "oui" if line.is_optam else "non"
+
+
+def _typed_line(name: str, line: AskedLine) -> Iterable[tuple[str, str]]:
+    yield f"{name}.price", typed_euros(line.price)
+    yield f"{name}.base", typed_euros(line.base)
+    yield f"{name}.amo", typed_euros(line.amo)
