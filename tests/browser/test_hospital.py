@@ -37,7 +37,7 @@ async def test_a_hospital_asks_for_a_stay_and_makes_it_longer(
     await page.get_by_label("Discipline (DMT)").fill("223")
     for item, amount in (("Forfait journalier", "69"), ("Chambre particulière", "240")):
         group = page.get_by_role("group", name=item)
-        await group.get_by_label("Jours ou actes").fill("3")
+        await group.get_by_label("Quantité").fill("3")
         await group.get_by_label("Montant").fill(amount)
     await expect(page.locator("#simulation")).to_contain_text("Chambre particulière")
     await expect(page.locator("#simulation")).to_contain_text(re.compile(r"Total\s*249,00\s€"))
@@ -52,7 +52,7 @@ async def test_a_hospital_asks_for_a_stay_and_makes_it_longer(
     await page.get_by_label("Date de sortie prévue").fill((TODAY + timedelta(days=3)).isoformat())
     for item, amount in (("Forfait journalier", "92"), ("Chambre particulière", "320")):
         group = page.get_by_role("group", name=item)
-        await group.get_by_label("Jours ou actes").fill("4")
+        await group.get_by_label("Quantité").fill("4")
         await group.get_by_label("Montant").fill(amount)
     await look(page, "prolongation")
     await page.get_by_role("button", name="Demander la prolongation").click()

@@ -52,7 +52,7 @@ ACTORS_FR: Mapping[str, str] = {
     "operator": "le réseau",
 }
 DOCUMENTS_FR: Mapping[str, str] = {"prescription": "Ordonnance", "quote": "Devis"}
-CLASSES_FR: Mapping[PriceClass, str] = {PriceClass.A: "A, 100 % Santé", PriceClass.B: "B, prix libre"}
+CLASSES_FR: Mapping[PriceClass, str] = {PriceClass.A: "A, 100 % Santé", PriceClass.B: "B"}
 CORRECTIONS_FR: Mapping[Correction, str] = {
     Correction.SIMPLE: "simple",
     Correction.COMPLEX: "complexe",

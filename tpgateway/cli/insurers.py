@@ -152,7 +152,7 @@ def invite_person(
         return insurer
 
     insurer = with_post(act)
-    out.print(f"Invited {escape(address)} to the desk of {escape(insurer.name)} ({insurer.number}).")
+    out.print(f"Invited {escape(address)} to the desk of {escape(insurer.name)} ({insurer.number}).", soft_wrap=True)
 
 
 @app.command("list")

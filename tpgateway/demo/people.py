@@ -26,6 +26,8 @@ class InsurerSeed:
 LAC = InsurerSeed(key="lac", number="0099990011", name="Mutuelle du Lac (fictive)", convention_types=("SP", "IS"))
 MARAIS = InsurerSeed(key="marais", number="0099990029", name="Prévoyance du Marais (fictive)", convention_types=("VM",))
 INSURERS = (LAC, MARAIS)
+REVIEWER = ("relecture@lac.example", "Claire Martin")
+"""Who sits at the first insurer's desk: address and name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +233,11 @@ def covered_card(run: int) -> dict[str, Any]:
     return _card(LAC, member(100 + run % (COVERED_PEOPLE - 100)))
 
 
+def reviewed_card(run: int) -> dict[str, Any]:
+    """The card of the person whose request the demo leaves to the desk on its nth run."""
+    return _card(LAC, member(COVERED_PEOPLE - 1 - run % 1000))
+
+
 def hospital_request(card: dict[str, Any], proof: str, today: date, *, days: int) -> dict[str, Any]:
     """A request for a full stay from today on, with a single room."""
     items = [
@@ -250,10 +257,10 @@ def hospital_request(card: dict[str, Any], proof: str, today: date, *, days: int
     return {"insurer_number": card["insurer_number"], "proof": proof, "stay": stay}
 
 
-def optical_request(card: dict[str, Any], proof: str, today: date) -> dict[str, Any]:
+def optical_request(card: dict[str, Any], proof: str, today: date, *, correction: str = "complex") -> dict[str, Any]:
     """A request for two progressive lenses and a frame, all of free price."""
     lens = {
-        "correction": "complex",
+        "correction": correction,
         "price_class": "b",
         "lpp": "2210546",
         "price_cents": 24_000,

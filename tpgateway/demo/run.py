@@ -113,13 +113,16 @@ def _panel(house: House) -> Panel:
     lac = house.receivers[people.LAC.key]
     optician = people.OPTICIAN
     password = house.memory.data["practitioners"][optician.key]["password"]
+    desk = house.memory.data["insurers"][people.LAC.key]["desk"]
     lines = [
         f"Pages for practitioners   {house.url}/",
+        f"Pages for insurers        {house.url}/assureur",
         f"API documentation         {house.url}/docs",
         f"Mailbox                   {house.mailbox.url}/",
         f"What the insurer received {lac.url}",
         "",
         f"Log in as the optician: {optician.scheme} {optician.value}, password {password}",
+        f"At the insurer's desk: AMC {people.LAC.number}, {desk['email']}, password {desk['password']}",
         f"Logs, keys, passwords: {house.folder}",
         "Ctrl-C stops everything; the data stays for the next run.",
     ]

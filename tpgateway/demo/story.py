@@ -24,6 +24,7 @@ from tpgateway.sandbox import simulator
 from tpgateway.web.routing import PARIS
 
 _LINK = re.compile(r"/activation/([A-Za-z0-9_-]+)")
+_INVITATION = re.compile(r"/invitation/[A-Za-z0-9_-]+")
 _CODE = re.compile(r"\b\d{6}\b")
 
 
@@ -88,11 +89,13 @@ class Story:
         other = {"UNIQUE": people.other_product(self.today)}
         await self._load(people.MARAIS, other, people.other_rights_file(self.today))
         await self._load_scenarios(people.LAC)
+        await self._open_desk(people.LAC)
         self.teller.chapter("The pharmacist checks cards: five different answers")
         await self._check_cards()
         self.teller.chapter("Approvals: glasses and a stay, decided at once; the insurer is told")
         await self._ask_for_approval()
         await self._refuse_a_second_pair()
+        await self._leave_one_to_the_desk()
         await self._stay_in_hospital()
         self.teller.chapter("The optician's software fetches its tables and reads its convention")
         await self._read_tables()
@@ -294,6 +297,33 @@ class Story:
         came = f"{done['lines']} people of docs/sandbox.md, review rules, somebody at the desk"
         self._tell(seed.name, "the published scenarios", came, started)
 
+    async def _open_desk(self, seed: InsurerSeed) -> None:
+        """Somebody of the insurer's is invited to its pages, and comes in by the link of the mail."""
+        kept, (email, name) = self.house.memory.data["insurers"][seed.key], people.REVIEWER
+        if "desk" in kept:
+            self.teller.step("operator", f"insurers invite {email}", "in since an earlier run", 0)
+            return
+        password, before, started = (
+            f"Demo-{secrets.token_urlsafe(9)}-7aA",
+            self.house.mailbox.received,
+            time.perf_counter(),
+        )
+        printed = await self.house.run_command("insurers", "invite", seed.number, "--email", email, "--name", name)
+        self._tell("operator", f"tpgateway insurers invite {seed.number}", printed.strip(), started)
+        started = time.perf_counter()
+        letter = await self.house.mailbox.wait_for(email, after=before, words="Invitation")
+        self._tell(seed.name, f"mail by SMTP to {letter.to}", f"« {letter.subject} »", started)
+        link = _INVITATION.search(letter.text)
+        self._expect(link is not None, "invitation", letter.subject)
+        assert link is not None
+        typed = {"name": name, "password": password, "password_confirmation": password}
+        started = time.perf_counter()
+        async with self.http.post(f"{self.house.url}{link[0]}", data=typed, headers={"Accept": "text/html"}) as answer:
+            self._expect(answer.status == 200 and "Bienvenue" in await answer.text(), "invitation", answer.status)
+        self._tell(seed.name, "POST /invitation/… (the page of the mail's link)", "200 Bienvenue", started)
+        kept["desk"] = {"email": email, "password": password}
+        self.house.memory.save()
+
     # Cards ----------------------------------------------------------------------------------------------------------
 
     async def _check_cards(self) -> None:
@@ -373,6 +403,17 @@ class Story:
         self._expect(line["code"] == "renewal_too_early", "second pair", reply.body)
         came = f"201 {reply.body['state']}: {line['message_fr']} À partir du {line['available_from']}."
         self._tell_reply(seed.label, "POST /v1/prior-approvals (a second pair)", came, reply)
+
+    async def _leave_one_to_the_desk(self) -> None:
+        """A request that the insurer wants to see, and that nobody decides: it waits on the desk's page."""
+        seed, token = people.OPTICIAN, self._tokens[people.OPTICIAN.key]
+        card = people.reviewed_card(self.house.memory.data["runs"])
+        check = await self._check(seed, card, "OPTI")
+        request = people.optical_request(card, check.body["proof"], self.today, correction="very_complex")
+        reply = await self._call("POST", "/v1/prior-approvals", body=request, token=token)
+        self._expect(reply.body["state"] == "under_review", "request for review", reply.body)
+        came = f"201 {reply.body['state']}: decided at {self.house.url}/assureur by {reply.body['due_at'][:10]}"
+        self._tell_reply(seed.label, "POST /v1/prior-approvals (very complex lenses)", came, reply)
 
     async def _stay_in_hospital(self) -> None:
         seed, token = people.HOSPITAL, self._tokens[people.HOSPITAL.key]

@@ -45,7 +45,12 @@ def number(value: int) -> str:
 
 def counted(count: int, one: str, more: str) -> str:
     """The count with its noun in the form that French wants: ``0 demande``, ``1 demande``, ``2 demandes``."""
-    return f"{number(count)} {one if _FRENCH.plural_form(count) == 'one' else more}"
+    return f"{number(count)} {noun(count, one, more)}"
+
+
+def noun(count: int, one: str, more: str) -> str:
+    """The noun alone, in the form that goes with the count."""
+    return one if _FRENCH.plural_form(count) == "one" else more
 
 
 def born(digits: str) -> str:
@@ -65,5 +70,6 @@ FILTERS: Mapping[str, Callable[..., str]] = {
     "euros": euros,
     "number": number,
     "counted": counted,
+    "noun": noun,
     "born": born,
 }
