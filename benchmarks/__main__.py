@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import socket
+import statistics
 import sys
 import tempfile
 import time
@@ -22,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from benchmarks import deliveries, people, tables
+from benchmarks import deliveries, pages, people, tables
 from benchmarks.gateway import PRODUCT, Gateway, bodies, demo_bodies, open_gateway
 from benchmarks.load import Measure, measure
 from benchmarks.rival import Base, Right
@@ -74,6 +75,7 @@ async def main() -> None:
             ("Card checks", lambda: checks(gateway, empty, fastapi)),
             ("Prior approvals", lambda: approvals(gateway, empty)),
             ("Events to insurers", lambda: events(gateway, folder)),
+            ("Pages", lambda: portal(gateway)),
             ("Rules alone", lambda: rules(gateway)),
             ("A batch of 10,000", lambda: batch(gateway, 10_000)),
             (f"An import of {IMPORT:,} people", lambda: imports(gateway, folder)),
@@ -187,6 +189,19 @@ async def dre_tables(gateway: Gateway, empty: str, folder: Path) -> list[Row]:
             "≥ 0.5",
         ),
         Row("difference of two versions, s / 1", difference, 1, "≤ 1"),
+    ]
+
+
+async def portal(gateway: Gateway) -> list[Row]:
+    """Every page, one after the other."""
+    timed = await pages.time_all(gateway)
+    slowest = max(timed, key=lambda each: each.milliseconds)
+    heaviest = max(timed, key=lambda each: each.size)
+    middle = statistics.median(each.milliseconds for each in timed)
+    return [
+        Row(f"median server time of {len(timed)} pages, ms / 50", middle, 50, "≤ 1"),
+        Row(f"median of the slowest, {slowest.name}, ms / 50", slowest.milliseconds, 50, "≤ 1"),
+        Row(f"weight of the heaviest, {heaviest.name}, kB / 100", heaviest.size / 1000, 100, "≤ 1"),
     ]
 
 

@@ -12,6 +12,11 @@ PAGES = {
     "/connexion": ("connexion", "Se connecter"),
     "/mot-de-passe-oublie": ("mot-de-passe-oublie", "Mot de passe oublié"),
     "/identifiant-oublie": ("identifiant-oublie", "Identifiant oublié"),
+    "/aide": ("aide", "Je n'arrive pas à entrer"),
+    "/etat": ("etat", "Tout fonctionne"),
+    "/conditions": ("conditions", "Votre compte"),
+    "/confidentialite": ("confidentialite", "données"),
+    "/assureur/mot-de-passe-oublie": ("bureau-mot-de-passe-oublie", "Mot de passe oublié"),
     "/nothing-here": ("erreur", "Référence"),
 }
 

@@ -93,7 +93,7 @@ async def list_page(request: web.Request) -> web.Response:
     """What waits for the practice first, then all that was searched for."""
     caller = await person(request)
     call, me = call_of(request, caller), PractitionerId(caller.account_id)
-    query, problem = search_of(request)
+    typed, query, problem = await search_of(request)
     async with transaction(call):
         specialty = (await practitioners.get(call.connection, me)).specialty
         found = await parties.list_of_practitioner(call.connection, me, query.search(), actor=call.actor)
@@ -107,11 +107,16 @@ async def list_page(request: web.Request) -> web.Response:
         is_logged_in=True,
         status=problem.status if problem else 200,
         problem=problem,
-        form=Form.of(SEARCH_LABELS, dict(request.query), problem),
+        form=Form.of(SEARCH_LABELS, typed, problem),
         waiting=[PriorApprovalView.of(each) for each in waiting],
-        **listed(found, query, request),
+        **listed(found, query),
         kinds_of_request=_kinds_for(specialty),
     )
+
+
+async def search(request: web.Request) -> web.Response:
+    """The list, narrowed to what was asked for."""
+    return await list_page(request)
 
 
 SEARCH_LABELS = {
@@ -122,25 +127,29 @@ SEARCH_LABELS = {
 }
 
 
-def search_of(request: web.Request) -> tuple[ApprovalsQuery, Problem | None]:
-    """What the address asks for; what cannot be read is told, and nothing is searched by it."""
-    asked = {name: value.strip() for name, value in request.query.items() if value.strip() and name != "limit"}
+async def search_of(request: web.Request) -> tuple[Typed, ApprovalsQuery, Problem | None]:
+    """What is searched for, sent as a form: numbers of people stand in no address. What cannot be read is told."""
+    if request.method != "POST":
+        return {}, ApprovalsQuery(limit=_PAGE), None
+    refuse_cross_site(request)
+    typed = {name: value.strip() for name, value in await form_of(request)}
+    asked = {name: value for name, value in typed.items() if value and name in {*SEARCH_LABELS, "after"}}
     try:
         query = parse_parameters(ApprovalsQuery, {**asked, "limit": _PAGE})
         query.search()
     except InvalidRequest as problem:
-        return ApprovalsQuery(limit=_PAGE), problem
-    return query, None
+        return typed, ApprovalsQuery(limit=_PAGE), problem
+    return typed, query, None
 
 
-def listed(found: Sequence[PriorApproval], query: ApprovalsQuery, request: web.Request) -> dict[str, Any]:
+def listed(found: Sequence[PriorApproval], query: ApprovalsQuery) -> dict[str, Any]:
     """What a list of approvals is shown with."""
     views = [PriorApprovalView.of(each) for each in found]
     last = views[-1].id if len(views) == query.limit else None
     return {
         "found": views,
         "is_search": any(getattr(query, name) for name in SEARCH_LABELS),
-        "older": str(request.rel_url.update_query(after=last)) if last else None,
+        "older": last,
         "is_later": query.after is not None,
         "state_names": [(each.value, name) for each, name in STATES_FR.items()],
         **NAMES,

@@ -54,7 +54,7 @@ async def status(request: web.Request) -> web.Response:
     kept = request.app[STATUS]
     if kept.at is None or datetime.now(UTC) - kept.at > _LOOKED_AT_EVERY:
         await kept.look(request)
-    return await _open(request, "status.html", status=kept, code=200 if kept.milliseconds is not None else 503)
+    return await _open(request, "status.html", seen=kept, code=200 if kept.milliseconds is not None else 503)
 
 
 class Status:

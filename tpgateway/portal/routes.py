@@ -64,6 +64,7 @@ PAGES = [
     ("POST", "/comptoir", counter.check),
     ("POST", "/comptoir/photo", counter.check_photo),
     ("GET", "/demandes", approvals.list_page),
+    ("POST", "/demandes", approvals.search),
     ("GET", "/demandes/nouvelle/{kind}", approvals.new),
     ("POST", "/demandes/nouvelle/{kind}", approvals.submit),
     ("POST", "/demandes/nouvelle/{kind}/simulation", approvals.simulate),
@@ -114,6 +115,7 @@ PAGES = [
     ("POST", "/assureur/mot-de-passe/{token}", lost.desk_set_new_password),
     ("GET", "/assureur", reviews.waiting),
     ("GET", "/assureur/demandes", reviews.all_approvals),
+    ("POST", "/assureur/demandes", reviews.search),
     ("GET", "/assureur/demandes/{id}", reviews.show),
     ("POST", "/assureur/demandes/{id}/decision", reviews.decide),
     ("POST", "/assureur/demandes/{id}/question", reviews.ask),
@@ -143,6 +145,7 @@ def mount(app: web.Application) -> None:
         loader=jinja2.FileSystemLoader(_FOLDER / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -47,7 +47,7 @@ async def waiting(request: web.Request) -> web.Response:
 async def all_approvals(request: web.Request) -> web.Response:
     caller = await desk_person(request)
     call = call_of(request, caller)
-    query, problem = search_of(request)
+    typed, query, problem = await search_of(request)
     async with transaction(call):
         found = await parties.list_of_insurer(
             call.connection, InsurerId(caller.account_id), query.search(), actor=call.actor
@@ -58,9 +58,14 @@ async def all_approvals(request: web.Request) -> web.Response:
         is_desk=True,
         status=problem.status if problem else 200,
         problem=problem,
-        form=Form.of(SEARCH_LABELS, dict(request.query), problem),
-        **listed(found, query, request),
+        form=Form.of(SEARCH_LABELS, typed, problem),
+        **listed(found, query),
     )
+
+
+async def search(request: web.Request) -> web.Response:
+    """The list, narrowed to what was asked for."""
+    return await all_approvals(request)
 
 
 async def show(request: web.Request) -> web.Response:
