@@ -111,12 +111,25 @@ async def test_what_was_typed_when_the_session_ended_is_there_after_the_log_in(
     await expect(page.get_by_role("status")).to_contain_text("Accordée")
 
 
-async def fill_glasses(page: Page) -> None:
+async def test_all_of_it_goes_without_script(windows: Windows, optician: Practitioner) -> None:
+    page = await windows.logged_in(optician, "/comptoir", runs_script=False)
+    await page.keyboard.type(CARD)
+    await page.keyboard.press("Enter")
+    await page.get_by_role("link", name="Demander une prise en charge").click()
+    await fill_glasses(page, runs_script=False)
+    await page.get_by_role("button", name="Calculer sans envoyer").click()
+    await expect(page.locator("#simulation")).to_contain_text(re.compile(r"Total\s*419,91\s€"))
+    await page.get_by_role("button", name="Envoyer la demande").click()
+    await expect(page.get_by_role("status")).to_contain_text("La prise en charge est accordée.")
+
+
+async def fill_glasses(page: Page, *, runs_script: bool = True) -> None:
     await page.get_by_label("Date de l'ordonnance").fill((TODAY - timedelta(days=20)).isoformat())
     await page.get_by_label("RPPS du prescripteur").fill("10999999906")
     for name, value in LENS.items():
         await page.get_by_role("group", name="Verre droit").get_by_label(name).fill(value)
     await page.get_by_label("Verre gauche identique").check()
-    await expect(page.get_by_role("group", name="Verre gauche")).to_be_hidden()
+    if runs_script:
+        await expect(page.get_by_role("group", name="Verre gauche")).to_be_hidden()
     for name, value in FRAME.items():
         await page.get_by_role("group", name="Monture").get_by_label(name).fill(value)

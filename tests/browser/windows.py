@@ -33,10 +33,16 @@ class Windows:
         return await _page(context, path)
 
     async def logged_in(
-        self, practitioner: Practitioner, path: str | None = None, *, width: int = 1280, scheme: Scheme = "light"
+        self,
+        practitioner: Practitioner,
+        path: str | None = None,
+        *,
+        width: int = 1280,
+        scheme: Scheme = "light",
+        runs_script: bool = True,
     ) -> Page:
         """A page of somebody who has logged in, by the cookies of ``practitioner.browser``."""
-        context = await self._context(width, scheme)
+        context = await self._context(width, scheme, runs_script=runs_script)
         for cookie in practitioner.browser.cookie_jar:
             await context.add_cookies(
                 [{"name": cookie.key, "value": cookie.value, "url": self.url, "httpOnly": True, "sameSite": "Lax"}]
@@ -55,7 +61,7 @@ class Windows:
     def unexpected(self) -> list[str]:
         return [each for each in self.faults if not any(re.search(pattern, each) for pattern in self._expected)]
 
-    async def _context(self, width: int, scheme: Scheme) -> BrowserContext:
+    async def _context(self, width: int, scheme: Scheme, *, runs_script: bool = True) -> BrowserContext:
         context = await self.browser.new_context(
             base_url=self.url,
             viewport={"width": width, "height": HEIGHTS[width]},
@@ -63,6 +69,7 @@ class Windows:
             locale="fr-FR",
             timezone_id="Europe/Paris",
             reduced_motion="reduce",
+            java_script_enabled=runs_script,
         )
         context.set_default_timeout(_PATIENCE_MILLISECONDS)
         context.on("console", self._heard)
