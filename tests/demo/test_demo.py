@@ -87,7 +87,7 @@ def look_around(ready: dict[str, Any]) -> None:
     with urlopen(f"{ready['mailbox_url']}/mails.json") as answer:
         subjects = [mail["subject"][:12] for mail in json.load(answer)["mails"]]
         joined = ["Activez votr", "Votre code :", "Un accès log"]
-        assert subjects == [*joined, *joined, joined[0], "Votre inscri", "Votre compte", *joined[1:]]
+        assert subjects == [*joined, *joined, joined[0], "Votre inscri", "Votre compte", *joined[1:], "Invitation à"]
     with urlopen(ready["insurers"][0]["events_url"]) as answer:
         assert "prior_approval.decided" in [event["type"] for event in json.load(answer)["events"]]
     for insurer in ready["insurers"]:

@@ -102,7 +102,7 @@ async def test_who_has_a_number_of_the_network_comes_in_by_pro_sante_connect(
     assert asked["redirect_uri"] == [f"{gateway.url}/connexion/pro-sante-connect/retour"]
     back = path_of(await log_in_there(browser, address, "camille"))
     landed = await gateway.call("GET", back, http=browser, headers=HTML)
-    assert (landed.status, landed.headers["Location"]) == (303, "/compte")
+    assert (landed.status, landed.headers["Location"]) == (303, "/comptoir")
     me = await gateway.call("GET", "/v1/me", http=browser)
     assert me.body["identifiers"] == [{"scheme": "rpps", "value": "10999999906"}]
     # A strong log-in: sensitive changes are open, as after a code.
