@@ -45,7 +45,7 @@ async def test_a_practitioner_activates_logs_in_and_creates_an_access_by_pages_a
     account = (await gateway.call("GET", "/compte", http=browser, headers=HTML)).body.decode()
     assert form["value"] in account
     made = await gateway.call(
-        "POST", "/compte/acces", data=[("name", "Comptoir"), ("scopes", "cards")], http=browser, headers=HTML
+        "POST", "/compte/acces", data=[("name", "Comptoir"), ("scopes.cards", "oui")], http=browser, headers=HTML
     )
     client_id, secret = re.findall(r"<dd><code[^>]*>([^<]+)</code>", made.body.decode())
     assert (await gateway.ask_token(basic=(client_id, secret))).body["scope"] == "cards"
@@ -165,9 +165,9 @@ async def test_a_page_asks_for_a_code_before_a_sensitive_change(gateway: Gateway
     pharmacist = await gateway.join()
     await gateway.execute("UPDATE sessions SET second_factor_at = now() - interval '1 hour'")
     before = gateway.mailbox.received
-    data = [("name", "Comptoir"), ("scopes", "cards")]
+    data = [("name", "Comptoir"), ("scopes.cards", "oui")]
     asked = await gateway.call("POST", "/compte/acces", data=data, http=pharmacist.browser, headers=HTML)
-    assert (asked.status, asked.headers["Location"]) == (303, "/connexion/code")
+    assert (asked.status, asked.headers["Location"]) == (303, "/connexion/code?vers=/compte/acces?reprise%3D1")
     code = {"code": mailed_code(await gateway.letter_to(pharmacist.form["email"], after=before))}
     given = await gateway.call("POST", "/connexion/code", data=code, http=pharmacist.browser, headers=HTML)
     assert given.headers["Location"] == "/comptoir"

@@ -32,7 +32,7 @@ async def test_the_convention_is_read_signed_with_a_code_and_left(
     await gateway.execute("UPDATE sessions SET second_factor_at = now() - interval '1 hour'")
     before = gateway.mailbox.received
     asked = await pharmacist.in_person("POST", "/convention/signature", data={"version": "1"}, headers=HTML)
-    assert (asked.status, asked.headers["Location"]) == (303, "/connexion/code")
+    assert (asked.status, asked.headers["Location"]) == (303, "/connexion/code?vers=/convention?reprise%3D1")
     letter = await gateway.letter_about(pharmacist.form["email"], "Votre code", after=before)
     given = {"code": mailed_code(letter)}
     assert (await pharmacist.in_person("POST", "/connexion/code", data=given, headers=HTML)).status == 303

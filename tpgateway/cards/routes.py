@@ -168,5 +168,6 @@ ROUTES = [
         path_shape=ImportPath,
         query=RejectsQuery,
         answers={200: RejectListView},
+        transactional=False,
     ),
 ]

@@ -44,6 +44,7 @@ from tpgateway.web.routing import PARIS
 
 _TRIES = 4
 _COUNTED_DAYS, _COUNTED_AT_ONCE = 31, 5
+_LATE_COMMITS = timedelta(hours=1)
 _PIECE = 1024 * 1024
 
 
@@ -275,8 +276,8 @@ async def list_imports(connection: Connection, insurer_id: InsurerId, *, limit: 
 
 
 async def count_days(connection: Connection, *, now: datetime) -> int:
-    """Counts the checks of days that are over and were not counted yet, some at a time; answers how many days."""
-    today = now.astimezone(PARIS).date()
+    """Counts the checks of days that are over for an hour and were not counted yet, some at a time; answers how many days."""
+    today = (now - _LATE_COMMITS).astimezone(PARIS).date()
     store = CheckStore(connection)
     days = await store.days_to_count(today - timedelta(days=_COUNTED_DAYS), today, _COUNTED_AT_ONCE)
     for day in days:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from tpgateway.cards.model import Upload, UploadStage
 from tpgateway.cards.store.rights import UploadStore
-from tpgateway.database import Connection
+from tpgateway.database import Connection, faults
 from tpgateway.insurers.model import InsurerId
 from tpgateway.web.state import State
 
@@ -37,7 +37,9 @@ async def followed(state: State, insurer: InsurerId, size: int | None) -> AsyncI
         yield progress
     finally:
         telling.cancel()
-        with suppress(OSError):  # the database is away: it is forgotten later
+        with suppress(asyncio.CancelledError):
+            await telling
+        with suppress(*faults.ANY):  # the database is away: it is forgotten later
             async with state.connection() as connection:
                 await UploadStore(connection).end(insurer, upload)
 
@@ -45,7 +47,7 @@ async def followed(state: State, insurer: InsurerId, size: int | None) -> AsyncI
 async def _tell(state: State, insurer: InsurerId, upload: UUID, progress: Progress) -> None:
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
-        with suppress(OSError):
+        with suppress(*faults.ANY):
             async with state.connection() as connection:
                 await UploadStore(connection).tell(insurer, upload, progress.stage, progress.received)
 

@@ -101,6 +101,28 @@ async def list_of_insurer(
     return await ApprovalStore(connection).of_insurer(insurer, search)
 
 
+async def waiting_for_practitioner(
+    connection: Connection, practitioner: PractitionerId, *, limit: int, actor: Actor
+) -> Sequence[PriorApproval]:
+    """What waits for a practitioner, what is due first on top. The reading is audited."""
+    await audit.record(connection, actor=actor, action=Action.APPROVALS_LISTED, subject_id=practitioner)
+    return await ApprovalStore(connection).waiting_for_practitioner(practitioner, limit)
+
+
+async def waiting_for_insurer(
+    connection: Connection, insurer: InsurerId, *, limit: int, actor: Actor
+) -> tuple[Sequence[PriorApproval], int]:
+    """What waits for an insurer, what is due first on top, and how many in all. The reading is audited."""
+    await audit.record(connection, actor=actor, action=Action.APPROVALS_LISTED, insurer_id=insurer)
+    store = ApprovalStore(connection)
+    return await store.waiting_for_insurer(insurer, limit), await store.count_waiting(insurer)
+
+
+async def count_waiting(connection: Connection, insurer: InsurerId) -> int:
+    """How many requests wait for an insurer."""
+    return await ApprovalStore(connection).count_waiting(insurer)
+
+
 async def figures_of_insurer(connection: Connection, insurer: InsurerId, *, since: datetime) -> Mapping[str, Any]:
     """What became of an insurer's requests since a moment, counted: see ``ApprovalStore.figures``. It names nobody."""
     return await ApprovalStore(connection).figures(insurer, since)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from aiohttp import web
 
@@ -51,6 +51,7 @@ from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import ApprovalRules, Insurer, InsurerId, TacitOutcome
 from tpgateway.practitioners.model import PractitionerId
+from tpgateway.web import limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Submission:
     request: Request
 
 
+_SIMULATED_TOGETHER = timedelta(minutes=10)
 _BY_PRACTITIONER = frozenset(
     {Kind.AMENDED, Kind.EXTENDED, Kind.APPEALED, Kind.CANCELLED, Kind.USED, Kind.INFORMATION_GIVEN}
 )
@@ -86,13 +88,18 @@ def possible(approval: PriorApproval) -> frozenset[Kind]:
 
 
 async def simulate(connection: Connection, tools: Tools, submission: Submission, act: Act) -> Decision:
-    """The decision that a submission would get; of it nothing is kept but that it was asked. Raises as ``submit`` does."""
+    """The decision that a submission would get. Raises as ``submit`` does.
+
+    Nothing is kept of it but that it was asked: once in ten minutes of one check, however often a page calculates anew.
+    """
     insurer, check, verdict = await _proven(connection, tools, submission, act.now)
     uses = await ApprovalStore(connection).uses(insurer.id, check.person)
     decision = await _decide(connection, tools, submission.request, insurer, check, verdict, uses, act)
-    await audit.record(
-        connection, actor=act.actor, action=Action.APPROVAL_SIMULATED, subject_id=check.id, insurer_id=insurer.id
-    )
+    key = f"simulated {check.id} {act.actor.agent_id}"
+    if await limits.spend(connection, key, quota=1, window=_SIMULATED_TOGETHER, now=act.now):
+        await audit.record(
+            connection, actor=act.actor, action=Action.APPROVAL_SIMULATED, subject_id=check.id, insurer_id=insurer.id
+        )
     return decision
 
 

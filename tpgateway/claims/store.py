@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -28,12 +28,14 @@ from tpgateway.claims.model import (
     State,
 )
 from tpgateway.database import Connection
+from tpgateway.database.ids import first_id
 from tpgateway.guarantees.model import Domain, Use
 from tpgateway.guarantees.rules.evaluation import Part
 from tpgateway.insurers.model import InsurerId
 from tpgateway.money import Cents
 from tpgateway.practitioners.model import PractitionerId
 
+_CLOCKS_APART = timedelta(minutes=10)
 _SELECT = """
 SELECT a.*, i.number AS insurer_number,
        (SELECT json_agg(l ORDER BY l.line) FROM prior_approval_lines l
@@ -279,6 +281,31 @@ class ApprovalStore:
         rows = await self.connection.fetch(_SELECT + "WHERE a.insurer_id = $1" + _FILTER, insurer, *_arguments(search))
         return [_approval(row) for row in rows]
 
+    async def waiting_for_practitioner(self, practitioner: PractitionerId, limit: int) -> list[PriorApproval]:
+        """What waits for a practitioner, what is due first on top."""
+        rows = await self.connection.fetch(
+            _SELECT + "WHERE a.practitioner_id = $1 AND a.waits_for = 'practitioner' ORDER BY a.due_at, a.id LIMIT $2",
+            practitioner,
+            limit,
+        )
+        return [_approval(row) for row in rows]
+
+    async def waiting_for_insurer(self, insurer: InsurerId, limit: int) -> list[PriorApproval]:
+        """What waits for an insurer, what is due first on top."""
+        rows = await self.connection.fetch(
+            _SELECT + "WHERE a.insurer_id = $1 AND a.waits_for = 'insurer' ORDER BY a.due_at, a.id LIMIT $2",
+            insurer,
+            limit,
+        )
+        return [_approval(row) for row in rows]
+
+    async def count_waiting(self, insurer: InsurerId) -> int:
+        """How many requests wait for an insurer."""
+        count: int = await self.connection.fetchval(
+            "SELECT count(*) FROM prior_approvals WHERE insurer_id = $1 AND waits_for = 'insurer'", insurer
+        )
+        return count
+
     async def figures(self, insurer: InsurerId, since: datetime) -> dict[str, Any]:
         """What became of an insurer's requests since a moment: ``states``, ``delays`` to the first decision by class, and
         ``codes`` of lines for which nothing is granted, each with how many.
@@ -287,7 +314,7 @@ class ApprovalStore:
             """
             WITH asked AS (
                 SELECT id, state, revision, submitted_at FROM prior_approvals
-                WHERE insurer_id = $1 AND submitted_at >= $2
+                WHERE insurer_id = $1 AND submitted_at >= $2 AND id >= $5
             ), decided AS (
                 SELECT min(e.occurred_at) - a.submitted_at AS delay FROM asked a JOIN prior_approval_events e
                     ON e.insurer_id = $1 AND e.approval_id = a.id AND e.kind = ANY ($3)
@@ -308,6 +335,7 @@ class ApprovalStore:
             since,
             [Kind.APPROVED, Kind.PARTIALLY_APPROVED, Kind.REFUSED],
             [State.PARTIALLY_APPROVED, State.REFUSED, State.APPEALED, State.USED, State.EXPIRED],
+            first_id(since - _CLOCKS_APART),
         )
         return {name: counts or {} for name, counts in found.items()}
 

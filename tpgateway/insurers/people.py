@@ -21,10 +21,11 @@ from tpgateway.members import door
 from tpgateway.members import service as members
 from tpgateway.members.door import Attempt, DoorLocked
 from tpgateway.members.errors import LoginRefused
-from tpgateway.members.model import Member, MemberId
+from tpgateway.members.model import Member, MemberId, MemberState
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
 from tpgateway.web.callers import Role
+from tpgateway.web.problems import RoleNotAllowed
 
 _PURPOSE = "insurer request"
 _LOCK_NOTICE, _PASSWORD_RESET = "lock_notice", "password_reset"
@@ -63,23 +64,29 @@ async def invite(
 async def change_role(
     connection: Connection, post: Post, insurer_id: InsurerId, member_id: MemberId, role: Role, *, actor: Actor
 ) -> Member | None:
-    """Gives somebody another role; None where the insurer has no such person. Raises ``OwnPlace``."""
-    _refuse_oneself(actor, member_id)
+    """Gives somebody another role; None where the insurer has no such person. Raises ``OwnPlace``, ``RoleNotAllowed``."""
+    await _refuse_to_leave_none(connection, insurer_id, actor, member_id)
     return await members.change_role(connection, post, insurer_id, member_id, role, actor=actor)
 
 
 async def remove(
     connection: Connection, insurer_id: InsurerId, member_id: MemberId, *, now: datetime, actor: Actor
 ) -> bool:
-    """Removes somebody, whose sessions end at once; False where there is nobody. Raises ``OwnPlace``."""
-    _refuse_oneself(actor, member_id)
+    """Removes somebody, whose sessions end at once; False where there is nobody. Raises ``OwnPlace``, ``RoleNotAllowed``."""
+    await _refuse_to_leave_none(connection, insurer_id, actor, member_id)
     return await members.remove(connection, insurer_id, member_id, now=now, actor=actor)
 
 
-def _refuse_oneself(actor: Actor, member_id: MemberId) -> None:
-    # So that an owner is always left.
+async def _refuse_to_leave_none(
+    connection: Connection, insurer_id: InsurerId, actor: Actor, member_id: MemberId
+) -> None:
+    """So that an owner is always left: who acts is another one, and is an owner still once nobody else can change that."""
     if actor.agent_id == member_id:
         raise OwnPlace
+    await members.lock_account(connection, insurer_id, None)
+    who = await members.get(connection, MemberId(actor.agent_id)) if actor.agent_id else None
+    if who is None or who.state is not MemberState.ACTIVE or who.role is not Role.OWNER:
+        raise RoleNotAllowed
 
 
 async def open_door(
@@ -140,7 +147,12 @@ async def answer(connection: Connection, post: Post, request_id: UUID, *, settin
     if asked["what"] == _LOCK_NOTICE:
         minutes = settings.login_lock_minutes
         await post.send(
-            connection, "members/login_locked", to=member.email, door="/assureur", minutes=minutes, moment=now
+            connection,
+            "members/login_locked",
+            to=member.email,
+            door=members.door_of(member),
+            minutes=minutes,
+            moment=now,
         )
         return
     await members.mail_reset(connection, post, member, minutes=settings.password_reset_minutes, now=now)

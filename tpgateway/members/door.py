@@ -160,7 +160,8 @@ async def mail_code(
     code = f"{secrets.randbelow(1_000_000):06d}"
     expires_at = now + timedelta(minutes=minutes)
     await DoorStore(connection).set_code(SessionId(session_id), _hash_code(post.vault, session_id, code), expires_at)
-    await post.send(connection, "members/code", to=member.email, code=code, minutes=minutes)
+    values = {"door": service.door_of(member), "code": code, "minutes": minutes}
+    await post.send(connection, "members/code", to=member.email, **values)
 
 
 async def give_factor(

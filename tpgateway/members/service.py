@@ -99,7 +99,12 @@ async def tell(connection: Connection, post: Post, member: Member, letter: str, 
     Whoever took over the account and changed its address first is still seen.
     """
     for address in await MemberStore(connection).addresses(member.id, timedelta(days=post.former_days)):
-        await post.send(connection, letter, to=address, **values)
+        await post.send(connection, letter, to=address, door=door_of(member), **values)
+
+
+def door_of(member: Member) -> str:
+    """Where the pages begin by which the member gets in: practices' at the root, insurers' at their desk."""
+    return "/assureur" if member.account_kind == "insurer" else ""
 
 
 async def mail_reset(connection: Connection, post: Post, member: Member, *, minutes: int, now: datetime) -> None:
@@ -108,8 +113,9 @@ async def mail_reset(connection: Connection, post: Post, member: Member, *, minu
     token = await links.create(
         connection, Purpose.PASSWORD_RESET, member.account_id, subject_id=member.id, lifetime=lifetime, now=now
     )
-    path = "/assureur/mot-de-passe" if member.account_kind == "insurer" else "/mot-de-passe"
-    await post.send(connection, "members/password_reset", to=member.email, path=path, token=token, minutes=minutes)
+    await post.send(
+        connection, "members/password_reset", to=member.email, door=door_of(member), token=token, minutes=minutes
+    )
 
 
 async def reset_password(
@@ -235,7 +241,8 @@ async def join(connection: Connection, token: str, *, name: str | None, password
 async def change_role(
     connection: Connection, post: Post, account_id: UUID, member_id: MemberId, role: Role, *, actor: Actor
 ) -> Member | None:
-    """Gives a member another role; None where the practice has no such member. Raises ``HolderStays``."""
+    """Gives a member another role; None where the account has no such member. Raises ``HolderStays``."""
+    await MemberStore(connection).lock_account(account_id)
     member = await _of_account(connection, account_id, member_id)
     if member is None:
         return None

@@ -102,8 +102,8 @@ class MemberStore:
     async def names(self, account_id: UUID) -> dict[UUID, str]:
         """What to call everybody who ever belonged to the account, and its API clients."""
         rows = await self.connection.fetch(
-            "SELECT id, coalesce(name, email) AS name FROM practitioner_members"
-            " WHERE practitioner_id = $1 OR insurer_id = $1"
+            "SELECT id, coalesce(name, email) AS name FROM practitioner_members WHERE practitioner_id = $1"
+            " UNION ALL SELECT id, coalesce(name, email) FROM practitioner_members WHERE insurer_id = $1"
             " UNION ALL SELECT id, name FROM practitioner_clients WHERE practitioner_id = $1"
             " UNION ALL SELECT id, name FROM insurer_clients WHERE insurer_id = $1",
             account_id,

@@ -10,7 +10,6 @@ from tpgateway.portal.pages import (
     SCHEME_NAMES,
     call_of,
     draft,
-    form_of,
     page,
     person,
     side,
@@ -84,9 +83,7 @@ async def account(request: web.Request) -> web.Response:
     return await _account(request, call, await draft(request, call))
 
 
-async def _account(
-    request: web.Request, call: Call, typed: Typed, problem: Problem | None = None, said: str | None = None
-) -> web.Response:
+async def _account(request: web.Request, call: Call, typed: Typed, problem: Problem | None = None) -> web.Response:
     async with call.state.connection() as connection:
         practitioner = await service.get(connection, PractitionerId(call.caller.account_id))
     known = {
@@ -94,7 +91,7 @@ async def _account(
         for name in ("street", "postal_code", "town", "mobile")
         if (value := getattr(practitioner, name)) is not None
     }
-    if practitioner.is_listed and not typed:
+    if practitioner.is_listed and "postal_code" not in typed:  # the form of coordinates was not sent
         known["is_listed"] = "oui"
     return account_page(
         request,
@@ -107,7 +104,6 @@ async def _account(
         specialty=SPECIALTIES_FR[practitioner.specialty],
         scheme_names=SCHEME_NAMES,
         schemes=[(each.value, name) for each, name in SCHEME_NAMES.items()],
-        said=said,
     )
 
 
@@ -118,7 +114,7 @@ async def change_coordinates(request: web.Request) -> web.StreamResponse:
         values: dict[str, Any] = {name: typed.get(name) or None for name in ("street", "town", "mobile")}
         values |= {"postal_code": typed.get("postal_code", ""), "is_listed": "is_listed" in typed}
         await handlers.change_me(call, body=read(ProfileRequest, values, call))
-        return "/compte"
+        return "/compte?fait=coordonnees"
 
     return await submitted(
         request, caller, act, lambda call, typed, problem: _account(request, call, typed, problem), role=Role.OWNER
@@ -133,7 +129,7 @@ async def add_identifier(request: web.Request) -> web.StreamResponse:
         values = {name: typed.get(name, "") for name in ("scheme", "value")}
         answer = await handlers.add_identifier(call, body=read(NewIdentifierRequest, values, call))
         assert isinstance(answer.body, NewIdentifierView)
-        return "/compte"
+        return "/compte?fait=numero" if answer.body.status == "added" else "/compte?fait=numero-en-verification"
 
     return await submitted(
         request,
@@ -198,7 +194,11 @@ async def revoke_bank(request: web.Request) -> web.StreamResponse:
 
 # Software --------------------------------------------------------------------------------------------------------------
 
-_CLIENT = {"name": "Nom du logiciel ou du poste", "scopes": "Ce qu'il pourra faire"}
+_CLIENT = {
+    "name": "Nom du logiciel ou du poste",
+    "scopes": "Ce qu'il pourra faire",
+    **{f"scopes.{scope}": name for scope, name in SCOPE_NAMES.items()},
+}
 
 
 async def clients(request: web.Request) -> web.Response:
@@ -222,7 +222,7 @@ async def _clients(
         call.caller,
         "clients.html",
         _CLIENT,
-        typed,
+        typed or {f"scopes.{scope}": "oui" for scope in SCOPE_NAMES},
         problem,
         clients=found,
         scope_names=SCOPE_NAMES,
@@ -236,7 +236,7 @@ async def create_client(request: web.Request) -> web.StreamResponse:
     made: list[NewClientView] = []
 
     async def act(call: Call, typed: dict[str, str]) -> str:
-        scopes = [value for name, value in await form_of(request) if name == "scopes"]
+        scopes = [scope.value for scope in SCOPE_NAMES if f"scopes.{scope}" in typed]
         asked = read(ClientRequest, {"name": typed.get("name", ""), "scopes": scopes}, call)
         made.append(_made(await handlers.create_client(call, body=asked)))
         return "/compte/acces"

@@ -1,65 +1,52 @@
 """A practice's approvals: asked for with what would be granted beside, listed, read, answered, changed."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-from uuid import uuid4
 
 from aiohttp import web
-from aiohttp.multipart import BodyPartReader
 
-from tpgateway.cards import service as cards
-from tpgateway.cards.codec.proofs import format_proof
-from tpgateway.cards.model import CardCheck, CardCheckId
 from tpgateway.claims import documents, parties, service
 from tpgateway.claims.errors import AttachmentUnreadable
 from tpgateway.claims.handlers import approvals as handlers
 from tpgateway.claims.handlers import documents as document_handlers
-from tpgateway.claims.model import Item, Kind, Party, PriorApproval, State, Stay
+from tpgateway.claims.model import Kind, PriorApproval, State, Stay
 from tpgateway.claims.payloads import (
-    AmendmentRequest,
     AppealRequest,
     ApprovalsQuery,
     AttachmentQuery,
-    ExtensionRequest,
     InformationRequest,
-    PriorApprovalRequest,
     PriorApprovalView,
-    SimulationView,
     UseRequest,
 )
 from tpgateway.claims.sentences import (
     ACTORS_FR,
-    CLASSES_FR,
-    CORRECTIONS_FR,
     DOCUMENTS_FR,
     ITEMS_FR,
     KINDS_FR,
-    RENEWALS_FR,
     STATES_FR,
 )
-from tpgateway.database import Connection
 from tpgateway.errors import REASONS, InvalidRequest, Problem
-from tpgateway.guarantees.model import Domain
 from tpgateway.insurers import service as insurers
-from tpgateway.insurers.errors import InsurerUnknown
-from tpgateway.insurers.model import Reference
 from tpgateway.insurers.payloads import ReferencePath
-from tpgateway.portal.forms import Form, Typed, read
-from tpgateway.portal.pages import call_of, draft, form_of, page, person, see_other, spend_own, submitted, transaction
-from tpgateway.portal.requests import (
-    GLASSES,
-    HOSPITAL,
-    LENSES,
-    OPTICAL,
-    STAY_ITEMS,
-    WITH_BASE,
-    RequestForm,
-    read_request,
-    typed_of,
+from tpgateway.portal.forms import Form, Typed, number_of, read
+from tpgateway.portal.pages import (
+    call_of,
+    chunks_of,
+    draft,
+    form_key,
+    form_of,
+    may_act,
+    page,
+    parts_of,
+    person,
+    see_other,
+    spend_own,
+    submitted,
+    text_of,
+    transaction,
 )
 from tpgateway.practitioners import service as practitioners
-from tpgateway.practitioners.model import PractitionerId, Scheme, Specialty
+from tpgateway.practitioners.model import PractitionerId, Specialty
 from tpgateway.web.callers import Role
 from tpgateway.web.frame import refuse_cross_site, refuse_role
 from tpgateway.web.problems import NotFound
@@ -68,15 +55,6 @@ from tpgateway.web.validation import parse_parameters
 
 _PAGE = 25
 _WAITING = 50
-FORMS = {"optique": OPTICAL, "hospitalisation": HOSPITAL}
-_DOMAINS = {OPTICAL: Domain.OPTI, HOSPITAL: Domain.HOSP}
-_MODES = (
-    ("03", "03 hospitalisation complète"),
-    ("04", "04 hospitalisation de jour"),
-    ("07", "07 consultation externe"),
-    ("19", "19 à domicile"),
-)
-_ADMISSIONS = (("planned", "programmée"), ("urgent", "en urgence"))
 NAMES: dict[str, Any] = {
     "states": STATES_FR,
     "kinds": KINDS_FR,
@@ -97,10 +75,9 @@ async def list_page(request: web.Request) -> web.Response:
     async with transaction(call):
         specialty = (await practitioners.get(call.connection, me)).specialty
         found = await parties.list_of_practitioner(call.connection, me, query.search(), actor=call.actor)
-        waiting = []
+        waiting: Sequence[PriorApproval] = ()
         if query == ApprovalsQuery(limit=_PAGE):
-            mine = ApprovalsQuery(waits_for=Party.PRACTITIONER, limit=_WAITING)
-            waiting = list(await parties.list_of_practitioner(call.connection, me, mine.search(), actor=call.actor))
+            waiting = await parties.waiting_for_practitioner(call.connection, me, limit=_WAITING, actor=call.actor)
     return page(
         request,
         "approvals.html",
@@ -162,145 +139,6 @@ def _kinds_for(specialty: Specialty) -> list[tuple[str, str]]:
     return kinds[::-1] if specialty is Specialty.HOSPITAL else kinds
 
 
-# A new one -------------------------------------------------------------------------------------------------------------
-
-
-async def new(request: web.Request) -> web.Response:
-    """The form, filled in from the card check that it comes from."""
-    caller = await person(request)
-    call = call_of(request, caller)
-    typed = await draft(request, call)
-    return await _form(request, call, _form_named(request), typed)
-
-
-async def submit(request: web.Request) -> web.StreamResponse:
-    """Submits; simulates where the page asked for that."""
-    caller = await person(request)
-    form = _form_named(request)
-    typed = dict(await form_of(request))
-    if "simulate" in typed:
-        refuse_cross_site(request)
-        call = call_of(request, caller)
-        simulation, problem = await _simulated(request, call, form, typed)
-        return await _form(request, call, form, typed, problem=problem, simulation=simulation)
-
-    async def act(call: Call, typed: dict[str, str]) -> str:
-        answer = await handlers.submit(call, body=read_request(PriorApprovalRequest, form, typed, call))
-        assert isinstance(answer.body, PriorApprovalView)
-        return f"/demandes/{answer.body.id}"
-
-    async def show(call: Call, typed: dict[str, str], problem: Problem) -> web.Response:
-        return await _form(request, call, form, typed, problem=problem)
-
-    return await submitted(request, caller, act, show)
-
-
-async def simulate(request: web.Request) -> web.Response:
-    """What would be granted by what was typed so far: a part of the page."""
-    caller = await person(request)
-    refuse_cross_site(request)
-    form, call, typed = _form_named(request), call_of(request, caller), dict(await form_of(request))
-    simulation, problem = await _simulated(request, call, form, typed)
-    return page(
-        request,
-        "simulation.html",
-        simulation=simulation,
-        problem=problem,
-        form=Form.of(form.labels, typed, problem),
-        **NAMES,
-    )
-
-
-async def _simulated(
-    request: web.Request, call: Call, form: RequestForm, typed: Typed
-) -> tuple[SimulationView | None, Problem | None]:
-    try:
-        refuse_role(call.caller, Role.STAFF)
-        await spend_own(request, call.caller, 1)
-        asked = read_request(PriorApprovalRequest, form, typed, call)
-        async with transaction(call):
-            answer = await handlers.simulate(call, body=asked)
-    except Problem as problem:
-        call.open_connection = None
-        return None, problem
-    assert isinstance(answer.body, SimulationView)
-    return answer.body, None
-
-
-def _form_named(request: web.Request) -> RequestForm:
-    if (form := FORMS.get(request.match_info["kind"])) is None:
-        raise web.HTTPNotFound
-    return form
-
-
-async def _form(
-    request: web.Request,
-    call: Call,
-    form: RequestForm,
-    typed: Typed,
-    *,
-    problem: Problem | None = None,
-    simulation: SimulationView | None = None,
-    approval: PriorApproval | None = None,
-    is_extension: bool = False,
-) -> web.Response:
-    known: dict[str, str] = {}
-    async with call.state.connection() as connection, connection.transaction():
-        practitioner = await practitioners.get(connection, PractitionerId(call.caller.account_id))
-        check = None
-        if approval is None:
-            check = await _check_of(request, connection, call)
-    if check is not None:
-        known |= {
-            "insurer_number": check.ask.card.insurer_number,
-            "proof": format_proof(check.proof),
-            "stay.entry_date": check.ask.care_date.isoformat(),
-        }
-    finess = next((each.value for each in practitioner.identifiers if each.scheme is Scheme.FINESS), "")
-    known["stay.finess"] = finess
-    if approval is not None:
-        known |= typed_of(approval.request)
-        known["version"] = str(approval.version)
-    return page(
-        request,
-        form.template,
-        status=problem.status if problem else 200,
-        is_logged_in=True,
-        problem=problem,
-        form=Form.of(form.labels, {**known, **typed}, problem),
-        check=check,
-        approval=approval and PriorApprovalView.of(approval),
-        is_extension=is_extension,
-        simulation=simulation,
-        kind="hospitalisation" if form.is_stay else "optique",
-        key=str(uuid4()),
-        is_other_domain=check is not None and check.ask.domain is not _DOMAINS[form],
-        glasses=[(name, name in LENSES) for name in GLASSES],
-        stay_items=[(item.value, ITEMS_FR[item], item in WITH_BASE, item is Item.EXCESS_FEES) for item in STAY_ITEMS],
-        classes=[(each.value, name) for each, name in CLASSES_FR.items()],
-        corrections=[(each.value, name) for each, name in CORRECTIONS_FR.items()],
-        renewals=[(each.value, name) for each, name in RENEWALS_FR.items()],
-        modes=_MODES,
-        admissions=_ADMISSIONS,
-        **NAMES,
-    )
-
-
-async def _check_of(request: web.Request, connection: Connection, call: Call) -> CardCheck | None:
-    """The card check that the address names, where it is the practice's own and covered; the reading is audited."""
-    with suppress(ValueError, InsurerUnknown):
-        reference = Reference.parse(request.query.get("verification", ""))
-        insurer = await insurers.find(connection, reference.insurer_number)
-        return await cards.read_check(
-            connection,
-            insurer.id,
-            CardCheckId(reference.id),
-            practitioner=PractitionerId(call.caller.account_id),
-            actor=call.actor,
-        )
-    return None
-
-
 # One -------------------------------------------------------------------------------------------------------------------
 
 
@@ -332,10 +170,10 @@ async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem 
         reasons=REASONS,
         attachments=attachments,
         wanted=[each for each in approval.documents if each not in {one.kind for one in given}],
-        may=service.possible(approval),
+        may=service.possible(approval) if may_act(call.caller) else frozenset(),
         today=call.today.isoformat(),
         is_stay=isinstance(approval.request, Stay),
-        key=str(uuid4()),
+        key=form_key(typed, problem),
         kind_enum=Kind,
         **NAMES,
     )
@@ -374,9 +212,7 @@ async def _change(request: web.Request, act: Change) -> web.StreamResponse:
 
 
 def _values(typed: Typed, *names: str) -> dict[str, object]:
-    version = typed.get("version", "")
-    number = int(version) if version.isascii() and version.isdigit() else 0
-    return {"version": number, **{name: typed[name] for name in names if typed.get(name)}}
+    return {"version": number_of(typed.get("version")), **{name: typed[name] for name in names if typed.get(name)}}
 
 
 async def cancel(request: web.Request) -> web.StreamResponse:
@@ -407,54 +243,6 @@ async def use(request: web.Request) -> web.StreamResponse:
     return await _change(request, act)
 
 
-async def change_form(request: web.Request) -> web.Response:
-    """The request as it stands, to be changed."""
-    caller = await person(request)
-    call = call_of(request, caller)
-    return await _changed_form(request, call, await draft(request, call), None)
-
-
-async def extension_form(request: web.Request) -> web.Response:
-    """The stay as it stands, to be made longer."""
-    return await change_form(request)
-
-
-async def _changed_form(request: web.Request, call: Call, typed: Typed, problem: Problem | None) -> web.Response:
-    async with transaction(call):
-        approval = await handlers.read_own(call, path_of(request).reference)
-    form = HOSPITAL if isinstance(approval.request, Stay) else OPTICAL
-    is_extension = request.path.endswith("/prolongation")
-    return await _form(request, call, form, typed, problem=problem, approval=approval, is_extension=is_extension)
-
-
-async def change(request: web.Request) -> web.StreamResponse:
-    """Decides the changed request anew."""
-    return await _changed(request, is_extension=False)
-
-
-async def extend(request: web.Request) -> web.StreamResponse:
-    """Decides the longer stay."""
-    return await _changed(request, is_extension=True)
-
-
-async def _changed(request: web.Request, *, is_extension: bool) -> web.StreamResponse:
-    caller = await person(request)
-    path = path_of(request)
-
-    async def act(call: Call, typed: dict[str, str]) -> str:
-        form = HOSPITAL if any(name.startswith("stay.") for name in typed) else OPTICAL
-        asked = {name: value for name, value in typed.items() if name not in {"insurer_number", "proof"}}
-        if is_extension:
-            await handlers.extend(call, path=path, body=read_request(ExtensionRequest, form, asked, call))
-        else:
-            await handlers.amend(call, path=path, body=read_request(AmendmentRequest, form, asked, call))
-        return f"/demandes/{path.reference}"
-
-    return await submitted(
-        request, caller, act, lambda call, typed, problem: _changed_form(request, call, typed, problem)
-    )
-
-
 async def attach(request: web.Request) -> web.StreamResponse:
     """Takes a document from the page, as the API takes it."""
     caller = await person(request)
@@ -465,23 +253,14 @@ async def attach(request: web.Request) -> web.StreamResponse:
         refuse_role(caller, Role.STAFF)
         await spend_own(request, caller, 20)
         kind = ""
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader):
-                continue
+        async for part in parts_of(request):
             if part.name == "kind":
-                kind = (await part.read_chunk(100)).decode("utf-8", "replace")
+                kind = await text_of(part)
             elif part.name == "document":
                 query = parse_parameters(AttachmentQuery, {"kind": kind})
-                await document_handlers.take_attachment(call, _chunks(part), path=path, query=query)
-                return see_other(f"/demandes/{path.reference}")
+                await document_handlers.take_attachment(call, chunks_of(part), path=path, query=query)
+                return see_other(f"/demandes/{path.reference}?fait=document")
     except Problem as problem:
         call.open_connection = None
         return await _one(request, call, {}, problem)
-    except (ValueError, AssertionError):
-        return await _one(request, call, {}, AttachmentUnreadable())
     return await _one(request, call, {}, AttachmentUnreadable())
-
-
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while chunk := await part.read_chunk(64 * 1024):
-        yield chunk

@@ -8,14 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
-from aiohttp.multipart import BodyPartReader
 from pydantic import ConfigDict
 
 from tpgateway.cards import service as cards
 from tpgateway.cards.checker import CHECKER
 from tpgateway.cards.codec import datamatrix
 from tpgateway.cards.codec.proofs import format_proof
-from tpgateway.cards.errors import BeneficiaryNeeded, CardUnreadable
+from tpgateway.cards.errors import BeneficiaryNeeded
 from tpgateway.cards.model import CardCheck, Outcome, Verdict
 from tpgateway.cards.payloads import CardCheckRequest
 from tpgateway.cards.service import CHECKING
@@ -27,12 +26,11 @@ from tpgateway.guarantees.sentences import DOMAINS_FR, benefit_fr, conditions_fr
 from tpgateway.insurers.model import Reference
 from tpgateway.paper import day_fr
 from tpgateway.portal.forms import Form
-from tpgateway.portal.pages import call_of, draft, form_of, page, person, spend_own
+from tpgateway.portal.pages import call_of, draft, form_of, page, parts_of, person, read_part, spend_own, text_of
 from tpgateway.practitioners import service as practitioners
 from tpgateway.practitioners.model import PractitionerId
 from tpgateway.web.callers import Caller, Role
 from tpgateway.web.frame import refuse_cross_site, refuse_role
-from tpgateway.web.problems import BodyTooLarge
 from tpgateway.web.routing import PARIS, Call
 from tpgateway.web.validation import parse_parameters
 
@@ -89,28 +87,15 @@ async def check_photo(request: web.Request) -> web.Response:
     try:
         await spend_own(request, caller, 5)
         photo = b""
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader):
-                continue
+        async for part in parts_of(request):
             if part.name == "photo":
-                photo = await _read(part, _PHOTO_LIMIT)
+                photo = await read_part(part, _PHOTO_LIMIT)
             elif part.name in {"domain", "care_date"}:
-                typed[part.name] = (await _read(part, 100)).decode("utf-8", "replace")
+                typed[part.name] = await text_of(part)
         typed["card"] = await asyncio.to_thread(datamatrix.read_photo, photo)
     except Problem as problem:
         return await _shown(request, call, typed, problem=problem)
-    except (ValueError, AssertionError):
-        return await _shown(request, call, typed, problem=CardUnreadable())
     return await _checked(request, caller, typed)
-
-
-async def _read(part: BodyPartReader, limit: int) -> bytes:
-    read = b""
-    while piece := await part.read_chunk():
-        read += piece
-        if len(read) > limit:
-            raise BodyTooLarge(f"at most {limit} bytes")
-    return read
 
 
 async def _checked(request: web.Request, caller: Caller, typed: Mapping[str, str]) -> web.Response:

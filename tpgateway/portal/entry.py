@@ -245,7 +245,7 @@ async def ask_activation(request: web.Request) -> web.Response:
         async with transaction(call):
             answer = await handlers.ask_activation_link(call, body=asked)
     except Problem as problem:
-        return page(request, "sent.html", status=problem.status, problem=problem, said="Rien n'est parti.")
+        return page(request, "sent.html", status=problem.status, problem=problem, said="")
     assert isinstance(answer.body, AcceptedView)
     return page(request, "sent.html", said=answer.body.message_fr)
 

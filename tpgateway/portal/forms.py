@@ -18,6 +18,7 @@ Typed = Mapping[str, str]
 # 1 234,50 as people and spreadsheets write it, with any space, with or without the sign of the euro.
 _AMOUNT = re.compile(r"(\d{1,8})(?:[.,](\d{1,2}))?", re.ASCII)
 _SPACES = re.compile(r"[\s\u00a0\u202f]|€")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _AMOUNT_FR = "Écrivez un montant en euros, par exemple 120,50."
 _NUMBER_FR = "Écrivez un nombre, par exemple -1,25."
 
@@ -107,6 +108,11 @@ def whole(text: str) -> int:
     if not bare.isascii() or not bare.isdigit() or len(bare) > 9:
         raise ValueError("Écrivez un nombre entier.")
     return int(bare)
+
+
+def number_of(text: str | None) -> int:
+    """A number that the page itself wrote into a form, a version say; 0 for whatever else comes in its place."""
+    return int(text) if text is not None and _NUMBER.fullmatch(text) else 0
 
 
 def typed_euros(amount: int) -> str:

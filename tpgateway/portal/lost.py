@@ -29,7 +29,7 @@ from tpgateway.web.validation import parse_parameters
 
 
 async def lost_password(request: web.Request) -> web.Response:
-    return page(request, "lost_password.html", schemes=SCHEME_NAMES, is_sent=False)
+    return page(request, "lost_password.html", schemes=SCHEME_NAMES, is_sent=False, typed={})
 
 
 async def ask_password_reset(request: web.Request) -> web.Response:
@@ -41,7 +41,7 @@ class _ResetForm(PasswordResetRequest):
 
 
 async def lost_identifier(request: web.Request) -> web.Response:
-    return page(request, "lost_identifier.html", schemes=SCHEME_NAMES, is_sent=False)
+    return page(request, "lost_identifier.html", schemes=SCHEME_NAMES, is_sent=False, typed={})
 
 
 async def ask_reminder(request: web.Request) -> web.Response:
@@ -64,8 +64,17 @@ async def _ask(
         async with transaction(call):
             await handler(call, body=asked)
     except Problem as problem:
-        return page(request, template, status=problem.status, problem=problem, schemes=SCHEME_NAMES, is_sent=False)
-    return page(request, template, schemes=SCHEME_NAMES, is_sent=True)
+        typed = dict(await form_of(request))
+        return page(
+            request,
+            template,
+            status=problem.status,
+            problem=problem,
+            schemes=SCHEME_NAMES,
+            is_sent=False,
+            typed=typed,
+        )
+    return page(request, template, schemes=SCHEME_NAMES, is_sent=True, typed={})
 
 
 async def new_password(request: web.Request) -> web.Response:

@@ -1,17 +1,20 @@
 """What every page stands on: its frame, its form, its caller, the limits of a stranger."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import aiohttp_jinja2
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.multipart import BodyPartReader
 
 from tpgateway.errors import Problem
 from tpgateway.members import handlers as member_handlers
@@ -29,7 +32,14 @@ from tpgateway.web.frame import (
     take,
 )
 from tpgateway.web.idempotency import KeptAnswer, parse_key
-from tpgateway.web.problems import NotFound, RateLimited, SecondFactorNeeded, WrongEncoding
+from tpgateway.web.problems import (
+    BodyTooLarge,
+    IdempotencyKeyInFlight,
+    NotFound,
+    RateLimited,
+    SecondFactorNeeded,
+    WrongEncoding,
+)
 from tpgateway.web.routing import Call
 from tpgateway.web.state import STATE
 
@@ -48,8 +58,11 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 _FORM_LIMIT = 64 * 1024
+_CHUNK = 256 * 1024
 _FORM: web.RequestKey[list[tuple[str, str]]] = web.RequestKey("form", list)
 LOGIN, DESK_LOGIN, CODE = "/connexion", "/assureur/connexion", "/connexion/code"
+_SEARCHES = {"/demandes", "/assureur/demandes"}
+_TRIES, _WAIT_SECONDS = 50, 0.2
 _WAY, _RESUMED, _KEY = "vers", "reprise", "key"
 LOGIN_COST = 50
 MAIL_COST = 10
@@ -57,9 +70,27 @@ CODE_COST = 5
 _STATIC = {"style.css": "text/css", "portal.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
+_DONE = {
+    "coordonnees": "Vos coordonnées sont enregistrées.",
+    "numero": "Le numéro est ajouté à votre compte.",
+    "numero-en-verification": "Le numéro sera ajouté après vérification ; vous recevrez la décision par mail.",
+    "invitation": "L'invitation est partie.",
+    "role": "Le rôle est changé.",
+    "retrait": "L'accès est retiré.",
+    "mot-de-passe": "Votre mot de passe est changé. Vos autres sessions sont fermées.",
+    "adresse": "Un message vient d'être envoyé à la nouvelle adresse : ouvrez le lien qu'il contient.",
+    "application-retiree": "L'application est retirée : les codes arrivent de nouveau par mail.",
+    "session": "La session est fermée.",
+    "document": "Le document est joint.",
+    "envoye": "C'est envoyé.",
+}
+"""What was done, said on the page that one comes back to; the address names it."""
+
+
 def page(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
     """A page; ``is_logged_in`` shows a practice's pages, ``is_desk`` an insurer's, ``form`` what is wrong with its fields."""
     context = {"is_logged_in": False, "is_desk": False, "problem": None, "form": None, "path": request.path, **context}
+    context["told"] = None if context["problem"] else _DONE.get(request.query.get("fait", ""))
     response = aiohttp_jinja2.render_template(template, request, context, status=status)
     response.headers.update(_HEADERS)
     return response
@@ -102,6 +133,62 @@ async def form_of(request: web.Request) -> list[tuple[str, str]]:
     except ValueError:
         raise WrongEncoding from None
     return pairs
+
+
+async def parts_of(request: web.Request) -> AsyncIterator[BodyPartReader]:
+    """The parts of a form with a file, one after the other; raises ``FormUnreadable``."""
+    with _readable():
+        reader = await request.multipart()
+    while True:
+        with _readable():
+            part = await reader.next()
+        if part is None:
+            return
+        if isinstance(part, BodyPartReader):
+            yield part
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """What aiohttp makes of a form that breaks off or was never one, as our problem."""
+    try:
+        yield
+    except (ValueError, AssertionError, HttpProcessingError):
+        raise FormUnreadable from None
+
+
+async def read_part(part: BodyPartReader, limit: int = 200) -> bytes:
+    """All of a part; raises ``BodyTooLarge``."""
+    read = b""
+    async for piece in chunks_of(part):
+        read += piece
+        if len(read) > limit:
+            raise BodyTooLarge(f"at most {limit} bytes")
+    return read
+
+
+async def text_of(part: BodyPartReader) -> str:
+    """A short part as text."""
+    return (await read_part(part)).decode("utf-8", "replace")
+
+
+async def chunks_of(part: BodyPartReader) -> AsyncIterator[bytes]:
+    """A file's part, piece by piece."""
+    while True:
+        with _readable():
+            chunk = await part.read_chunk(_CHUNK)
+        if not chunk:
+            return
+        yield chunk
+
+
+class FormUnreadable(Problem):
+    code = "form_unreadable"
+    status = 422
+    title = "The form cannot be read"
+    message_fr = "Le formulaire est arrivé incomplet."
+    next_step_fr = "Recommencez l'envoi ; si le fichier est lourd, vérifiez votre connexion."
+    hint = "multipart/form-data with named parts."
 
 
 def call_of(request: web.Request, caller: Caller | None = None) -> Call:
@@ -157,10 +244,20 @@ def side(caller: Caller) -> dict[str, bool]:
     return {"is_logged_in": not is_desk, "is_desk": is_desk}
 
 
+def may_act(caller: Caller) -> bool:
+    """Whether the person does more than look."""
+    return caller.role is not None and caller.role.covers(Role.STAFF)
+
+
 def uuid_of(request: web.Request) -> UUID:
     """The thing that the address names; raises ``NotFound``."""
+    return uuid_in(request.match_info["id"])
+
+
+def uuid_in(text: str) -> UUID:
+    """The id of a thing; raises ``NotFound``."""
     try:
-        return UUID(request.match_info["id"])
+        return UUID(text)
     except ValueError:
         raise NotFound from None
 
@@ -181,11 +278,18 @@ async def _way_back(request: web.Request) -> str:
     way = _page_of(request)
     if request.content_type != "application/x-www-form-urlencoded" or not way:
         return way
-    typed = {name: value for name, value in await form_of(request) if "password" not in name and name != "code"}
     path = way.partition("?")[0]
+    if path in _SEARCHES:
+        return way
+    typed = {name: value for name, value in await form_of(request) if not _is_secret(name, path)}
     sealed = request.app[STATE].vault.seal(json.dumps(typed).encode(), purpose=_draft_purpose(path))
     is_kept = await sessions.keep_draft(request, path, sealed)
     return _resumed(way) if is_kept else way
+
+
+def _is_secret(name: str, path: str) -> bool:
+    """Whether a field is kept nowhere: passwords, and the codes of an application."""
+    return "password" in name or (name == "code" and path.startswith("/compte/"))
 
 
 def _resumed(way: str) -> str:
@@ -199,7 +303,14 @@ def _page_of(request: web.Request) -> str:
     referer = urlsplit(request.headers.get("Referer", ""))
     if f"{referer.scheme}://{referer.netloc}" == request.app[STATE].settings.base_url:
         return local_way(f"{referer.path}?{referer.query}" if referer.query else referer.path) or ""
-    return ""
+    # A browser that does not say: the form's own address where there is a page, else the page that it belongs to.
+    resource = request.match_info.route.resource
+    has_page = resource is not None and resource.canonical in request.app[SHOWN]
+    return request.path if has_page else request.path.rpartition("/")[0]
+
+
+SHOWN: web.AppKey[frozenset[str]] = web.AppKey("shown_pages", frozenset)
+"""The paths that can be looked at."""
 
 
 def _draft_purpose(path: str) -> str:
@@ -208,7 +319,7 @@ def _draft_purpose(path: str) -> str:
 
 async def draft(request: web.Request, call: Call) -> dict[str, str]:
     """What the person was typing at this page when the session ended, or a code was asked for; empty where nothing was."""
-    if _RESUMED not in request.query or call.caller.member_id is None:
+    if request.method != "GET" or _RESUMED not in request.query or call.caller.member_id is None:
         return {}
     async with call.state.connection() as connection:
         sealed = await sessions.take_draft(connection, call.caller.member_id, request.path)
@@ -223,7 +334,21 @@ Show = Callable[[Call, dict[str, str], Problem], Awaitable[web.Response]]
 
 
 async def _once(call: Call, act: Act, typed: dict[str, str]) -> str | web.StreamResponse:
-    """What comes of the act; where the same form was sent before, what came of it then."""
+    """What comes of the act, in its transaction; where the same form was sent before, what came of it then.
+
+    Where that is still being done, it is waited for: nobody is shown a form to send again of what is under way.
+    """
+    for _ in range(_TRIES):
+        try:
+            async with transaction(call):
+                return await _replayed(call, act, typed)
+        except IdempotencyKeyInFlight:
+            call.open_connection = None
+            await asyncio.sleep(_WAIT_SECONDS)
+    raise IdempotencyKeyInFlight
+
+
+async def _replayed(call: Call, act: Act, typed: dict[str, str]) -> str | web.StreamResponse:
     if not (key := typed.get(_KEY)):
         return await act(call, typed)
     call.idempotency_key = parse_key(key)
@@ -234,6 +359,11 @@ async def _once(call: Call, act: Act, typed: dict[str, str]) -> str | web.Stream
     if isinstance(done, str):
         await replay.keep(KeptAnswer(status=303, headers={"Location": done}, body=b""))
     return done
+
+
+def form_key(typed: Mapping[str, str], problem: Problem | None) -> str:
+    """A form's key: a new one, unless what was sent under the former may still be done."""
+    return typed[_KEY] if isinstance(problem, IdempotencyKeyInFlight) and _KEY in typed else str(uuid4())
 
 
 def local_way(way: str) -> str | None:
@@ -280,15 +410,16 @@ async def submitted(
         if needs_second_factor:
             refuse_old_factor(caller, call.state.settings, call.now)
         await spend_own(request, caller, cost)
-        if is_transactional:
-            async with transaction(call):
-                done = await _once(call, act, typed)
-        else:
-            done = await act(call, typed)
+        done = await (_once(call, act, typed) if is_transactional else act(call, typed))
     except SecondFactorNeeded:
-        async with transaction(call):
-            await member_handlers.send_code(call)
-        raise web.HTTPSeeOther(_with_way(CODE, await _way_back(request))) from None
+        way = await _way_back(request)
+        try:
+            async with transaction(call):
+                await member_handlers.send_code(call)
+        except Problem as problem:
+            call.open_connection = None
+            return await show(call, typed, problem)
+        raise web.HTTPSeeOther(_with_way(CODE, way)) from None
     except Problem as problem:
         call.open_connection = None
         return await show(call, typed, problem)

@@ -17,6 +17,7 @@ from tpgateway.dre.model import FileFormat
 from tpgateway.dre.shelf import SHELF
 from tpgateway.errors import Problem
 from tpgateway.money import format_fr
+from tpgateway.portal.forms import number_of
 from tpgateway.portal.pages import call_of, page, person, submitted
 from tpgateway.practitioners import service as practitioners
 from tpgateway.practitioners.model import PractitionerId
@@ -64,12 +65,11 @@ async def _act(request: web.Request, *, is_leaving: bool) -> web.StreamResponse:
                 call.connection, practitioner, specialty, now=call.now, on=call.today, actor=call.actor
             )
         elif not is_leaving:
-            version = typed.get("version", "")
             await conventions.sign(
                 call.connection,
                 practitioner,
                 specialty,
-                int(version) if version.isascii() and version.isdigit() else 0,
+                number_of(typed.get("version")),
                 member_id=caller.member_id,
                 now=call.now,
                 on=call.today,
@@ -120,7 +120,11 @@ async def _convention(request: web.Request, call: Call, *, problem: Problem | No
 async def tables_page(request: web.Request) -> web.Response:
     """The versions of the speciality's tables, each to be downloaded in any format."""
     caller = await person(request)
-    call, shelf, me = call_of(request, caller), request.app[SHELF], PractitionerId(caller.account_id)
+    return await _tables(request, call_of(request, caller))
+
+
+async def _tables(request: web.Request, call: Call, problem: Problem | None = None) -> web.Response:
+    shelf, me = request.app[SHELF], PractitionerId(call.caller.account_id)
     specialty = await shelf.specialty(me)
     catalogue = await shelf.catalogue(specialty)
     async with call.state.connection() as connection:
@@ -129,6 +133,8 @@ async def tables_page(request: web.Request) -> web.Response:
     return page(
         request,
         "tables.html",
+        status=problem.status if problem else 200,
+        problem=problem,
         is_logged_in=True,
         specialty_name=SPECIALTIES_FR[specialty],
         versions=catalogue.versions[:_VERSIONS],
@@ -184,7 +190,10 @@ async def change_news(request: web.Request) -> web.StreamResponse:
         await tables.subscribe(call.connection, PractitionerId(caller.account_id), wants=wants)
         return "/tables"
 
-    return await submitted(request, caller, act, lambda *_: tables_page(request))
+    async def show(call: Call, _: dict[str, str], problem: Problem) -> web.Response:
+        return await _tables(request, call, problem)
+
+    return await submitted(request, caller, act, show)
 
 
 def _is_owner(caller: Caller) -> bool:

@@ -59,7 +59,7 @@ async def invite(request: web.Request) -> web.StreamResponse:
     async def act(call: Call, typed: dict[str, str]) -> str:
         values = {name: typed[name] for name in PEOPLE if typed.get(name)}
         await handlers.invite(call, body=read(InvitationRequest, values, call))
-        return "/compte/equipe"
+        return "/compte/equipe?fait=invitation"
 
     return await _on_people(request, act)
 
@@ -68,7 +68,7 @@ async def change_role(request: web.Request) -> web.StreamResponse:
     async def act(call: Call, typed: dict[str, str]) -> str:
         body = read(RoleRequest, {"role": typed.get("role", "")}, call)
         await member_handlers.change_role(call, path=MemberPath(id=uuid_of(request)), body=body)
-        return "/compte/equipe"
+        return "/compte/equipe?fait=role"
 
     return await _on_people(request, act)
 
@@ -76,7 +76,7 @@ async def change_role(request: web.Request) -> web.StreamResponse:
 async def remove_member(request: web.Request) -> web.StreamResponse:
     async def act(call: Call, _: dict[str, str]) -> str:
         await member_handlers.remove_member(call, path=MemberPath(id=uuid_of(request)))
-        return "/compte/equipe"
+        return "/compte/equipe?fait=retrait"
 
     return await _on_people(request, act)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from tpgateway import mail
+from tpgateway.database import faults
 from tpgateway.portal.pages import page, whole_caller
 from tpgateway.practitioners import service as practitioners
 from tpgateway.web.state import STATE
@@ -52,7 +54,7 @@ async def _text(request: web.Request, name: str) -> web.Response:
 async def status(request: web.Request) -> web.Response:
     """How the service does, looked at every few seconds at most: strangers must not cost the database anything."""
     kept = request.app[STATUS]
-    if kept.at is None or datetime.now(UTC) - kept.at > _LOOKED_AT_EVERY:
+    if not kept.is_fresh:
         await kept.look(request)
     return await _open(request, "status.html", seen=kept, code=200 if kept.milliseconds is not None else 503)
 
@@ -65,17 +67,24 @@ class Status:
         self.milliseconds: float | None = None
         """How long the database took to answer; None where it did not."""
         self.mail_is_late = False
+        self._looking = asyncio.Lock()
 
     async def look(self, request: web.Request) -> None:
-        self.at, self.milliseconds = datetime.now(UTC), None
-        began = time.perf_counter()
-        try:
-            async with asyncio.timeout(1), request.app[STATE].connection() as connection:
-                oldest = await mail.oldest_waiting(connection)
-                self.milliseconds = (time.perf_counter() - began) * 1000
-        except (TimeoutError, OSError):
-            return
-        self.mail_is_late = oldest is not None and self.at - oldest > _MAIL_IS_LATE
+        async with self._looking:
+            if self.is_fresh:
+                return
+            milliseconds, oldest, began = None, None, time.perf_counter()
+            with suppress(*faults.ANY):
+                async with asyncio.timeout(1), request.app[STATE].connection() as connection:
+                    oldest = await mail.oldest_waiting(connection)
+                milliseconds = (time.perf_counter() - began) * 1000
+            self.at, self.milliseconds = datetime.now(UTC), milliseconds
+            self.mail_is_late = oldest is not None and self.at - oldest > _MAIL_IS_LATE
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it was looked at a short while ago."""
+        return self.at is not None and datetime.now(UTC) - self.at < _LOOKED_AT_EVERY
 
 
 STATUS: web.AppKey[Status] = web.AppKey("status", Status)
@@ -84,7 +93,7 @@ STATUS: web.AppKey[Status] = web.AppKey("status", Status)
 async def _open(request: web.Request, template: str, *, code: int = 200, **context: Any) -> web.Response:
     try:
         caller = await whole_caller(request)
-    except OSError:  # the database is away: what needs none of it is shown all the same
+    except faults.ANY:  # the database is away: what needs none of it is shown all the same
         caller = None
     is_desk = caller is not None and caller.kind == "insurer"
     return page(

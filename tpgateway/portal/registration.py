@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from tpgateway.errors import Fault, InvalidRequest, Problem
-from tpgateway.portal.forms import Form, Typed, field_of, read
+from tpgateway.portal.forms import Form, Typed, field_of, number_of, read
 from tpgateway.portal.pages import LOGIN_COST, SCHEME_NAMES, call_of, form_of, page, spend, transaction
 from tpgateway.practitioners import handlers
 from tpgateway.practitioners.errors import NameMissing, TreasuryNeedsEstablishment
@@ -64,7 +64,7 @@ async def step(request: web.Request) -> web.Response:
     """Judges the step that was sent, and all before it; shows the next, or registers after the last."""
     refuse_cross_site(request)
     call, typed = call_of(request), dict(await form_of(request))
-    number = min(int(typed.get("step", "1")) if typed.get("step", "1").isdigit() else 1, len(_STEPS)) or 1
+    number = min(max(number_of(typed.get("step")), 1), len(_STEPS))
     if "back" in typed:
         return _shown(request, max(number - 1, 1), typed)
     try:
@@ -88,7 +88,7 @@ async def check(request: web.Request) -> web.Response:
     try:
         read(RegistrationRequest, _fields(typed), call)
     except InvalidRequest as problem:
-        faults = dict(Form.of(LABELS, typed, _placed(problem)).faults)
+        faults = dict(Form.of(LABELS, typed, _placed(problem, typed)).faults)
     return web.json_response(faults, dumps=lambda found: json.dumps(found, ensure_ascii=False))
 
 
@@ -99,14 +99,16 @@ def _judged(call: Call, typed: Typed, number: int) -> RegistrationRequest:
     try:
         return read(RegistrationRequest, {**_fields(typed, within=given), **later}, call)
     except InvalidRequest as problem:
-        raise _placed(problem) from None
+        raise _placed(problem, typed) from None
 
 
-def _placed(problem: InvalidRequest) -> InvalidRequest:
+def _placed(problem: InvalidRequest, typed: Typed) -> InvalidRequest:
+    """What is wrong with the whole, at the field that mends it."""
+    places = {**_PLACES, NameMissing: "/last_name"} if typed.get("kind") == "person" else _PLACES
     return InvalidRequest(
         faults=[
             Fault(
-                pointer=each.pointer or _PLACES.get(each.problem, ""),
+                pointer=each.pointer or places.get(each.problem, ""),
                 problem=each.problem,
                 detail=each.detail,
                 message_fr=each.message_fr,
@@ -145,7 +147,11 @@ def _shown(request: web.Request, number: int, typed: Typed, problem: Problem | N
         problem=problem,
         form=Form.of(LABELS, {name: value for name, value in typed.items() if "password" not in name}, problem),
         step=number,
-        carried=[(name, value) for name, value in typed.items() if name in LABELS and name not in own and value],
+        carried=[
+            (name, value)
+            for name, value in typed.items()
+            if name in LABELS and name not in own and value and "password" not in name
+        ],
         schemes=[(each.value, name) for each, name in SCHEME_NAMES.items()],
         specialties=[(each.value, name) for each, name in SPECIALTIES_FR.items()],
     )

@@ -8,25 +8,28 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from tpgateway.claims.model import EQUIPMENT, AskedLine, Item, OpticalRequest, Request, Stay
+from tpgateway.claims.payloads import MOST_SUPPLEMENTS
 from tpgateway.claims.sentences import ITEMS_FR
 from tpgateway.errors import Fault, InvalidRequest
 from tpgateway.portal.forms import Typed, cents, decimal, nested, read, typed_euros, whole
 from tpgateway.web.routing import Call
 
 Shape = TypeVar("Shape", bound=BaseModel)
-GLASSES = ("right_lens", "left_lens", "frame", "supplements.0", "supplements.1")
 LENSES = ("right_lens", "left_lens")
-STAY_ITEMS = (
-    Item.COPAYMENT,
-    Item.DAILY_FEE,
-    Item.SINGLE_ROOM,
-    Item.ACCOMPANYING_BED,
-    Item.EXCESS_FEES,
-    Item.HIGH_COST_ACT_FEE,
-    Item.EMERGENCY_FEE,
-)
-# Of these items an amount of the AMO and a base make sense.
-WITH_BASE = frozenset({Item.COPAYMENT, Item.HIGH_COST_ACT_FEE, Item.EXCESS_FEES})
+SUPPLEMENTS = tuple(f"supplements.{place}" for place in range(MOST_SUPPLEMENTS))
+GLASSES = (*LENSES, "frame", *SUPPLEMENTS)
+_NOT_OPTAM = "excess_fees_not_optam"
+# The items of a stay by their name in the form: excess fees may stand twice, by whether the practitioner keeps to the option.
+STAY_ITEMS: Mapping[str, str] = {
+    **{
+        item.value: ITEMS_FR[item] for item in (Item.COPAYMENT, Item.DAILY_FEE, Item.SINGLE_ROOM, Item.ACCOMPANYING_BED)
+    },
+    Item.EXCESS_FEES.value: f"{ITEMS_FR[Item.EXCESS_FEES]}, praticien OPTAM",
+    _NOT_OPTAM: f"{ITEMS_FR[Item.EXCESS_FEES]}, praticien hors OPTAM",
+    **{item.value: ITEMS_FR[item] for item in (Item.HIGH_COST_ACT_FEE, Item.EMERGENCY_FEE)},
+}
+# Of these an amount of the AMO and a base make sense.
+WITH_BASE = frozenset({Item.COPAYMENT.value, Item.HIGH_COST_ACT_FEE.value, Item.EXCESS_FEES.value, _NOT_OPTAM})
 SAME = "same_lenses"
 _PARTS = {
     "price_class": "classe",
@@ -39,13 +42,12 @@ _PARTS = {
     "cylinder": "cylindre",
     "addition": "addition",
 }
-_ITEM_PARTS = {"quantity": "quantité", "price": "prix", "base": "base", "amo": "part AMO", "is_optam": "OPTAM"}
-_NAMES = {
+_ITEM_PARTS = {"quantity": "quantité", "price": "prix", "base": "base", "amo": "part AMO"}
+NAMES = {
     "right_lens": "Verre droit",
     "left_lens": "Verre gauche",
     "frame": "Monture",
-    "supplements.0": "Supplément",
-    "supplements.1": "Second supplément",
+    **{name: f"Supplément {place}" for place, name in enumerate(SUPPLEMENTS, start=1)},
 }
 _HEAD = {
     "insurer_number": "Numéro de l'organisme (AMC)",
@@ -100,13 +102,13 @@ def _part_labels(names: Mapping[str, str], parts: Mapping[str, str], within: str
     }
 
 
-OPTICAL = RequestForm("optical.html", {**_HEAD, **_OPTICAL_HEAD, **_part_labels(_NAMES, _PARTS)})
+OPTICAL = RequestForm("optical.html", {**_HEAD, **_OPTICAL_HEAD, **_part_labels(NAMES, _PARTS)})
 HOSPITAL = RequestForm(
     "hospital.html",
     {
         **_HEAD,
         **_STAY_HEAD,
-        **_part_labels({item.value: ITEMS_FR[item] for item in STAY_ITEMS}, _ITEM_PARTS, "stay.items."),
+        **_part_labels(STAY_ITEMS, _ITEM_PARTS, "stay.items."),
     },
 )
 
@@ -161,12 +163,10 @@ def _stay_lists(values: dict[str, Any]) -> dict[str, str]:
     """Items with a price, as the list that the API wants; answers where the form has each."""
     stay = values.setdefault("stay", {})
     items = {name: given for name, given in stay.pop("items", {}).items() if "price_cents" in given}
-    for name, given in items.items():
-        if name == Item.EXCESS_FEES:
-            given["is_optam"] = given.get("is_optam", "oui") == "oui"
-        else:
-            given.pop("is_optam", None)
-    stay["items"] = [{"item": name, **given} for name, given in items.items()]
+    stay["items"] = [
+        {"item": Item.EXCESS_FEES.value, "is_optam": False, **given} if name == _NOT_OPTAM else {"item": name, **given}
+        for name, given in items.items()
+    ]
     return {f"/stay/items/{index}": f"/stay/items/{name}" for index, name in enumerate(items)}
 
 
@@ -213,10 +213,9 @@ def _typed_stay(stay: Stay) -> Iterable[tuple[str, str]]:
     if stay.is_psychiatry:
         yield "stay.is_psychiatry", "oui"
     for line in stay.lines:
-        name = f"stay.items.{line.item}"
+        name = f"stay.items.{line.item if line.is_optam else _NOT_OPTAM}"
         yield from _typed_line(name, line)
         yield f"{name}.quantity", str(line.units)
-        yield f"{name}.is_optam", "oui" if line.is_optam else "non"
 
 
 def _typed_line(name: str, line: AskedLine) -> Iterable[tuple[str, str]]:

@@ -10,6 +10,7 @@ from aiohttp import web
 from tpgateway.portal import (
     account,
     approvals,
+    asking,
     counter,
     entry,
     french,
@@ -65,14 +66,14 @@ PAGES = [
     ("POST", "/comptoir/photo", counter.check_photo),
     ("GET", "/demandes", approvals.list_page),
     ("POST", "/demandes", approvals.search),
-    ("GET", "/demandes/nouvelle/{kind}", approvals.new),
-    ("POST", "/demandes/nouvelle/{kind}", approvals.submit),
-    ("POST", "/demandes/nouvelle/{kind}/simulation", approvals.simulate),
+    ("GET", "/demandes/nouvelle/{kind}", asking.new),
+    ("POST", "/demandes/nouvelle/{kind}", asking.submit),
+    ("POST", "/demandes/nouvelle/{kind}/simulation", asking.simulate),
     ("GET", "/demandes/{id}", approvals.show),
-    ("GET", "/demandes/{id}/modification", approvals.change_form),
-    ("POST", "/demandes/{id}/modification", approvals.change),
-    ("GET", "/demandes/{id}/prolongation", approvals.extension_form),
-    ("POST", "/demandes/{id}/prolongation", approvals.extend),
+    ("GET", "/demandes/{id}/modification", asking.change_form),
+    ("POST", "/demandes/{id}/modification", asking.change),
+    ("GET", "/demandes/{id}/prolongation", asking.extension_form),
+    ("POST", "/demandes/{id}/prolongation", asking.extend),
     ("POST", "/demandes/{id}/annulation", approvals.cancel),
     ("POST", "/demandes/{id}/contestation", approvals.appeal),
     ("POST", "/demandes/{id}/reponse", approvals.inform),
@@ -156,6 +157,7 @@ def mount(app: web.Application) -> None:
         if method == "GET":
             app.router.add_route("HEAD", path, handler)
     aiohttp_jinja2.get_env(app).filters.update(french.FILTERS)
+    app[pages.SHOWN] = frozenset(path for method, path, _ in PAGES if method == "GET")
     app[public.STATUS] = public.Status()
     app[ERROR_PAGE] = pages.error_page
     app[entry.PSC] = ProSanteConnect(app[STATE].settings)

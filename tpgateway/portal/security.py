@@ -49,7 +49,6 @@ async def _security(
     *,
     enrolment: EnrolmentView | None = None,
     codes: list[str] | None = None,
-    said: str | None = None,
 ) -> web.Response:
     assert call.caller.member_id is not None
     async with transaction(call):
@@ -70,7 +69,6 @@ async def _security(
         enrolment=enrolment,
         qr=Markup(enrolment.qr_svg) if enrolment else "",  # noqa: S704  # drawn here, of our own
         codes=codes,
-        said=said,
     )
 
 
@@ -79,7 +77,7 @@ async def change_password(request: web.Request) -> web.StreamResponse:
         names = ("current_password", "password", "password_confirmation")
         asked = read(PasswordRequest, {name: typed.get(name, "") for name in names}, call)
         await member_handlers.change_password(call, body=asked)
-        return "/compte/securite"
+        return "/compte/securite?fait=mot-de-passe"
 
     return await _on_security(request, act, cost=100, is_transactional=False)
 
@@ -87,7 +85,7 @@ async def change_password(request: web.Request) -> web.StreamResponse:
 async def change_email(request: web.Request) -> web.StreamResponse:
     async def act(call: Call, typed: dict[str, str]) -> str:
         await member_handlers.ask_email_change(call, body=read(EmailRequest, {"email": typed.get("email", "")}, call))
-        return "/compte/securite"
+        return "/compte/securite?fait=adresse"
 
     return await _on_security(request, act, cost=5)
 
@@ -136,7 +134,7 @@ async def _with_codes(request: web.Request, *, confirms: bool) -> web.StreamResp
 async def remove_totp(request: web.Request) -> web.StreamResponse:
     async def act(call: Call, _: dict[str, str]) -> str:
         await member_handlers.remove_totp(call)
-        return "/compte/securite"
+        return "/compte/securite?fait=application-retiree"
 
     return await _on_security(request, act)
 
@@ -149,7 +147,7 @@ async def end_session(request: web.Request) -> web.StreamResponse:
             await member_handlers.end_other_sessions(call)
         else:
             await member_handlers.end_session(call, path=parse_parameters(SessionPath, {"id": typed.get("id", "")}))
-        return "/compte/securite"
+        return "/compte/securite?fait=session"
 
     return await _on_security(request, act, needs_second_factor=False)
 

@@ -53,6 +53,7 @@ Remarks = Callable[[State, Caller], Awaitable[Mapping[str, str]]]
 REMARKS: web.AppKey[Mapping[Access, Remarks]] = web.AppKey("remarks")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_FOR_SOFTWARE = ("/v1/", "/oauth/")
 # What gives a request its session, where one is wanted.
 SESSIONS: web.AppKey[Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]] = web.AppKey("sessions")
 
@@ -103,7 +104,7 @@ async def _answered(
 ) -> web.StreamResponse:
     """The answer, or the problem that came in its place."""
     try:
-        if "Authorization" in request.headers:
+        if "Authorization" in request.headers and request.path.startswith(_FOR_SOFTWARE):
             return await handler(request)  # who brings a token needs no session
         return await app[SESSIONS](request, handler)
     except Problem as problem:

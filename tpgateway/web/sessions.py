@@ -234,7 +234,8 @@ async def recall(request: web.Request, name: str) -> Mapping[str, str] | None:
 async def keep_draft(request: web.Request, path: str, sealed: bytes) -> bool:
     """Keeps what was being typed at a path for whoever the cookie's session belongs to, ended or not.
 
-    False where nobody can be told: nothing is kept then, since it could not be given back to the right person.
+    False where nobody can be told: nothing is kept then, since it could not be given back to the right person. Who owes a
+    second factor is nobody yet.
     """
     storage = request[STORAGE_KEY]
     assert isinstance(storage, PostgresStorage)
@@ -244,7 +245,8 @@ async def keep_draft(request: web.Request, path: str, sealed: bytes) -> bool:
     async with request.app[STATE].connection() as connection:
         done = await connection.execute(
             "INSERT INTO member_drafts (member_id, path, sealed)"
-            " SELECT member_id, $2, $3 FROM sessions WHERE token_hash = $1 AND member_id IS NOT NULL"
+            " SELECT s.member_id, $2, $3 FROM sessions s JOIN practitioner_members m ON m.id = s.member_id"
+            " WHERE s.token_hash = $1 AND NOT s.is_pending AND m.state = 'active'"
             " ON CONFLICT (member_id) DO UPDATE SET path = excluded.path, sealed = excluded.sealed, kept_at = now()",
             hash_token(cookie),
             path,

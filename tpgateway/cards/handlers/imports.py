@@ -140,11 +140,13 @@ async def show_import(call: Call, *, path: ImportPath) -> Answer:
 async def list_rejects(call: Call, *, path: ImportPath, query: RejectsQuery) -> Answer | web.StreamResponse:
     """The lines that were not loaded: a page of them, or all as a file."""
     insurer, import_id = InsurerId(call.caller.account_id), ImportId(path.id)
-    if await service.get_import(call.connection, insurer, import_id) is None:
-        raise NotFound
+    async with call.state.connection() as connection:
+        if await service.get_import(connection, insurer, import_id) is None:
+            raise NotFound
     if query.format == "csv":
         return await _send_rejects(call, insurer, import_id, after=query.after)
-    found = await service.rejects(call.connection, insurer, import_id, after=query.after, limit=query.limit)
+    async with call.state.connection() as connection:
+        found = await service.rejects(connection, insurer, import_id, after=query.after, limit=query.limit)
     view = RejectListView(
         rejects=[RejectView.of(reject) for reject in found],
         after=found[-1].line if len(found) == query.limit else None,
@@ -153,16 +155,24 @@ async def list_rejects(call: Call, *, path: ImportPath, query: RejectsQuery) -> 
 
 
 async def _send_rejects(call: Call, insurer: InsurerId, import_id: ImportId, *, after: int) -> web.StreamResponse:
-    """All rejects past a line, a page at a time: there may be millions."""
+    """All rejects past a line, a page at a time: there may be millions, and a slow reader holds no connection."""
     headers = {
         "Content-Type": "text/csv; charset=utf-8",
         "Content-Disposition": f'attachment; filename="rejects-{import_id}.csv"',
         "X-Request-Id": call.request_id,
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
     }
     response = web.StreamResponse(headers=headers)
     await response.prepare(call.request)
+    if call.request.method == "HEAD":
+        return response
     await response.write(b"line;column;code;reason\n")
-    while found := await service.rejects(call.connection, insurer, import_id, after=after, limit=_PAGE):
+    while True:
+        async with call.state.connection() as connection:
+            found = await service.rejects(connection, insurer, import_id, after=after, limit=_PAGE)
+        if not found:
+            break
         lines = [f"{each.line};{each.column};{each.code};{REASONS[each.code]}\n" for each in found]
         await response.write("".join(lines).encode())
         after = found[-1].line

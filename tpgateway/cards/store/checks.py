@@ -18,6 +18,7 @@ from tpgateway.cards.model import (
     LiveSilence,
 )
 from tpgateway.database import Connection
+from tpgateway.database.ids import first_id
 from tpgateway.guarantees.model import Domain
 from tpgateway.insurers.model import InsurerId
 from tpgateway.practitioners.model import PractitionerId
@@ -212,7 +213,7 @@ class CheckStore:
             agent,
             since,
             limit,
-            _first_id(since - _CLOCKS_APART),
+            first_id(since - _CLOCKS_APART),
         )
         return [_check(row) for row in rows]
 
@@ -260,8 +261,8 @@ class CheckStore:
             insurer,
             start,
             end,
-            _first_id(start - _CLOCKS_APART),
-            _first_id(end + _CLOCKS_APART),
+            first_id(start - _CLOCKS_APART),
+            first_id(end + _CLOCKS_APART),
         )
         return count
 
@@ -280,11 +281,6 @@ class CheckStore:
 _COUNTING_SECONDS = 600.0
 _CLOCKS_APART = timedelta(minutes=10)
 """How much the database's clock, which makes ids, may be behind ours."""
-
-
-def _first_id(moment: datetime) -> UUID:
-    """What no id (UUIDv7) made from a moment on is less than."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 _SELECT = f"SELECT k.*, i.number, {_FOUND} FROM card_checks k JOIN insurers i ON i.id = k.insurer_id"  # noqa: S608

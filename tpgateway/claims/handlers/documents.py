@@ -122,6 +122,8 @@ async def show_attachment(call: Call, *, path: AttachmentPath) -> web.StreamResp
         }
     )
     await response.prepare(call.request)
+    if call.request.method == "HEAD":
+        return response
     for number in range(-(-attachment.size // _PIECE)):
         async with call.state.connection() as connection:
             sealed = await documents.piece(connection, insurer_id, attachment.id, number)

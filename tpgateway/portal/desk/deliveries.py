@@ -1,7 +1,7 @@
 """Deliveries at the insurers' desk: how each endpoint does, what was posted, and posting it again."""
 
+from contextlib import suppress
 from datetime import datetime
-from uuid import UUID
 
 from aiohttp import web
 
@@ -10,8 +10,8 @@ from tpgateway.insurers import endpoints
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.endpoints import EndpointChange
 from tpgateway.insurers.model import EndpointId, EventId, EventKind, InsurerId
-from tpgateway.portal.forms import Form, Typed
-from tpgateway.portal.pages import Act, call_of, desk_person, draft, page, submitted, uuid_of
+from tpgateway.portal.forms import Form, Typed, number_of
+from tpgateway.portal.pages import Act, call_of, desk_person, draft, page, submitted, uuid_in, uuid_of
 from tpgateway.web.callers import Role
 from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import PARIS, Call
@@ -60,7 +60,8 @@ async def _deliveries(request: web.Request, call: Call, typed: Typed, problem: P
         waiting=waiting,
         is_most=waiting >= insurers.MOST_COUNTED,
         kinds_fr=KINDS_FR,
-        said=request.query.get("relancees", ""),
+        posted_again=number_of(request.query.get("relancees")),
+        named=request.match_info.get("id", ""),
     )
 
 
@@ -72,7 +73,7 @@ async def post_again(request: web.Request) -> web.StreamResponse:
         to = await endpoints.post_again(
             call.connection,
             InsurerId(caller.account_id),
-            EventId(_uuid(typed.get("event", ""))),
+            EventId(uuid_in(typed.get("event", ""))),
             EndpointId(uuid_of(request)),
             actor=call.actor,
         )
@@ -137,15 +138,10 @@ async def _submitted(request: web.Request, act: Act) -> web.StreamResponse:
 
 def _moment(typed: Typed, name: str) -> datetime:
     """A moment by the clocks of Paris, as browsers send it."""
-    try:
-        return datetime.fromisoformat(typed.get(name, "")).replace(tzinfo=PARIS)
-    except ValueError:
+    moment = None
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(typed.get(name, ""))
+    if moment is None or not 2000 <= moment.year <= 2200:
         sentence = "Choisissez un jour et une heure."
-        raise InvalidRequest(faults=[Fault(pointer=f"/{name}", problem=FieldInvalid, message_fr=sentence)]) from None
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound from None
+        raise InvalidRequest(faults=[Fault(pointer=f"/{name}", problem=FieldInvalid, message_fr=sentence)])
+    return moment if moment.tzinfo else moment.replace(tzinfo=PARIS)

@@ -6,7 +6,6 @@ from aiohttp import web
 
 from tpgateway.cards import service as cards
 from tpgateway.claims import parties
-from tpgateway.claims.model import State
 from tpgateway.claims.sentences import STATES_FR
 from tpgateway.errors import REASONS, Problem
 from tpgateway.guarantees import service as guarantees
@@ -61,6 +60,7 @@ async def figures(request: web.Request) -> web.Response:
         counted = await parties.figures_of_insurer(connection, me, since=call.now - timedelta(days=_DAYS))
         checks = await cards.checks_by_day(connection, me, days=_DAYS, now=call.now)
         waiting = await insurers.pending_events(connection, me)
+        reviewing = await parties.count_waiting(connection, me)
     states = {name: counted["states"].get(state.value, 0) for state, name in STATES_FR.items()}
     asked = sum(states.values())
     decided = sum(counted["delays"].values())
@@ -72,7 +72,7 @@ async def figures(request: web.Request) -> web.Response:
         checks=sum(count for _, count in checks),
         waiting=waiting,
         at_once=round(100 * counted["delays"].get("minute", 0) / decided) if decided else None,
-        reviewing=counted["states"].get(State.UNDER_REVIEW.value, 0) + counted["states"].get(State.APPEALED.value, 0),
+        reviewing=reviewing,
         by_state=charts.bars([(name, count) for name, count in states.items() if count]),
         by_delay=charts.bars(
             [(name, counted["delays"].get(key, 0)) for key, name in _DELAYS_FR.items()] if decided else []
@@ -133,7 +133,7 @@ async def invite(request: web.Request) -> web.StreamResponse:
             now=call.now,
             actor=call.actor,
         )
-        return "/assureur/equipe"
+        return "/assureur/equipe?fait=invitation"
 
     return await _on_team(request, act)
 
@@ -149,7 +149,7 @@ async def change_role(request: web.Request) -> web.StreamResponse:
         )
         if changed is None:
             raise NotFound
-        return "/assureur/equipe"
+        return "/assureur/equipe?fait=role"
 
     return await _on_team(request, act)
 
@@ -163,7 +163,7 @@ async def remove(request: web.Request) -> web.StreamResponse:
             call.connection, InsurerId(caller.account_id), member, now=call.now, actor=call.actor
         ):
             raise NotFound
-        return "/assureur/equipe"
+        return "/assureur/equipe?fait=retrait"
 
     return await _on_team(request, act)
 

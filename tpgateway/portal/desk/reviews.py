@@ -1,15 +1,17 @@
 """Approvals at the insurers' desk: what waits for a decision, all others, one of them decided line by line."""
 
-from uuid import uuid4
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 from aiohttp import web
 
 from tpgateway.claims import parties
+from tpgateway.claims.errors import GrantTooLarge
 from tpgateway.claims.handlers import approvals as handlers
 from tpgateway.claims.handlers import documents as document_handlers
 from tpgateway.claims.model import Party, State, Stay
 from tpgateway.claims.payloads import (
-    ApprovalsQuery,
     AttachmentPath,
     DecisionRequest,
     PriorApprovalView,
@@ -20,8 +22,8 @@ from tpgateway.errors import REASONS, Fault, FieldInvalid, InvalidRequest, Probl
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import InsurerId
 from tpgateway.portal.approvals import NAMES, SEARCH_LABELS, listed, path_of, search_of
-from tpgateway.portal.forms import Form, Typed, cents, read, typed_euros
-from tpgateway.portal.pages import call_of, desk_person, draft, form_of, page, submitted, transaction
+from tpgateway.portal.forms import Form, Typed, cents, number_of, read, typed_euros
+from tpgateway.portal.pages import call_of, desk_person, draft, form_key, may_act, page, submitted, transaction
 from tpgateway.practitioners import service as practitioners
 from tpgateway.web.frame import respond
 from tpgateway.web.problems import NotFound
@@ -35,13 +37,11 @@ async def waiting(request: web.Request) -> web.Response:
     """What waits for the insurer, what is due first on top."""
     caller = await desk_person(request)
     call, me = call_of(request, caller), InsurerId(caller.account_id)
-    query = ApprovalsQuery(waits_for=Party.INSURER, limit=_MOST_WAITING)
     async with transaction(call):
         insurer = await insurers.get(call.connection, me)
-        found = await parties.list_of_insurer(call.connection, me, query.search(), actor=call.actor)
+        found, count = await parties.waiting_for_insurer(call.connection, me, limit=_MOST_WAITING, actor=call.actor)
     views = [PriorApprovalView.of(each) for each in found]
-    views.sort(key=lambda view: (view.due_at is None, view.due_at))
-    return page(request, "desk/waiting.html", is_desk=True, insurer=insurer, found=views, most=_MOST_WAITING, **NAMES)
+    return page(request, "desk/waiting.html", is_desk=True, insurer=insurer, found=views, count=count, **NAMES)
 
 
 async def all_approvals(request: web.Request) -> web.Response:
@@ -102,20 +102,22 @@ async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem 
         attachments=attachments,
         reasons=REASONS,
         whys=[(code, REASONS[code].message_fr) for code in INSURERS_CODES],
-        may_decide=approval.waits_for is Party.INSURER,
+        may_decide=may_act(call.caller) and approval.waits_for is Party.INSURER,
         may_ask=approval.state is State.UNDER_REVIEW,
         is_appeal=approval.state is State.APPEALED,
         is_stay=isinstance(approval.request, Stay),
-        key=str(uuid4()),
+        key=form_key(typed, problem),
+        may_act=may_act(call.caller),
         **NAMES,
     )
 
 
 _LABELS = {
     "code": "Motif du refus",
+    "why": "Commentaire sur le refus",
     "comment": "Commentaire pour le professionnel",
     "question": "Votre question",
-    "documents": "Pièces à joindre",
+    **{f"documents.{kind}": name for kind, name in DOCUMENTS_FR.items()},
 }
 
 
@@ -125,16 +127,19 @@ async def decide(request: web.Request) -> web.StreamResponse:
     path = path_of(request)
 
     async def act(call: Call, typed: dict[str, str]) -> str:
-        values: dict[str, object] = {"version": _version(typed), "comment": typed.get("comment") or None}
+        values: dict[str, object] = {"version": number_of(typed.get("version"))}
+        grants: list[dict[str, object]] = []
         match typed.get("decision"):
             case "refused":
-                values |= {"decision": "refused", "code": typed.get("code") or None}
+                values |= {"decision": "refused", "code": typed.get("code"), "comment": typed.get("why")}
             case "lines":
-                values |= {"decision": "approved", "lines": _grants(typed)}
+                grants = _grants(typed)
+                values |= {"decision": "approved", "lines": grants, "comment": typed.get("comment")}
             case _:
                 values |= {"decision": "approved"}
-        body = read(DecisionRequest, {name: value for name, value in values.items() if value is not None}, call)
-        await handlers.decide(call, path=path, body=body)
+        with _placed(grants):
+            body = read(DecisionRequest, {name: value for name, value in values.items() if value}, call)
+            await handlers.decide(call, path=path, body=body)
         return f"/assureur/demandes/{path.reference}"
 
     return await submitted(request, caller, act, lambda call, typed, problem: _one(request, call, typed, problem))
@@ -162,9 +167,25 @@ def _grants(typed: Typed) -> list[dict[str, object]]:
     return grants
 
 
-def _version(typed: Typed) -> int:
-    version = typed.get("version", "")
-    return int(version) if version.isascii() and version.isdigit() and len(version) < 9 else 0
+@contextmanager
+def _placed(grants: Sequence[Mapping[str, object]]) -> Iterator[None]:
+    """What is wrong with a line or a word, at the field of the form that it was typed into."""
+    try:
+        yield
+    except GrantTooLarge as problem:
+        number = (problem.detail or "").removeprefix("line ")
+        raise InvalidRequest(
+            faults=[Fault(pointer=f"/line/{number}/granted", problem=GrantTooLarge)], next_step=problem.next_step
+        ) from None
+    except InvalidRequest as problem:
+        places = {f"/lines/{index}/": f"/line/{grant['line']}/" for index, grant in enumerate(grants)}
+        places |= {} if grants else {"/comment": "/why"}
+        raise InvalidRequest(faults=[_moved(each, places) for each in problem.faults]) from None
+
+
+def _moved(fault: Fault, places: Mapping[str, str]) -> Fault:
+    place = next((each for each in places if fault.pointer.startswith(each)), None)
+    return fault if place is None else replace(fault, pointer=places[place] + fault.pointer.removeprefix(place))
 
 
 async def ask(request: web.Request) -> web.StreamResponse:
@@ -173,8 +194,12 @@ async def ask(request: web.Request) -> web.StreamResponse:
     path = path_of(request)
 
     async def act(call: Call, typed: dict[str, str]) -> str:
-        wanted = [value for name, value in await form_of(request) if name == "documents" and value in DOCUMENTS_FR]
-        values = {"version": _version(typed), "question": typed.get("question", ""), "documents": wanted}
+        wanted = [kind for kind in DOCUMENTS_FR if f"documents.{kind}" in typed]
+        values = {
+            "version": number_of(typed.get("version")),
+            "question": typed.get("question", ""),
+            "documents": wanted,
+        }
         await handlers.ask(call, path=path, body=read(QuestionRequest, values, call))
         return f"/assureur/demandes/{path.reference}"
 

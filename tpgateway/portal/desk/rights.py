@@ -1,9 +1,6 @@
 """Rights at the insurers' desk: files on their way in, what became of those before, and sending one from the page."""
 
-from collections.abc import AsyncIterator
-
 from aiohttp import web
-from aiohttp.multipart import BodyPartReader
 
 from tpgateway.cards import service as cards
 from tpgateway.cards import uploads
@@ -13,7 +10,18 @@ from tpgateway.cards.model import ImportId, ImportMode, UploadStage
 from tpgateway.cards.payloads import ImportPath, ImportQuery, RejectsQuery
 from tpgateway.errors import Problem
 from tpgateway.insurers.model import InsurerId
-from tpgateway.portal.pages import call_of, desk_person, page, see_other, side, spend_own, uuid_of
+from tpgateway.portal.pages import (
+    call_of,
+    chunks_of,
+    desk_person,
+    page,
+    parts_of,
+    see_other,
+    side,
+    spend_own,
+    text_of,
+    uuid_of,
+)
 from tpgateway.web.callers import Role
 from tpgateway.web.frame import refuse_cross_site, refuse_role
 from tpgateway.web.problems import NotFound
@@ -21,7 +29,6 @@ from tpgateway.web.routing import Call
 from tpgateway.web.validation import parse_parameters
 
 _IMPORTS, _REJECTS = 30, 200
-_CHUNK = 256 * 1024
 STAGES_FR = {
     UploadStage.RECEIVING: "réception",
     UploadStage.COPYING: "lecture",
@@ -60,7 +67,7 @@ async def _rights(request: web.Request, call: Call, problem: Problem | None = No
         imports=done,
         stages=STAGES_FR,
         modes=MODES_FR,
-        is_sharing=problem is not None and problem.code == "closes_too_many",
+        must_confirm=problem is not None and problem.code == "closes_too_many",
         **side(call.caller),
     )
 
@@ -74,27 +81,18 @@ async def send(request: web.Request) -> web.StreamResponse:
     try:
         refuse_role(caller, Role.STAFF)
         await spend_own(request, caller, 20)
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader):
-                continue
+        async for part in parts_of(request):
             if part.name == "file":
                 asked = {"mode": typed.get("mode", ""), "confirm_closing": "confirm" in typed}
                 query = parse_parameters(ImportQuery, asked)
-                await handlers.take_rights(call, _chunks(part), query=query, size=request.content_length)
+                await handlers.take_rights(call, chunks_of(part), query=query, size=request.content_length)
                 return see_other("/assureur/droits")
             if part.name:
-                typed[part.name] = (await part.read_chunk(100)).decode("utf-8", "replace")
+                typed[part.name] = await text_of(part)
         raise RightsFileUnreadable("no file came")
     except Problem as problem:
         call.open_connection = None
         return await _rights(request, call, problem)
-    except (ValueError, AssertionError):
-        return await _rights(request, call, RightsFileUnreadable("the form cannot be read"))
-
-
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while chunk := await part.read_chunk(_CHUNK):
-        yield chunk
 
 
 async def rejects(request: web.Request) -> web.StreamResponse:
@@ -102,9 +100,7 @@ async def rejects(request: web.Request) -> web.StreamResponse:
     caller = await desk_person(request)
     call, me, import_id = call_of(request, caller), InsurerId(caller.account_id), uuid_of(request)
     if request.query.get("format") == "csv":
-        async with call.state.connection() as connection:
-            call.open_connection = connection
-            answer = await handlers.list_rejects(call, path=ImportPath(id=import_id), query=RejectsQuery(format="csv"))
+        answer = await handlers.list_rejects(call, path=ImportPath(id=import_id), query=RejectsQuery(format="csv"))
         assert isinstance(answer, web.StreamResponse)
         return answer
     async with call.state.connection() as connection:

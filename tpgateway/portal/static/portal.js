@@ -60,10 +60,13 @@ for (const list of document.querySelectorAll("[data-rules]")) {
 // Fields checked as one types, by the same rules as when they are sent; what was not touched yet is left alone.
 for (const form of document.querySelectorAll("form[data-check]")) {
   const touched = new Set();
+  let latest = 0;
   const check = later(async () => {
-    const answer = await send(form.dataset.check, form);
-    if (!answer.ok) return;
+    const mine = (latest += 1);
+    const answer = await send(form.dataset.check, form).catch(() => undefined);
+    if (!answer?.ok) return;
     const faults = await answer.json();
+    if (mine !== latest) return;
     for (const name of touched) {
       const input = form.elements[name];
       const said = document.getElementById(`${name}-faute`);
@@ -74,7 +77,8 @@ for (const form of document.querySelectorAll("form[data-check]")) {
       if (wrong === undefined) input.removeAttribute("aria-invalid");
       else {
         input.setAttribute("aria-invalid", "true");
-        input.setAttribute("aria-describedby", said.id);
+        const hint = document.getElementById(`${name}-conseil`);
+        input.setAttribute("aria-describedby", hint ? `${said.id} ${hint.id}` : said.id);
       }
       input.classList.toggle("good", wrong === undefined && input.value !== "");
     }
@@ -134,6 +138,7 @@ document.addEventListener("submit", (event) => {
   if (event.defaultPrevented) return;
   if (event.target.dataset.sent) event.preventDefault();
   event.target.dataset.sent = "1";
+  setTimeout(() => delete event.target.dataset.sent, 10000); // it may have been stopped
 });
 addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;

@@ -6,6 +6,7 @@ ALTER TABLE practitioner_members
     ADD COLUMN insurer_id uuid REFERENCES insurers,
     ADD CONSTRAINT practitioner_members_have_one_account CHECK (num_nonnulls(practitioner_id, insurer_id) = 1),
     ADD CONSTRAINT practitioner_members_insurers_have_no_holder CHECK (insurer_id IS NULL OR NOT is_holder);
+CREATE INDEX practitioner_members_of_insurer ON practitioner_members (insurer_id) WHERE insurer_id IS NOT NULL;
 CREATE UNIQUE INDEX practitioner_members_by_insurer ON practitioner_members (insurer_id, lower(email))
     WHERE state <> 'removed';
 
@@ -33,6 +34,10 @@ CREATE TABLE member_drafts (
 );
 
 -- What the desk shows --------------------------------------------------------------------------------------------------
+
+CREATE INDEX prior_approvals_due_at_insurer ON prior_approvals (insurer_id, due_at, id) WHERE waits_for = 'insurer';
+CREATE INDEX prior_approvals_due_at_practice ON prior_approvals (practitioner_id, due_at, id)
+    WHERE waits_for = 'practitioner';
 
 -- Rights files that are on their way in, for those who wait. What a crash loses of them is gone with the import itself.
 CREATE UNLOGGED TABLE rights_uploads (

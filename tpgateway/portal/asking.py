@@ -1,0 +1,270 @@
+"""Requests asked for and changed, with what would be granted beside."""
+
+from contextlib import suppress
+
+from aiohttp import web
+
+from tpgateway.cards import service as cards
+from tpgateway.cards.codec.proofs import format_proof
+from tpgateway.cards.model import CardCheck, CardCheckId
+from tpgateway.claims import service
+from tpgateway.claims.errors import VersionStale
+from tpgateway.claims.handlers import approvals as handlers
+from tpgateway.claims.model import Kind, PriorApproval, Stay
+from tpgateway.claims.payloads import (
+    AmendmentRequest,
+    ExtensionRequest,
+    PriorApprovalRequest,
+    PriorApprovalView,
+    SimulationView,
+)
+from tpgateway.claims.sentences import CLASSES_FR, CORRECTIONS_FR, RENEWALS_FR
+from tpgateway.database import Connection
+from tpgateway.errors import Problem
+from tpgateway.guarantees.model import Domain
+from tpgateway.insurers import service as insurers
+from tpgateway.insurers.errors import InsurerUnknown
+from tpgateway.insurers.model import Reference
+from tpgateway.portal.approvals import NAMES, path_of
+from tpgateway.portal.forms import Form, Typed
+from tpgateway.portal.pages import (
+    call_of,
+    draft,
+    form_key,
+    form_of,
+    may_act,
+    page,
+    person,
+    see_other,
+    spend_own,
+    submitted,
+    transaction,
+)
+from tpgateway.portal.requests import (
+    GLASSES,
+    HOSPITAL,
+    LENSES,
+    OPTICAL,
+    STAY_ITEMS,
+    SUPPLEMENTS,
+    WITH_BASE,
+    RequestForm,
+    read_request,
+    typed_of,
+)
+from tpgateway.portal.requests import NAMES as PART_NAMES
+from tpgateway.practitioners import service as practitioners
+from tpgateway.practitioners.model import PractitionerId, Scheme
+from tpgateway.web.callers import Role
+from tpgateway.web.frame import refuse_cross_site, refuse_role
+from tpgateway.web.routing import Call
+
+FORMS = {"optique": OPTICAL, "hospitalisation": HOSPITAL}
+_DOMAINS = {OPTICAL: Domain.OPTI, HOSPITAL: Domain.HOSP}
+_MODES = (
+    ("03", "03 hospitalisation complète"),
+    ("04", "04 hospitalisation de jour"),
+    ("07", "07 consultation externe"),
+    ("19", "19 à domicile"),
+)
+_ADMISSIONS = (("planned", "programmée"), ("urgent", "en urgence"))
+
+
+async def new(request: web.Request) -> web.Response:
+    """The form, filled in from the card check that it comes from."""
+    caller = await person(request)
+    call = call_of(request, caller)
+    typed = await draft(request, call)
+    return await _form(request, call, _form_named(request), typed)
+
+
+async def submit(request: web.Request) -> web.StreamResponse:
+    """Submits; simulates where the page asked for that."""
+    caller = await person(request)
+    form = _form_named(request)
+    typed = dict(await form_of(request))
+    if "simulate" in typed:
+        refuse_cross_site(request)
+        call = call_of(request, caller)
+        simulation, problem = await _simulated(request, call, form, typed)
+        return await _form(request, call, form, typed, problem=problem, simulation=simulation)
+
+    async def act(call: Call, typed: dict[str, str]) -> str:
+        answer = await handlers.submit(call, body=read_request(PriorApprovalRequest, form, typed, call))
+        assert isinstance(answer.body, PriorApprovalView)
+        return f"/demandes/{answer.body.id}"
+
+    async def show(call: Call, typed: dict[str, str], problem: Problem) -> web.Response:
+        return await _form(request, call, form, typed, problem=problem)
+
+    return await submitted(request, caller, act, show)
+
+
+async def simulate(request: web.Request) -> web.Response:
+    """What would be granted by what was typed so far: a part of the page."""
+    caller = await person(request)
+    refuse_cross_site(request)
+    form, call, typed = _form_named(request), call_of(request, caller), dict(await form_of(request))
+    simulation, problem = await _simulated(request, call, form, typed)
+    return page(
+        request,
+        "simulation.html",
+        simulation=simulation,
+        problem=problem,
+        form=Form.of(form.labels, typed, problem),
+        **NAMES,
+    )
+
+
+async def _simulated(
+    request: web.Request, call: Call, form: RequestForm, typed: Typed
+) -> tuple[SimulationView | None, Problem | None]:
+    try:
+        refuse_role(call.caller, Role.STAFF)
+        await spend_own(request, call.caller, 1)
+        asked = read_request(PriorApprovalRequest, form, typed, call)
+        async with transaction(call):
+            answer = await handlers.simulate(call, body=asked)
+    except Problem as problem:
+        call.open_connection = None
+        return None, problem
+    assert isinstance(answer.body, SimulationView)
+    return answer.body, None
+
+
+def _form_named(request: web.Request) -> RequestForm:
+    if (form := FORMS.get(request.match_info["kind"])) is None:
+        raise web.HTTPNotFound
+    return form
+
+
+async def _form(
+    request: web.Request,
+    call: Call,
+    form: RequestForm,
+    typed: Typed,
+    *,
+    problem: Problem | None = None,
+    simulation: SimulationView | None = None,
+    approval: PriorApproval | None = None,
+    is_extension: bool = False,
+) -> web.Response:
+    known: dict[str, str] = {}
+    async with call.state.connection() as connection, connection.transaction():
+        practitioner = await practitioners.get(connection, PractitionerId(call.caller.account_id))
+        check = None
+        if approval is None:
+            check = await _check_of(request, connection, call)
+    if check is not None:
+        known |= {
+            "insurer_number": check.ask.card.insurer_number,
+            "proof": format_proof(check.proof),
+            "stay.entry_date": check.ask.care_date.isoformat(),
+        }
+    finess = next((each.value for each in practitioner.identifiers if each.scheme is Scheme.FINESS), "")
+    known["stay.finess"] = finess
+    if approval is not None:
+        known |= typed_of(approval.request)
+        known["version"] = str(approval.version)
+    if isinstance(problem, VersionStale):
+        # What was typed stands, to be sent again by who has read that it changed.
+        typed = {name: value for name, value in typed.items() if name != "version"}
+    if typed:
+        known.pop("stay.is_psychiatry", None)  # a box that is not ticked is not sent
+    shown = {**known, **typed}
+    used = [name for name in SUPPLEMENTS if shown.get(f"{name}.price") or shown.get(f"{name}.lpp")]
+    # One more than is used, so that there is always a place for another.
+    glasses = [name for name in GLASSES if name not in SUPPLEMENTS[len(used) + 1 :]]
+    return page(
+        request,
+        form.template,
+        status=problem.status if problem else 200,
+        is_logged_in=True,
+        problem=problem,
+        form=Form.of(form.labels, shown, problem),
+        check=check,
+        approval=approval and PriorApprovalView.of(approval),
+        is_extension=is_extension,
+        simulation=simulation,
+        kind="hospitalisation" if form.is_stay else "optique",
+        key=form_key(typed, problem),
+        may_act=may_act(call.caller),
+        is_other_domain=check is not None and check.ask.domain is not _DOMAINS[form],
+        glasses=[(name, PART_NAMES[name], name in LENSES, name in SUPPLEMENTS) for name in glasses],
+        has_supplements=bool(used),
+        stay_items=[(name, title, name in WITH_BASE) for name, title in STAY_ITEMS.items()],
+        classes=[(each.value, name) for each, name in CLASSES_FR.items()],
+        corrections=[(each.value, name) for each, name in CORRECTIONS_FR.items()],
+        renewals=[(each.value, name) for each, name in RENEWALS_FR.items()],
+        modes=_MODES,
+        admissions=_ADMISSIONS,
+        **NAMES,
+    )
+
+
+async def _check_of(request: web.Request, connection: Connection, call: Call) -> CardCheck | None:
+    """The card check that the address names, where it is the practice's own; the reading is audited."""
+    with suppress(ValueError, InsurerUnknown):
+        reference = Reference.parse(request.query.get("verification", ""))
+        insurer = await insurers.find(connection, reference.insurer_number)
+        return await cards.read_check(
+            connection,
+            insurer.id,
+            CardCheckId(reference.id),
+            practitioner=PractitionerId(call.caller.account_id),
+            actor=call.actor,
+        )
+    return None
+
+
+# A change -----------------------------------------------------------------------------------------------------------
+
+
+async def change_form(request: web.Request) -> web.Response:
+    """The request as it stands, to be changed."""
+    caller = await person(request)
+    call = call_of(request, caller)
+    return await _changed_form(request, call, await draft(request, call), None)
+
+
+async def extension_form(request: web.Request) -> web.Response:
+    """The stay as it stands, to be made longer."""
+    return await change_form(request)
+
+
+async def _changed_form(request: web.Request, call: Call, typed: Typed, problem: Problem | None) -> web.Response:
+    async with transaction(call):
+        approval = await handlers.read_own(call, path_of(request).reference)
+    is_extension = request.path.endswith("/prolongation")
+    if (Kind.EXTENDED if is_extension else Kind.AMENDED) not in service.possible(approval):
+        return see_other(f"/demandes/{path_of(request).reference}")
+    form = HOSPITAL if isinstance(approval.request, Stay) else OPTICAL
+    return await _form(request, call, form, typed, problem=problem, approval=approval, is_extension=is_extension)
+
+
+async def change(request: web.Request) -> web.StreamResponse:
+    """Decides the changed request anew."""
+    return await _changed(request, is_extension=False)
+
+
+async def extend(request: web.Request) -> web.StreamResponse:
+    """Decides the longer stay."""
+    return await _changed(request, is_extension=True)
+
+
+async def _changed(request: web.Request, *, is_extension: bool) -> web.StreamResponse:
+    caller = await person(request)
+    path = path_of(request)
+
+    async def act(call: Call, typed: dict[str, str]) -> str:
+        form = HOSPITAL if any(name.startswith("stay.") for name in typed) else OPTICAL
+        asked = {name: value for name, value in typed.items() if name not in {"insurer_number", "proof"}}
+        if is_extension:
+            await handlers.extend(call, path=path, body=read_request(ExtensionRequest, form, asked, call))
+        else:
+            await handlers.amend(call, path=path, body=read_request(AmendmentRequest, form, asked, call))
+        return f"/demandes/{path.reference}"
+
+    return await submitted(
+        request, caller, act, lambda call, typed, problem: _changed_form(request, call, typed, problem)
+    )
