@@ -113,6 +113,7 @@ async def test_what_was_typed_when_the_session_ended_is_there_after_the_log_in(
 
 async def test_all_of_it_goes_without_script(windows: Windows, optician: Practitioner) -> None:
     page = await windows.logged_in(optician, "/comptoir", runs_script=False)
+    await expect(page.locator("#card")).to_be_focused()
     await page.keyboard.type(CARD)
     await page.keyboard.press("Enter")
     await page.get_by_role("link", name="Demander une prise en charge").click()
