@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 from multidict import CIMultiDictProxy
 
-from tests import builders
+from tests import builders, starter
 from tpgateway.audit import OPERATOR
 from tpgateway.conventions import service as conventions
 from tpgateway.conventions.codec import files as convention_files
@@ -374,17 +373,10 @@ def mailed_code(letter: Letter) -> str:
 async def run_command(*words: str, database: str | None = None, **environment: str) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of a command."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TPG_")}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tpgateway.cli", *words),
-        env={**kept, "COLUMNS": "200", **({"TPG_DATABASE_URL": database} if database else {}), **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    printed, complaint = await process.communicate()
-    assert process.returncode is not None
+    given = {"TPG_DATABASE_URL": database} if database else {}
+    status, printed, complaint = await starter.run_command(words, {**kept, "COLUMNS": "200", **given, **environment})
     assert b"Traceback" not in complaint, complaint.decode()
-    return process.returncode, printed.decode(), complaint.decode()
+    return status, printed.decode(), complaint.decode()
 
 
 @asynccontextmanager
