@@ -2,12 +2,17 @@
 
 import asyncio
 import itertools
+import os
+import shutil
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import argon2
 import asyncpg
+import psutil
 import pytest
 from aiohttp import web
 
@@ -27,6 +32,7 @@ from tpgateway.web.tokens import new_signing_keys_json
 from tpgateway.worker import run as run_worker
 
 TEMPLATE = "migrated"
+MEMORY, ROOM = Path("/dev/shm"), 1 << 30
 _numbers = itertools.count()
 # Made once a run: tokens of one test are then no better in another than a stranger's would be, its base_url differing.
 TOKEN_KEYS = new_signing_keys_json()
@@ -45,12 +51,27 @@ def _quick_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    server = EmbeddedServer(tmp_path_factory.mktemp("postgresql"))
-    asyncio.run(_hurry(server))
-    asyncio.run(_create(server, TEMPLATE))
-    asyncio.run(migrate(server.url(TEMPLATE)))
-    yield server
-    server.stop()
+    with _quick_folder() as quick:
+        server = EmbeddedServer(quick or tmp_path_factory.mktemp("postgresql"))
+        asyncio.run(_hurry(server))
+        asyncio.run(_create(server, TEMPLATE))
+        asyncio.run(migrate(server.url(TEMPLATE)))
+        yield server
+        server.stop()
+
+
+@contextmanager
+def _quick_folder() -> Iterator[Path | None]:
+    """A folder in memory, where the machine has room for one: a clone is hundreds of files, soon removed again."""
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ROOM:
+        yield None
+        return
+    for left in MEMORY.glob("tpgateway-tests-*"):  # by a run that was killed
+        if not psutil.pid_exists(int(left.name.split("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"tpgateway-tests-{os.getpid()}-", dir=MEMORY)
+    yield Path(folder)
+    shutil.rmtree(folder)
 
 
 async def _hurry(server: EmbeddedServer) -> None:
@@ -64,7 +85,7 @@ async def _hurry(server: EmbeddedServer) -> None:
 
 async def _create(server: EmbeddedServer, name: str, template: str = "template1") -> None:
     connection = await asyncpg.connect(server.url("postgres"))
-    await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
     await connection.close()
 
 
