@@ -14,11 +14,11 @@ import argon2
 import asyncpg
 import psutil
 import pytest
-from aiohttp import web
 
-from tests.driver import Gateway
+from tests import worlds
+from tests.driver import Gateway, Practitioner
 from tests.insurers.server import Server
-from tpgateway.app import create_app
+from tests.worlds import Recipe, World
 from tpgateway.database.embedded import EmbeddedServer
 from tpgateway.database.migrations import migrate
 from tpgateway.database.pool import open_pool
@@ -26,14 +26,12 @@ from tpgateway.demo.mailbox import Mailbox
 from tpgateway.members import service as members
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
-from tpgateway.web import logs
-from tpgateway.web.server import Runner
 from tpgateway.web.tokens import new_signing_keys_json
-from tpgateway.worker import run as run_worker
 
 TEMPLATE = "migrated"
 MEMORY, ROOM = Path("/dev/shm"), 1 << 30
 _numbers = itertools.count()
+_worlds: dict[tuple[EmbeddedServer, Recipe], World] = {}
 # Made once a run: tokens of one test are then no better in another than a stranger's would be, its base_url differing.
 TOKEN_KEYS = new_signing_keys_json()
 VAULT_KEYS = Vault.new_json()
@@ -90,10 +88,35 @@ async def _create(server: EmbeddedServer, name: str, template: str = "template1"
 
 
 @pytest.fixture
-async def database(server: EmbeddedServer) -> AsyncIterator[str]:
-    """The URL of a database of this test's own, migrated and empty."""
+def recipe(request: pytest.FixtureRequest) -> Recipe | None:
+    """Who is in the test's database from the start: nobody, unless the test's fixtures are people."""
+    return worlds.a_pharmacist if "pharmacist" in request.fixturenames else None
+
+
+@pytest.fixture
+async def world(
+    server: EmbeddedServer, recipe: Recipe | None, tmp_path_factory: pytest.TempPathFactory
+) -> World | None:
+    """What the test's database is a clone of, where somebody is in it."""
+    if recipe is None:
+        return None
+    made = _worlds.get((server, recipe))
+    if made is None or made.is_old:
+        name = f"world_{next(_numbers)}"
+        await _create(server, name, TEMPLATE)
+        async with worlds.posted() as mailbox:
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                settings = _settings(mailbox, listening, tmp_path_factory.mktemp("world"))
+                made = await worlds.make(recipe, name, settings, server.url(name), listening, mailbox)
+        _worlds[server, recipe] = made
+    return made
+
+
+@pytest.fixture
+async def database(server: EmbeddedServer, world: World | None) -> AsyncIterator[str]:
+    """The URL of a database of this test's own, migrated, and empty where the test has no world."""
     name = f"test_{next(_numbers)}"
-    await _create(server, name, TEMPLATE)
+    await _create(server, name, world.template if world else TEMPLATE)
     yield server.url(name)
     connection = await asyncpg.connect(server.url("postgres"))
     await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -110,10 +133,8 @@ async def pool(database: str) -> "AsyncIterator[asyncpg.Pool[asyncpg.Record]]":
 @pytest.fixture
 async def mailbox() -> AsyncIterator[Mailbox]:
     """A real SMTP server, and what it received."""
-    mailbox = Mailbox()
-    await mailbox.open()
-    yield mailbox
-    await mailbox.close()
+    async with worlds.posted() as mailbox:
+        yield mailbox
 
 
 @pytest.fixture
@@ -125,6 +146,10 @@ def listening() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def settings(mailbox: Mailbox, listening: socket.socket, tmp_path: Path) -> Settings:
+    return _settings(mailbox, listening, tmp_path)
+
+
+def _settings(mailbox: Mailbox, listening: socket.socket, folder: Path) -> Settings:
     return Settings(
         base_url=f"http://127.0.0.1:{listening.getsockname()[1]}",
         token_keys=TOKEN_KEYS,
@@ -133,7 +158,7 @@ def settings(mailbox: Mailbox, listening: socket.socket, tmp_path: Path) -> Sett
         smtp_encryption="none",
         webhook_private_targets=True,
         graceful_stop_seconds=5,
-        data_dir=tmp_path,
+        data_dir=folder,
     )
 
 
@@ -142,25 +167,21 @@ async def gateway(
     database: str, settings: Settings, listening: socket.socket, mailbox: Mailbox
 ) -> AsyncIterator[Gateway]:
     """The service on a port of its own, and a client that speaks to it as its users do."""
-    logs.configure(level="warning", form="json")
-    app = await create_app(settings, database)
-    runner = Runner(app, access_log=None, shutdown_timeout=5)
-    await runner.setup()
-    await web.SockSite(runner, listening).start()
-    gateway = Gateway(app=app, url=settings.base_url, database=database, mailbox=mailbox)
-    async with gateway:
+    async with worlds.served(settings, database, listening, mailbox) as gateway:
         yield gateway
-    await runner.cleanup()
 
 
 @pytest.fixture
 async def worker(database: str, settings: Settings) -> AsyncIterator[None]:
     """The worker, beside the service."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(run_worker(settings, database, stop))
-    yield
-    stop.set()
-    await asyncio.wait_for(task, 15)
+    async with worlds.worked(settings, database):
+        yield
+
+
+@pytest.fixture
+async def pharmacist(world: World, gateway: Gateway, worker: None) -> Practitioner:
+    """A pharmacist who has registered, opened the mailed link, logged in, and connected software."""
+    return await world.practitioner(gateway)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -20,6 +20,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 from multidict import CIMultiDictProxy
+from yarl import URL
 
 from tests import builders, starter
 from tpgateway.audit import OPERATOR
@@ -72,6 +73,20 @@ class Practitioner:
     client_id: str = ""
     client_secret: str = ""
     token: str = ""
+
+    async def at(self, gateway: "Gateway") -> "Practitioner":
+        """The same, where the database is a clone: the browser is known, the software has a token."""
+        there = replace(self, gateway=gateway, form=dict(self.form), browser=gateway.browser())
+        there.browser.cookie_jar.update_cookies(
+            [(each.key, each) for each in self.browser.cookie_jar], URL(gateway.url)
+        )
+        await there.fetch_token()
+        return there
+
+    async def fetch_token(self) -> None:
+        """The software's."""
+        reply = await self.gateway.ask_token(basic=(self.client_id, self.client_secret))
+        self.token = reply.body["access_token"]
 
     async def call(self, method: str, path: str, body: Any = None, **options: Any) -> Reply:
         """As the software."""
@@ -129,6 +144,12 @@ class Insurer:
             "jti": uuid4().hex,
         }
         return jwt.encode({**claims, **changes}, self.key, algorithm="EdDSA")
+
+    async def at(self, gateway: "Gateway") -> "Insurer":
+        """The same, where the database is a clone."""
+        there = replace(self, gateway=gateway)
+        await there.log_in()
+        return there
 
     async def log_in(self) -> None:
         reply = await self.gateway.ask_token(client_assertion_type=ASSERTION_TYPE, client_assertion=self.assertion())
@@ -326,8 +347,7 @@ class Gateway:
         assert client.status == 201, client.body
         await self.letter_about(form["email"], "accès logiciel", after=before)  # the holder is told
         practitioner.client_id, practitioner.client_secret = client.body["client_id"], client.body["client_secret"]
-        token = await self.ask_token(basic=(practitioner.client_id, practitioner.client_secret))
-        practitioner.token = token.body["access_token"]
+        await practitioner.fetch_token()
         return practitioner
 
     async def admit(self, number: str = "0099990011", convention_type: str = "SP") -> Insurer:

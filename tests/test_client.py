@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from standardwebhooks import Webhook
 
 from tests import builders
-from tests.claims.conftest import insurer, optician, proof  # noqa: F401  # fixtures
+from tests.claims.conftest import insurer, optician, proof, recipe  # noqa: F401  # fixtures
 from tests.driver import Gateway, Insurer, Practitioner, serving
 from tests.insurers.server import Server, register
 from tpgateway.client import Client, GatewayAway, GatewayProblem, PrivateKey, Secret, WebhookRefused, verify_webhook
