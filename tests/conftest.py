@@ -89,8 +89,10 @@ async def _create(server: EmbeddedServer, name: str, template: str = "template1"
 
 @pytest.fixture
 def recipe(request: pytest.FixtureRequest) -> Recipe | None:
-    """Who is in the test's database from the start: nobody, unless the test's fixtures are people."""
-    return worlds.a_pharmacist if "pharmacist" in request.fixturenames else None
+    """Who is in the test's database from the start: nobody, unless the test asks for one of the two below."""
+    if "joined" not in request.fixturenames:
+        return None
+    return worlds.an_optician if "optician" in request.fixturenames else worlds.a_pharmacist
 
 
 @pytest.fixture
@@ -179,9 +181,20 @@ async def worker(database: str, settings: Settings) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def pharmacist(world: World, gateway: Gateway, worker: None) -> Practitioner:
-    """A pharmacist who has registered, opened the mailed link, logged in, and connected software."""
+async def joined(world: World, gateway: Gateway, worker: None) -> Practitioner:
     return await world.practitioner(gateway)
+
+
+@pytest.fixture
+def pharmacist(joined: Practitioner) -> Practitioner:
+    """A pharmacist who has registered, opened the mailed link, logged in, and connected software."""
+    return joined
+
+
+@pytest.fixture
+def optician(joined: Practitioner) -> Practitioner:
+    """An optician who has done so."""
+    return joined
 
 
 @pytest.fixture

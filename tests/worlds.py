@@ -16,6 +16,7 @@ from pathlib import Path
 import asyncpg
 from aiohttp import web
 
+from tests import builders
 from tests.driver import Gateway, Insurer, Practitioner, until
 from tpgateway.app import create_app
 from tpgateway.demo.mailbox import Mailbox
@@ -66,6 +67,11 @@ class World:
 async def a_pharmacist(gateway: Gateway, _: Path) -> People:
     """A pharmacist who has joined, and nobody else."""
     return People(practitioner=await gateway.join())
+
+
+async def an_optician(gateway: Gateway, _: Path) -> People:
+    """An optician who has joined, and nobody else."""
+    return People(practitioner=await gateway.join(**builders.an_optician()))
 
 
 async def make(

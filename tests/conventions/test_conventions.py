@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 
 from tests import builders
-from tests.driver import Gateway
+from tests.driver import Gateway, Practitioner
 from tpgateway.conventions.codec.files import read_folder
 from tpgateway.conventions.codec.text import refuse_unprintable
 from tpgateway.conventions.errors import ConventionInPast, ConventionOverlaps, ConventionUnreadable
 from tpgateway.insurers.errors import InsurerUnknown
 
 
-async def test_the_convention_in_force_is_read_and_signed(gateway: Gateway, worker: None, tmp_path: Path) -> None:
+async def test_the_convention_in_force_is_read_and_signed(
+    gateway: Gateway, optician: Practitioner, tmp_path: Path
+) -> None:
     text = "# Convention\n\nArticle 1 : tiers payant.\n"
     await gateway.publish_conventions(builders.convention_files(tmp_path, text=text))
-    optician = await gateway.join(**builders.an_optician())
     convention = (await optician.call("GET", "/v1/conventions/optics")).body
     assert convention["text_markdown"] == text
     assert convention["text_sha256"] == hashlib.sha256(text.encode()).hexdigest()
@@ -30,14 +31,13 @@ async def test_the_convention_in_force_is_read_and_signed(gateway: Gateway, work
 
 
 async def test_a_convention_is_read_as_a_page_a_print_and_the_bytes_that_are_signed(
-    gateway: Gateway, worker: None, tmp_path: Path
+    gateway: Gateway, optician: Practitioner, tmp_path: Path
 ) -> None:
     text = "# Convention optics\n\n## Paiement\n\nSous *dix* jours <script>alert(1)</script>.\n\n[x](javascript:alert(1))\n"
     documents = '[{kind = "prescription", label = "Ordonnance"}]'
     tariffs = '[{code = "MONTURE-A", label = "Monture de classe A", amount_cents = 3000}]'
     builders.convention_files(tmp_path, text=text, documents=documents, tariffs=tariffs)
     await gateway.publish_conventions(tmp_path)
-    optician = await gateway.join(**builders.an_optician())
     path = "/v1/conventions/optics/text"
     page = await optician.in_person("GET", path)
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -63,7 +63,7 @@ async def test_a_convention_is_read_as_a_page_a_print_and_the_bytes_that_are_sig
 
 
 async def test_what_changed_between_two_versions_is_told_by_term_and_passage(
-    gateway: Gateway, worker: None, tmp_path: Path
+    gateway: Gateway, optician: Practitioner, tmp_path: Path
 ) -> None:
     await gateway.publish_conventions(builders.convention_files(tmp_path, text="# A\n\n## Paiement\n\nCinq jours.\n"))
     tomorrow = (builders.today() + timedelta(days=1)).isoformat()
@@ -73,7 +73,6 @@ async def test_what_changed_between_two_versions_is_told_by_term_and_passage(
     for other in ("pharmacy", "hospital"):
         (files / f"{other}.toml").unlink()
     await gateway.publish_conventions(files)
-    optician = await gateway.join(**builders.an_optician())
     versions = (await optician.call("GET", "/v1/conventions/optics/versions")).body["versions"]
     assert [(each["version"], each["payment_days"]) for each in versions] == [(2, 9), (1, 5)]
     path = "/v1/conventions/optics/versions/2/changes-since/1"
@@ -86,9 +85,10 @@ async def test_what_changed_between_two_versions_is_told_by_term_and_passage(
     assert (await optician.call("GET", path.replace("2", "7"))).code == "no_convention"
 
 
-async def test_the_receipt_names_who_signed_what_and_when(gateway: Gateway, worker: None, tmp_path: Path) -> None:
+async def test_the_receipt_names_who_signed_what_and_when(
+    gateway: Gateway, optician: Practitioner, tmp_path: Path
+) -> None:
     await gateway.publish_conventions(builders.convention_files(tmp_path))
-    optician = await gateway.join(**builders.an_optician())
     path = "/v1/conventions/optics/signature"
     assert (await optician.call("GET", f"{path}/receipt")).status == 404
     await gateway.execute("UPDATE sessions SET second_factor_at = now() - interval '1 hour'")
@@ -102,18 +102,16 @@ async def test_the_receipt_names_who_signed_what_and_when(gateway: Gateway, work
     assert await gateway.fetchval("SELECT member_id IS NOT NULL FROM convention_signatures")
 
 
-async def test_software_cannot_sign(gateway: Gateway, worker: None, tmp_path: Path) -> None:
+async def test_software_cannot_sign(gateway: Gateway, optician: Practitioner, tmp_path: Path) -> None:
     await gateway.publish_conventions(builders.convention_files(tmp_path))
-    optician = await gateway.join(**builders.an_optician())
     reply = await optician.call("POST", "/v1/conventions/optics/signature", {"version": 1})
     assert reply.code == "caller_not_allowed"
 
 
 async def test_only_the_own_speciality_and_the_version_in_force_are_signed(
-    gateway: Gateway, worker: None, tmp_path: Path
+    gateway: Gateway, optician: Practitioner, tmp_path: Path
 ) -> None:
     await gateway.publish_conventions(builders.convention_files(tmp_path))
-    optician = await gateway.join(**builders.an_optician())
     other = await optician.in_person("POST", "/v1/conventions/pharmacy/signature", {"version": 1})
     assert (other.status, other.code) == (403, "other_specialty")
     outdated = await optician.in_person("POST", "/v1/conventions/optics/signature", {"version": 7})
@@ -123,13 +121,14 @@ async def test_only_the_own_speciality_and_the_version_in_force_are_signed(
     assert (await optician.call("GET", "/v1/conventions/astrology")).code == "not_found"
 
 
-async def test_a_version_that_begins_later_ends_the_one_before(gateway: Gateway, worker: None, tmp_path: Path) -> None:
+async def test_a_version_that_begins_later_ends_the_one_before(
+    gateway: Gateway, optician: Practitioner, tmp_path: Path
+) -> None:
     await gateway.publish_conventions(builders.convention_files(tmp_path))
     tomorrow = builders.today() + timedelta(days=1)
     changed = builders.convention_files(tmp_path, payment_days="9", valid_from=tomorrow.isoformat())
     await gateway.publish_conventions(changed)
     await gateway.publish_conventions(changed)  # says nothing new
-    optician = await gateway.join(**builders.an_optician())
     versions = []
     for day in (builders.today(), tomorrow):
         found = (await optician.call("GET", f"/v1/conventions/optics?date={day}")).body
@@ -204,13 +203,12 @@ def test_the_files_that_come_with_the_demo_can_be_read() -> None:
 
 
 async def test_who_leaves_is_contracted_until_the_notice_is_over(
-    gateway: Gateway, worker: None, tmp_path: Path
+    gateway: Gateway, optician: Practitioner, tmp_path: Path
 ) -> None:
     await gateway.publish_conventions(builders.convention_files(tmp_path, notice_days="10"))
     insurer = await gateway.admit()
     await insurer.put_product()
     await insurer.load(builders.a_right())
-    optician = await gateway.join(**builders.an_optician())
     path = "/v1/conventions/optics/signature"
     assert (await optician.in_person("DELETE", path)).code == "not_signed"
     await optician.sign()

@@ -39,13 +39,6 @@ SCHEMA = Path(__file__).parents[2] / "schemas" / "dre-tables.xsd"
 FORMATS = ("json", "csv", "xml", "html", "pdf")
 
 
-@pytest.fixture
-async def optician(gateway: Gateway, worker: None, tmp_path: Path) -> Practitioner:
-    await gateway.publish_conventions(builders.convention_files(tmp_path))
-    await (await gateway.admit()).put_product()
-    return await gateway.join(**builders.an_optician())
-
-
 async def raw(optician: Practitioner, path: str, **headers: str) -> tuple[int, Any, bytes]:
     """Status, headers and the very bytes of an answer, nothing unpacked."""
     sent = {"Authorization": f"Bearer {optician.token}", "Accept-Encoding": "identity", **headers}

@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -145,13 +144,6 @@ async def publish(
     for specialty in list(lines)[:1]:
         assert await gateway.app[SHELF].news(specialty, after=version.version - 1, wait=10)
     return version, lines
-
-
-@pytest.fixture
-async def optician(gateway: Gateway, worker: None, tmp_path: Path) -> Practitioner:
-    await gateway.publish_conventions(builders.convention_files(tmp_path))
-    await (await gateway.admit()).put_product()
-    return await gateway.join(**builders.an_optician())
 
 
 async def test_versions_count_up_and_old_ones_stay(gateway: Gateway, optician: Practitioner) -> None:

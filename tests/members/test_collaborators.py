@@ -15,6 +15,11 @@ from tpgateway.web.state import STATE
 PASSWORD = "Comptoir-Velo-7"
 
 
+@pytest.fixture
+def owner(pharmacist: Practitioner) -> Practitioner:
+    return pharmacist
+
+
 async def invite(owner: Practitioner, email: str, role: str) -> Practitioner:
     """Somebody who was invited, accepted by the mailed link, and logged in."""
     gateway = owner.gateway
@@ -32,8 +37,9 @@ async def invite(owner: Practitioner, email: str, role: str) -> Practitioner:
     return colleague
 
 
-async def test_a_collaborator_has_a_log_in_of_his_own_within_the_practice(gateway: Gateway, worker: None) -> None:
-    owner = await gateway.join()
+async def test_a_collaborator_has_a_log_in_of_his_own_within_the_practice(
+    gateway: Gateway, owner: Practitioner
+) -> None:
     colleague = await invite(owner, "ines@pont.example", "staff")
     assert (await colleague.in_person("GET", "/v1/me")).body["name"] == owner.form["legal_name"]
     # The practice's number opens the holder's door with the holder's password alone.
@@ -70,8 +76,7 @@ async def test_each_role_does_what_it_may(
     assert {reply.code for reply in replies.values() if reply.status == 403} <= {"role_not_allowed"}
 
 
-async def test_a_collaborator_who_is_removed_is_out_at_once(gateway: Gateway, worker: None) -> None:
-    owner = await gateway.join()
+async def test_a_collaborator_who_is_removed_is_out_at_once(gateway: Gateway, owner: Practitioner) -> None:
     colleague = await invite(owner, "ines@pont.example", "owner")
     members = (await owner.in_person("GET", "/v1/me/members")).body["members"]
     ids = {each["is_holder"]: each["id"] for each in members}
@@ -89,8 +94,9 @@ async def test_a_collaborator_who_is_removed_is_out_at_once(gateway: Gateway, wo
     await invite(owner, "ines@pont.example", "staff")
 
 
-async def test_an_invitation_is_for_one_address_once_and_can_be_taken_back(gateway: Gateway, worker: None) -> None:
-    owner = await gateway.join()
+async def test_an_invitation_is_for_one_address_once_and_can_be_taken_back(
+    gateway: Gateway, owner: Practitioner
+) -> None:
     wanted = {"email": "ines@pont.example", "role": "staff"}
     member = (await owner.in_person("POST", "/v1/me/members", wanted)).body
     again = await owner.in_person("POST", "/v1/me/members", {**wanted, "email": "INES@pont.example"})
@@ -110,8 +116,7 @@ async def test_other_practices_people_are_out_of_reach(gateway: Gateway, worker:
         assert (await other.in_person("PATCH", f"/v1/me/members/{each}", {"role": "staff"})).code == "not_found"
 
 
-async def test_a_collaborator_resets_his_own_password_and_no_other(gateway: Gateway, worker: None) -> None:
-    owner = await gateway.join()
+async def test_a_collaborator_resets_his_own_password_and_no_other(gateway: Gateway, owner: Practitioner) -> None:
     colleague = await invite(owner, "ines@pont.example", "staff")
     asked = {"scheme": "finess", "value": owner.form["value"], "email": "ines@pont.example"}
     await gateway.call("POST", "/v1/password-resets", asked)
@@ -184,14 +189,12 @@ async def test_the_journal_of_another_practice_is_not_to_be_seen(gateway: Gatewa
         "after=1",
     ],
 )
-async def test_a_wrong_search_is_refused(gateway: Gateway, worker: None, query: str) -> None:
-    owner = await gateway.join()
+async def test_a_wrong_search_is_refused(owner: Practitioner, query: str) -> None:
     reply = await owner.in_person("GET", f"/v1/me/journal?{query}")
     assert (reply.status, reply.code) == (422, "field_invalid")
 
 
-async def test_a_cell_that_a_spreadsheet_would_run_is_only_text(gateway: Gateway, worker: None) -> None:
-    owner = await gateway.join()
+async def test_a_cell_that_a_spreadsheet_would_run_is_only_text(gateway: Gateway, owner: Practitioner) -> None:
     wanted = {"name": '=HYPERLINK("x")', "scopes": ["cards"]}
     made = await owner.in_person("POST", "/v1/me/clients", wanted)
     assert made.status == 201
@@ -204,8 +207,7 @@ async def test_a_cell_that_a_spreadsheet_would_run_is_only_text(gateway: Gateway
     assert '\'=HYPERLINK("x")' in [row[2] for row in rows]
 
 
-async def test_a_practice_cannot_mail_strangers_without_end(gateway: Gateway, worker: None) -> None:
-    owner = await gateway.join()
+async def test_a_practice_cannot_mail_strangers_without_end(gateway: Gateway, owner: Practitioner) -> None:
     await gateway.execute(
         "INSERT INTO rate_windows (key, minute, used) SELECT '86400 practice mail ' || id,"
         " date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', 39 FROM practitioners"
@@ -219,8 +221,7 @@ async def test_a_practice_cannot_mail_strangers_without_end(gateway: Gateway, wo
     assert (await owner.in_person("PUT", "/v1/me/email", {"email": "y@a.example"})).code == "mails_too_many"
 
 
-async def test_the_same_key_of_two_colleagues_is_two_keys(gateway: Gateway, worker: None) -> None:
-    owner = await gateway.join()
+async def test_the_same_key_of_two_colleagues_is_two_keys(owner: Practitioner) -> None:
     colleague = await invite(owner, "ines@pont.example", "owner")
     wanted = {"name": "Poste", "scopes": ["cards"]}
     one, other = [await who.in_person("POST", "/v1/me/clients", wanted, key="same") for who in (owner, colleague)]
@@ -231,17 +232,15 @@ async def test_the_same_key_of_two_colleagues_is_two_keys(gateway: Gateway, work
 
 
 async def test_another_owner_cannot_close_the_account_and_its_holder_hears_of_him(
-    gateway: Gateway, worker: None
+    gateway: Gateway, owner: Practitioner
 ) -> None:
-    owner = await gateway.join()
     colleague = await invite(owner, "ines@pont.example", "owner")
     assert "i…s@pont.example" in (await gateway.letter_about(owner.form["email"], "gestionnaire")).text
     refused = await colleague.in_person("POST", "/v1/me/closure", {"value": owner.form["value"]})
     assert (refused.status, refused.code) == (403, "holder_needed")
 
 
-async def test_what_one_does_in_person_does_not_stop_the_software(gateway: Gateway, worker: None) -> None:
-    owner = await gateway.join()
+async def test_what_one_does_in_person_does_not_stop_the_software(gateway: Gateway, owner: Practitioner) -> None:
     gateway.app[STATE].limiter = Limiter(120)
     change = {"current_password": "Faux-Velo-1", "password": "Nouveau-Velo-42"}
     codes = [(await owner.in_person("PUT", "/v1/me/password", change)).code for _ in range(3)]
@@ -257,8 +256,7 @@ async def test_a_signature_binds_the_practice_and_is_its_owners(gateway: Gateway
     assert refused.code == "role_not_allowed"
 
 
-async def test_a_page_shows_staff_no_more_than_the_api(gateway: Gateway, worker: None) -> None:
-    owner = await gateway.join()
+async def test_a_page_shows_staff_no_more_than_the_api(owner: Practitioner) -> None:
     colleague = await invite(owner, "ines@pont.example", "staff")
     html = {"Accept": "text/html"}
     assert owner.client_id in (await owner.in_person("GET", "/compte/acces", headers=html)).body.decode()
@@ -267,8 +265,7 @@ async def test_a_page_shows_staff_no_more_than_the_api(gateway: Gateway, worker:
         assert (await colleague.in_person("GET", path, headers=html)).status == 403, path
 
 
-async def test_a_look_at_the_export_alone_sends_and_records_nothing(gateway: Gateway, worker: None) -> None:
-    owner = await gateway.join()
+async def test_a_look_at_the_export_alone_sends_and_records_nothing(gateway: Gateway, owner: Practitioner) -> None:
     async with owner.browser.head(f"{gateway.url}/v1/me/journal.csv") as answer:
         assert (answer.status, await answer.read()) == (200, b"")
     exports = "SELECT count(*) FROM audit_entries WHERE action = 'member:journal:export'"

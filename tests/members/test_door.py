@@ -24,8 +24,9 @@ async def try_login(gateway: Gateway, login: dict[str, Any], browser: aiohttp.Cl
     return await gateway.call("POST", "/v1/sessions", login, http=browser)
 
 
-async def test_a_browser_that_is_not_known_owes_a_code_and_a_known_one_does_not(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_a_browser_that_is_not_known_owes_a_code_and_a_known_one_does_not(
+    gateway: Gateway, pharmacist: Practitioner
+) -> None:
     stranger = Practitioner(gateway, pharmacist.form, gateway.browser())
     before = gateway.mailbox.received
     opened = await stranger.in_person("POST", "/v1/sessions", pharmacist.login)
@@ -46,8 +47,9 @@ async def test_a_browser_that_is_not_known_owes_a_code_and_a_known_one_does_not(
     assert used.code == "code_refused"
 
 
-async def test_a_code_is_good_for_its_session_some_minutes_and_five_tries(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_a_code_is_good_for_its_session_some_minutes_and_five_tries(
+    gateway: Gateway, pharmacist: Practitioner
+) -> None:
     one, other = (Practitioner(gateway, pharmacist.form, gateway.browser()) for _ in range(2))
     before = gateway.mailbox.received
     await one.in_person("POST", "/v1/sessions", pharmacist.login)
@@ -62,16 +64,14 @@ async def test_a_code_is_good_for_its_session_some_minutes_and_five_tries(gatewa
     assert (await one.in_person("POST", path, code)).code == "code_refused"
 
 
-async def test_codes_cannot_be_asked_for_without_end(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_codes_cannot_be_asked_for_without_end(pharmacist: Practitioner) -> None:
     replies = [await pharmacist.in_person("POST", "/v1/sessions/current/code") for _ in range(22)]
     assert {reply.status for reply in replies} == {202, 429}
     assert replies[-1].code == "codes_too_many"
     assert int(replies[-1].headers["Retry-After"]) <= 3600
 
 
-async def test_a_sensitive_change_needs_a_code_that_is_fresh(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_a_sensitive_change_needs_a_code_that_is_fresh(gateway: Gateway, pharmacist: Practitioner) -> None:
     await gateway.execute("UPDATE sessions SET second_factor_at = now() - interval '11 minutes'")
     wanted = {"name": "Poste 2", "scopes": ["cards"]}
     refused = await pharmacist.in_person("POST", "/v1/me/clients", wanted)
@@ -81,9 +81,8 @@ async def test_a_sensitive_change_needs_a_code_that_is_fresh(gateway: Gateway, w
 
 
 async def test_an_authenticator_application_replaces_mails_and_has_ten_spare_codes(
-    gateway: Gateway, worker: None
+    gateway: Gateway, pharmacist: Practitioner
 ) -> None:
-    pharmacist = await gateway.join()
     begun = await pharmacist.in_person("POST", "/v1/me/second-factor/totp")
     assert begun.status == 201
     if (left := 30 - time.time() % 30) < 8:
@@ -128,8 +127,7 @@ async def test_an_authenticator_application_replaces_mails_and_has_ten_spare_cod
     await gateway.letter_about(pharmacist.form["email"], "retirée")
 
 
-async def test_neither_secret_nor_codes_are_kept_readable(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_neither_secret_nor_codes_are_kept_readable(gateway: Gateway, pharmacist: Practitioner) -> None:
     secret = (await pharmacist.in_person("POST", "/v1/me/second-factor/totp")).body["secret"]
     totp = pyotp.TOTP(secret)
     spare = (await pharmacist.in_person("POST", "/v1/me/second-factor/totp/confirmation", {"code": totp.now()})).body[
@@ -144,8 +142,7 @@ async def test_neither_secret_nor_codes_are_kept_readable(gateway: Gateway, work
         assert each.replace("-", "") not in dump
 
 
-async def test_failures_slow_down_then_lock_then_the_owner_is_told(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_failures_slow_down_then_lock_then_the_owner_is_told(gateway: Gateway, pharmacist: Practitioner) -> None:
     wrong = {**pharmacist.login, "password": "Officine-2026-no"}
     outcomes = [await try_login(gateway, wrong) for _ in range(4)]
     assert [reply.code for reply in outcomes] == ["login_refused"] * 3 + ["login_slowed"]
@@ -187,17 +184,15 @@ async def test_a_password_kept_under_another_cost_is_kept_under_todays_once_it_w
     assert (await try_login(gateway, pharmacist.login)).status == 201
 
 
-async def test_many_at_once_do_not_outrun_the_count(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_many_at_once_do_not_outrun_the_count(gateway: Gateway, pharmacist: Practitioner) -> None:
     wrong = {**pharmacist.login, "password": "Officine-2026-no"}
     replies = await asyncio.gather(*(try_login(gateway, wrong) for _ in range(20)))
     assert sum(reply.code == "login_refused" for reply in replies) == 3
 
 
 async def test_a_session_that_is_kept_outlives_idleness_and_its_cookie_the_browser(
-    gateway: Gateway, worker: None
+    gateway: Gateway, pharmacist: Practitioner
 ) -> None:
-    pharmacist = await gateway.join()
     kept = await pharmacist.in_person("POST", "/v1/sessions", {**pharmacist.login, "keep_logged_in": True})
     assert "Max-Age=2592000" in kept.headers["Set-Cookie"]
     await gateway.execute("UPDATE sessions SET seen_at = now() - interval '20 days'")
@@ -206,8 +201,7 @@ async def test_a_session_that_is_kept_outlives_idleness_and_its_cookie_the_brows
     assert "Max-Age" not in plain.headers["Set-Cookie"]
 
 
-async def test_one_sees_and_ends_ones_sessions(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_one_sees_and_ends_ones_sessions(gateway: Gateway, pharmacist: Practitioner) -> None:
     firefox = {"User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"}
     elsewhere = Practitioner(gateway, pharmacist.form, gateway.browser())
     before = gateway.mailbox.received
@@ -237,8 +231,9 @@ async def test_nobody_ends_the_sessions_of_others(gateway: Gateway, worker: None
 
 
 @pytest.mark.parametrize("with_number", [True, False], ids=["known", "unknown"])
-async def test_a_lost_password_is_replaced_by_a_link(gateway: Gateway, worker: None, with_number: bool) -> None:
-    pharmacist = await gateway.join()
+async def test_a_lost_password_is_replaced_by_a_link(
+    gateway: Gateway, pharmacist: Practitioner, with_number: bool
+) -> None:
     elsewhere = await gateway.log_in(pharmacist.form)
     value = pharmacist.form["value"] if with_number else "2B0000020"
     before = gateway.mailbox.received
@@ -262,8 +257,7 @@ async def test_a_lost_password_is_replaced_by_a_link(gateway: Gateway, worker: N
     assert (await try_login(gateway, {**pharmacist.login, "password": "Nouveau-Velo-42"})).status == 201
 
 
-async def test_a_new_password_opens_a_locked_door(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_a_new_password_opens_a_locked_door(gateway: Gateway, pharmacist: Practitioner) -> None:
     wrong = {**pharmacist.login, "password": "Officine-2026-no"}
     for _ in range(10):
         await try_login(gateway, wrong)
@@ -275,8 +269,7 @@ async def test_a_new_password_opens_a_locked_door(gateway: Gateway, worker: None
     assert (await try_login(gateway, {**pharmacist.login, "password": "Nouveau-Velo-42"})).status == 201
 
 
-async def test_a_reset_link_lasts_half_an_hour(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_a_reset_link_lasts_half_an_hour(gateway: Gateway, pharmacist: Practitioner) -> None:
     await gateway.call("POST", "/v1/password-resets", {"scheme": "finess", "value": pharmacist.form["value"]})
     letter = await gateway.letter_about(pharmacist.form["email"], "nouveau mot de passe")
     left = await gateway.fetchval("SELECT expires_at - now() FROM links WHERE purpose = 'password_reset'")
@@ -300,9 +293,8 @@ async def test_a_lost_identifier_is_reminded_partly_masked(gateway: Gateway, wor
 
 
 async def test_the_password_is_changed_with_the_old_one_and_ends_the_other_sessions(
-    gateway: Gateway, worker: None
+    gateway: Gateway, pharmacist: Practitioner
 ) -> None:
-    pharmacist = await gateway.join()
     elsewhere = await gateway.log_in(pharmacist.form)
     change = {"current_password": "Faux-Velo-1", "password": "Nouveau-Velo-42"}
     assert (await pharmacist.in_person("PUT", "/v1/me/password", change)).code == "login_refused"
@@ -312,8 +304,9 @@ async def test_the_password_is_changed_with_the_old_one_and_ends_the_other_sessi
     assert (await pharmacist.in_person("GET", "/v1/me")).status == 200
 
 
-async def test_an_address_is_confirmed_at_the_new_one_and_told_to_the_old(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_an_address_is_confirmed_at_the_new_one_and_told_to_the_old(
+    gateway: Gateway, pharmacist: Practitioner
+) -> None:
     old, new = pharmacist.form["email"], "nouvelle@a.example"
     assert (await pharmacist.in_person("PUT", "/v1/me/email", {"email": new})).status == 202
     assert "n…e@a.example" in (await gateway.letter_about(old, "changement d'adresse")).text
@@ -330,9 +323,8 @@ async def test_an_address_is_confirmed_at_the_new_one_and_told_to_the_old(gatewa
     [("suspended", "account_suspended"), ("closed", "account_closed"), ("in_review", "account_in_review")],
 )
 async def test_an_account_that_is_not_in_use_says_whom_to_ask(
-    gateway: Gateway, worker: None, state: str, code: str
+    gateway: Gateway, pharmacist: Practitioner, state: str, code: str
 ) -> None:
-    pharmacist = await gateway.join()
     await gateway.execute("UPDATE practitioners SET state = $1", state)
     assert (await pharmacist.in_person("GET", "/v1/me")).code == "authentication_required"
     reply = await try_login(gateway, pharmacist.login)
@@ -342,8 +334,7 @@ async def test_an_account_that_is_not_in_use_says_whom_to_ask(
     assert (await try_login(gateway, {**pharmacist.login, "password": "Officine-2026-no"})).code == "login_refused"
 
 
-async def test_a_new_password_voids_what_a_thief_had_under_way(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_a_new_password_voids_what_a_thief_had_under_way(gateway: Gateway, pharmacist: Practitioner) -> None:
     await pharmacist.in_person("PUT", "/v1/me/email", {"email": "voleur@a.example"})
     await pharmacist.in_person("POST", "/v1/me/members", {"email": "complice@a.example", "role": "owner"})
     thiefs = link_token(await gateway.letter_to("voleur@a.example"))
@@ -356,8 +347,7 @@ async def test_a_new_password_voids_what_a_thief_had_under_way(gateway: Gateway,
     assert (await gateway.call("POST", "/v1/invitations/acceptance", joined)).code == "link_used"
 
 
-async def test_a_link_to_the_old_address_ends_with_it(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_a_link_to_the_old_address_ends_with_it(gateway: Gateway, pharmacist: Practitioner) -> None:
     await gateway.call("POST", "/v1/password-resets", {"scheme": "finess", "value": pharmacist.form["value"]})
     old = link_token(await gateway.letter_about(pharmacist.form["email"], "Choisissez un nouveau mot de passe"))
     await pharmacist.in_person("PUT", "/v1/me/email", {"email": "neuve@a.example"})
@@ -372,8 +362,7 @@ async def test_a_link_to_the_old_address_ends_with_it(gateway: Gateway, worker: 
         await gateway.letter_about(address, "Votre compte est fermé")
 
 
-async def test_a_suspended_practice_moves_no_further(gateway: Gateway, worker: None, database: str) -> None:
-    pharmacist = await gateway.join()
+async def test_a_suspended_practice_moves_no_further(gateway: Gateway, pharmacist: Practitioner, database: str) -> None:
     await pharmacist.in_person("PUT", "/v1/me/email", {"email": "voleur@a.example"})
     await pharmacist.in_person("PUT", "/v1/me/bank-details", {"bic": "CMCIFR2A"})
     token = link_token(await gateway.letter_to("voleur@a.example"))
@@ -393,9 +382,8 @@ async def test_a_suspended_practice_moves_no_further(gateway: Gateway, worker: N
 
 
 async def test_a_browser_that_was_forgotten_does_not_come_back_by_its_old_cookie(
-    gateway: Gateway, worker: None
+    gateway: Gateway, pharmacist: Practitioner
 ) -> None:
-    pharmacist = await gateway.join()
     copy = next(each.value for each in pharmacist.browser.cookie_jar if each.key == "device")
     await pharmacist.in_person("DELETE", "/v1/sessions")
     await gateway.log_in(pharmacist.form, pharmacist.browser)
@@ -416,8 +404,7 @@ async def test_a_cookie_that_cannot_be_is_none(gateway: Gateway, cookie: bytes) 
     assert answer.startswith((b"HTTP/1.1 401", b"HTTP/1.1 400"))
 
 
-async def test_ones_own_password_cannot_be_guessed_either(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_ones_own_password_cannot_be_guessed_either(gateway: Gateway, pharmacist: Practitioner) -> None:
     change = {"current_password": "Faux-Velo-1", "password": "Nouveau-Velo-42"}
     codes = [(await pharmacist.in_person("PUT", "/v1/me/password", change)).code for _ in range(4)]
     assert codes == ["login_refused"] * 3 + ["login_slowed"]
@@ -438,8 +425,9 @@ async def test_ones_own_password_cannot_be_guessed_either(gateway: Gateway, work
     assert (await back.in_person("PUT", "/v1/me/password", right)).status == 204
 
 
-async def test_a_locked_second_factor_is_told_and_opened_by_a_new_password(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_a_locked_second_factor_is_told_and_opened_by_a_new_password(
+    gateway: Gateway, pharmacist: Practitioner
+) -> None:
     path = "/v1/sessions/current/second-factor"
     for _ in range(10):
         await pharmacist.in_person("POST", path, {"code": "000000"})
@@ -454,8 +442,7 @@ async def test_a_locked_second_factor_is_told_and_opened_by_a_new_password(gatew
     await gateway.log_in(fresh)
 
 
-async def test_reminders_do_not_use_up_what_resets_need(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_reminders_do_not_use_up_what_resets_need(gateway: Gateway, pharmacist: Practitioner) -> None:
     for _ in range(8):
         await gateway.call("POST", "/v1/identifier-reminders", {"email": pharmacist.form["email"]})
     await gateway.call("POST", "/v1/password-resets", {"scheme": "finess", "value": pharmacist.form["value"]})
@@ -463,8 +450,9 @@ async def test_reminders_do_not_use_up_what_resets_need(gateway: Gateway, worker
     assert link_token(letter)
 
 
-async def test_a_code_does_not_revive_a_session_that_was_ended_meanwhile(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_a_code_does_not_revive_a_session_that_was_ended_meanwhile(
+    gateway: Gateway, pharmacist: Practitioner
+) -> None:
     stranger = Practitioner(gateway, pharmacist.form, gateway.browser())
     before = gateway.mailbox.received
     await stranger.in_person("POST", "/v1/sessions", pharmacist.login)
@@ -475,8 +463,9 @@ async def test_a_code_does_not_revive_a_session_that_was_ended_meanwhile(gateway
     ).code == "authentication_required"
 
 
-async def test_the_operator_gives_a_holder_who_lost_everything_a_way_back(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_the_operator_gives_a_holder_who_lost_everything_a_way_back(
+    gateway: Gateway, pharmacist: Practitioner
+) -> None:
     begun = await pharmacist.in_person("POST", "/v1/me/second-factor/totp")
     totp = pyotp.TOTP(begun.body["secret"])
     await pharmacist.in_person("POST", "/v1/me/second-factor/totp/confirmation", {"code": totp.now()})

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
 from tests import builders
-from tests.driver import Gateway, link_token, until
+from tests.driver import Gateway, Practitioner, link_token, until
 from tpgateway.audit import OPERATOR
 from tpgateway.mail import Post
 from tpgateway.practitioners import oversight
@@ -37,9 +37,8 @@ BANK = {"bic": "BDFEFRPPCCT", "iban": "FR7630001007941234567890185"}
 
 
 async def test_new_bank_details_wait_three_days_and_the_owner_can_take_them_back_by_mail(
-    gateway: Gateway, worker: None
+    gateway: Gateway, pharmacist: Practitioner
 ) -> None:
-    pharmacist = await gateway.join()
     email = pharmacist.form["email"]
     asked = await pharmacist.in_person("PUT", "/v1/me/bank-details", BANK)
     assert asked.status == 202
@@ -70,8 +69,7 @@ async def test_new_bank_details_wait_three_days_and_the_owner_can_take_them_back
     assert (await pharmacist.in_person("PUT", "/v1/me/bank-details", {"bic": "AGRIFRPP882"})).code == "iban_missing"
 
 
-async def test_the_latest_request_counts_and_the_owner_can_take_it_back_himself(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_the_latest_request_counts_and_the_owner_can_take_it_back_himself(pharmacist: Practitioner) -> None:
     await pharmacist.in_person("PUT", "/v1/me/bank-details", BANK)
     second = await pharmacist.in_person("PUT", "/v1/me/bank-details", {"bic": "CMCIFR2A"})
     assert second.body["pending"]["bic"] == "CMCIFR2A"
@@ -79,9 +77,10 @@ async def test_the_latest_request_counts_and_the_owner_can_take_it_back_himself(
     assert (await pharmacist.in_person("GET", "/v1/me/bank-details")).body["pending"] is None
 
 
-async def test_the_link_of_an_earlier_mail_takes_back_whatever_waits(gateway: Gateway, worker: None) -> None:
+async def test_the_link_of_an_earlier_mail_takes_back_whatever_waits(
+    gateway: Gateway, pharmacist: Practitioner
+) -> None:
     """A thief who asks twice does not make the owner's first mail say that all is done already."""
-    pharmacist = await gateway.join()
     await pharmacist.in_person("PUT", "/v1/me/bank-details", BANK)
     first = await gateway.letter_about(pharmacist.form["email"], "vont changer")
     await pharmacist.in_person("PUT", "/v1/me/bank-details", {"bic": "CMCIFR2A"})
@@ -90,8 +89,9 @@ async def test_the_link_of_an_earlier_mail_takes_back_whatever_waits(gateway: Ga
     assert (await pharmacist.in_person("GET", "/v1/me/bank-details")).body["pending"] is None
 
 
-async def test_many_changes_of_bank_details_at_once_leave_one_waiting(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_many_changes_of_bank_details_at_once_leave_one_waiting(
+    gateway: Gateway, pharmacist: Practitioner
+) -> None:
     before = gateway.mailbox.received
     banks = ("CMCIFR2A", "AGRIFRPP825", "BDFEFRPP", "SOGEFRPP", "CRLYFRPP")
     asked = await asyncio.gather(*(pharmacist.in_person("PUT", "/v1/me/bank-details", {"bic": bank}) for bank in banks))
@@ -118,8 +118,7 @@ async def until_letters(gateway: Gateway, count: int) -> None:
     await until(have_come)
 
 
-async def test_parallel_changes_of_the_profile_do_not_undo_each_other(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_parallel_changes_of_the_profile_do_not_undo_each_other(pharmacist: Practitioner) -> None:
     changes = [{"street": "4 rue du Pont"}, {"town": "Paris"}, {"mobile": "06 12 34 56 78"}]
     for _ in range(5):
         await pharmacist.in_person("PATCH", "/v1/me", {"street": None, "town": None, "mobile": None})
@@ -192,8 +191,7 @@ async def test_deciding_and_closing_at_once_do_not_wait_for_each_other(gateway: 
         await gateway.execute("DELETE FROM practitioner_identifiers")
 
 
-async def test_whoever_changes_the_address_first_is_still_seen(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_whoever_changes_the_address_first_is_still_seen(gateway: Gateway, pharmacist: Practitioner) -> None:
     old, new = pharmacist.form["email"], "voleur@a.example"
     await pharmacist.in_person("PUT", "/v1/me/email", {"email": new})
     token = link_token(await gateway.letter_to(new))
@@ -214,9 +212,8 @@ async def test_whoever_changes_the_address_first_is_still_seen(gateway: Gateway,
     ],
 )
 async def test_wrong_bank_details_are_refused_and_change_nothing(
-    gateway: Gateway, worker: None, body: dict[str, str], pointer: str, code: str
+    gateway: Gateway, pharmacist: Practitioner, body: dict[str, str], pointer: str, code: str
 ) -> None:
-    pharmacist = await gateway.join()
     reply = await pharmacist.in_person("PUT", "/v1/me/bank-details", body)
     assert (reply.status, reply.faults) == (422, {pointer: code})
     assert await gateway.fetchval("SELECT count(*) FROM bank_details") == 1
@@ -250,8 +247,9 @@ async def test_a_number_that_the_directory_does_not_confirm_waits_and_one_in_use
     assert body.code == "identifier_not_for_this_account"
 
 
-async def test_a_closed_account_is_out_everywhere_and_its_number_free(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_a_closed_account_is_out_everywhere_and_its_number_free(
+    gateway: Gateway, pharmacist: Practitioner
+) -> None:
     slip = await pharmacist.in_person("POST", "/v1/me/closure", {"value": "2B0000020"})
     assert slip.faults == {"/value": "field_invalid"}
     assert (await pharmacist.in_person("POST", "/v1/me/closure", {"value": pharmacist.form["value"]})).status == 204
@@ -275,8 +273,7 @@ async def test_a_closed_account_is_out_everywhere_and_its_number_free(gateway: G
 # API clients -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_secret_is_replaced_without_a_standstill(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_a_secret_is_replaced_without_a_standstill(gateway: Gateway, pharmacist: Practitioner) -> None:
     path = f"/v1/me/clients/{pharmacist.client_id}"
     rotated = await pharmacist.in_person("POST", f"{path}/rotation", {})
     old, new = pharmacist.client_secret, rotated.body["client_secret"]
@@ -290,8 +287,7 @@ async def test_a_secret_is_replaced_without_a_standstill(gateway: Gateway, worke
     assert (await gateway.ask_token(basic=(pharmacist.client_id, new))).code == "invalid_client"
 
 
-async def test_a_client_is_renamed_and_says_when_it_was_last_used(gateway: Gateway, worker: None) -> None:
-    pharmacist = await gateway.join()
+async def test_a_client_is_renamed_and_says_when_it_was_last_used(gateway: Gateway, pharmacist: Practitioner) -> None:
     path = f"/v1/me/clients/{pharmacist.client_id}"
     renamed = (await pharmacist.in_person("PATCH", path, {"name": "Comptoir 2"})).body
     assert renamed["name"] == "Comptoir 2"
@@ -302,9 +298,8 @@ async def test_a_client_is_renamed_and_says_when_it_was_last_used(gateway: Gatew
 
 
 async def test_a_client_with_a_key_does_not_fall_back_to_a_secret_and_no_promise_is_broken(
-    gateway: Gateway, worker: None
+    pharmacist: Practitioner,
 ) -> None:
-    pharmacist = await gateway.join()
     public = json.loads(OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate().public_key()))
     wanted = {"name": "Clé", "scopes": ["cards"], "public_jwk": public}
     keyed = (await pharmacist.in_person("POST", "/v1/me/clients", wanted)).body

@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 from tests import builders
-from tests.driver import Gateway
+from tests.driver import Gateway, Practitioner
 from tpgateway.web.sessions import Lives, PostgresStorage
 
 
-async def test_the_cookie_is_hidden_from_scripts_and_from_other_sites(gateway: Gateway, worker: None) -> None:
-    practitioner = await gateway.join()
+async def test_the_cookie_is_hidden_from_scripts_and_from_other_sites(
+    gateway: Gateway, practitioner: Practitioner
+) -> None:
     login = {name: practitioner.form[name] for name in ("scheme", "value", "password")}
     reply = await gateway.call("POST", "/v1/sessions", login)
     cookie = reply.headers["Set-Cookie"]
@@ -28,8 +29,7 @@ def test_by_https_the_cookie_is_bound_to_the_host() -> None:
     assert storage.cookie_params["path"] == "/"
 
 
-async def test_a_write_from_another_site_is_refused(gateway: Gateway, worker: None) -> None:
-    practitioner = await gateway.join()
+async def test_a_write_from_another_site_is_refused(gateway: Gateway, practitioner: Practitioner) -> None:
     wanted = {"name": "Volé", "scopes": ["cards"]}
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
         reply = await practitioner.in_person("POST", "/v1/me/clients", wanted, headers=headers)
@@ -38,16 +38,14 @@ async def test_a_write_from_another_site_is_refused(gateway: Gateway, worker: No
     assert (await practitioner.in_person("POST", "/v1/me/clients", wanted, headers=ours)).status == 201
 
 
-async def test_after_logging_out_the_cookie_opens_nothing(gateway: Gateway, worker: None) -> None:
-    practitioner = await gateway.join()
+async def test_after_logging_out_the_cookie_opens_nothing(gateway: Gateway, practitioner: Practitioner) -> None:
     cookie = "; ".join(f"{each.key}={each.value}" for each in practitioner.browser.cookie_jar)
     assert (await practitioner.in_person("DELETE", "/v1/sessions/current")).status == 204
     reply = await gateway.call("GET", "/v1/me", headers={"Cookie": cookie})
     assert reply.code == "authentication_required"
 
 
-async def test_an_idle_or_old_session_is_over(gateway: Gateway, worker: None) -> None:
-    practitioner = await gateway.join()
+async def test_an_idle_or_old_session_is_over(gateway: Gateway, practitioner: Practitioner) -> None:
     assert (await practitioner.in_person("GET", "/v1/me")).status == 200
     await gateway.execute("UPDATE sessions SET seen_at = now() - interval '31 minutes'")
     assert (await practitioner.in_person("GET", "/v1/me")).code == "authentication_required"
@@ -56,9 +54,8 @@ async def test_an_idle_or_old_session_is_over(gateway: Gateway, worker: None) ->
 
 
 async def test_a_suspended_account_loses_its_sessions_and_tokens_and_says_so_at_the_door(
-    gateway: Gateway, worker: None
+    gateway: Gateway, practitioner: Practitioner
 ) -> None:
-    practitioner = await gateway.join()
     await gateway.execute("UPDATE practitioners SET state = 'suspended'")
     assert (await practitioner.in_person("GET", "/v1/me")).code == "authentication_required"
     basic = (practitioner.client_id, practitioner.client_secret)
@@ -69,8 +66,9 @@ async def test_a_suspended_account_loses_its_sessions_and_tokens_and_says_so_at_
     assert (await gateway.call("POST", "/v1/sessions", wrong)).code == "login_refused"
 
 
-async def test_an_unknown_account_and_a_wrong_password_are_answered_alike(gateway: Gateway, worker: None) -> None:
-    practitioner = await gateway.join()
+async def test_an_unknown_account_and_a_wrong_password_are_answered_alike(
+    gateway: Gateway, practitioner: Practitioner
+) -> None:
     known = {"scheme": "finess", "value": practitioner.form["value"], "password": "Officine-2026-no"}
     one, other = [await gateway.call("POST", "/v1/sessions", login) for login in (known, builders.a_login())]
     assert one.status == other.status == 401

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
-from tests.driver import ASSERTION_TYPE, Gateway
+from tests.driver import ASSERTION_TYPE, Gateway, Practitioner
 from tpgateway.web.callers import Access, Caller
 from tpgateway.web.problems import TokenExpired, TokenInvalid
 from tpgateway.web.tokens import Tokens, new_signing_keys_json
@@ -185,18 +185,16 @@ def rsa(bits: int, *, private: bool = False) -> dict[str, Any]:
         "list",
     ],
 )
-async def test_a_key_that_is_weak_private_or_none_is_refused(
-    gateway: Gateway, worker: None, jwk: dict[str, Any]
-) -> None:
-    practitioner = await gateway.join()
+async def test_a_key_that_is_weak_private_or_none_is_refused(practitioner: Practitioner, jwk: dict[str, Any]) -> None:
     body = {"name": "Clé", "scopes": ["cards"], "public_jwk": jwk}
     reply = await practitioner.in_person("POST", "/v1/me/clients", body)
     assert (reply.status, reply.code) == (422, "public_key_invalid")
 
 
 @pytest.mark.parametrize("jwk", [ed25519(alg="none", use="enc", a="x" * 5_000), rsa(2048)], ids=["ed25519", "rsa"])
-async def test_of_a_key_the_public_members_alone_are_kept(gateway: Gateway, worker: None, jwk: dict[str, Any]) -> None:
-    practitioner = await gateway.join()
+async def test_of_a_key_the_public_members_alone_are_kept(
+    gateway: Gateway, practitioner: Practitioner, jwk: dict[str, Any]
+) -> None:
     body = {"name": "Clé", "scopes": ["cards"], "public_jwk": jwk}
     made = await practitioner.in_person("POST", "/v1/me/clients", body)
     assert (made.status, made.body["client_secret"]) == (201, None)
@@ -211,8 +209,9 @@ async def test_a_token_has_one_spelling(gateway: Gateway) -> None:
     assert (await insurer.call("GET", "/v1/insurer")).code == "token_invalid"
 
 
-async def test_a_practitioners_client_gets_no_more_than_its_scopes(gateway: Gateway, worker: None) -> None:
-    practitioner = await gateway.join()
+async def test_a_practitioners_client_gets_no_more_than_its_scopes(
+    gateway: Gateway, practitioner: Practitioner
+) -> None:
     wanted = {"name": "Tables seulement", "scopes": ["tables"]}
     client = (await practitioner.in_person("POST", "/v1/me/clients", wanted)).body
     basic = (client["client_id"], client["client_secret"])
@@ -222,8 +221,7 @@ async def test_a_practitioners_client_gets_no_more_than_its_scopes(gateway: Gate
     assert (reply.status, reply.code) == (403, "scope_missing")
 
 
-async def test_a_revoked_client_gets_no_token(gateway: Gateway, worker: None) -> None:
-    practitioner = await gateway.join()
+async def test_a_revoked_client_gets_no_token(gateway: Gateway, practitioner: Practitioner) -> None:
     gone = await practitioner.in_person("DELETE", f"/v1/me/clients/{practitioner.client_id}")
     assert gone.status == 204
     reply = await gateway.ask_token(basic=(practitioner.client_id, practitioner.client_secret))
