@@ -4,9 +4,10 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 import urllib.parse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,13 +39,13 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-@pytest.fixture
-async def provider() -> AsyncIterator[str]:
-    """oidc-provider-mock, as its command line starts it."""
+@pytest.fixture(scope="module")
+def provider() -> Iterator[str]:
+    """oidc-provider-mock, as its command line starts it: one for all tests, which tell it first whom it knows."""
     port = _free_port()
     words = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)]
-    quiet = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(*words, stdout=quiet, stderr=quiet, start_new_session=True)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(words, stdout=quiet, stderr=quiet, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
 
     async def answers() -> bool:
@@ -54,10 +55,10 @@ async def provider() -> AsyncIterator[str]:
         except aiohttp.ClientError:
             return False
 
-    await until(answers, 30)
+    asyncio.run(until(answers, 30))
     yield url
     os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    process.wait()
 
 
 @pytest.fixture
