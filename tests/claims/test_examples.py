@@ -10,8 +10,10 @@ import pytest
 from lxml import etree
 
 from tests import builders
+from tests.claims.conftest import an_insurer, an_optician
 from tests.claims.test_life import run_clocks, set_rules
 from tests.driver import Gateway, Insurer, Practitioner, Reply
+from tests.worlds import People, Recipe, World
 from tpgateway.claims.model import Kind, State
 from tpgateway.claims.rules import life
 
@@ -93,16 +95,29 @@ def _text(reply: Reply, name: str) -> str:
     return str(etree.fromstring(reply.body).findtext(f"{{*}}{name}"))
 
 
-async def a_player(gateway: Gateway, insurer: Insurer, example: dict[str, Any]) -> Player:
+async def a_hospital(gateway: Gateway, folder: Path) -> People:
+    insurer = (await an_insurer(gateway, folder)).insurer
+    hospital = await gateway.join(specialty="hospital", legal_name="Centre hospitalier des Essais")
+    await hospital.sign()
+    return People(practitioner=hospital, insurer=insurer)
+
+
+@pytest.fixture
+def recipe(path: Path) -> Recipe:
+    """Who acts in the example."""
+    return a_hospital if json.loads(path.read_text())["speciality"] == "hospital" else an_optician
+
+
+@pytest.fixture
+async def practitioner(world: World, gateway: Gateway, worker: None) -> Practitioner:
+    return await world.practitioner(gateway)
+
+
+async def a_player(gateway: Gateway, insurer: Insurer, practitioner: Practitioner, example: dict[str, Any]) -> Player:
     product = json.loads((FOLDER / "product.json").read_text())
     assert (await insurer.put_product(**product)).status == 200
     await set_rules(insurer, **example["approval_rules"])
-    if example["speciality"] == "hospital":
-        practitioner = await gateway.join(specialty="hospital", legal_name="Centre hospitalier des Essais")
-        domain = "HOSP"
-    else:
-        practitioner, domain = await gateway.join(**builders.an_optician()), "OPTI"
-    await practitioner.sign()
+    domain = "HOSP" if example["speciality"] == "hospital" else "OPTI"
     proof = (await practitioner.check(builders.a_card(), domain)).body["proof"]
     return Player(gateway, practitioner, insurer, proof)
 
@@ -120,11 +135,13 @@ def test_every_transition_of_the_table_has_its_example() -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-async def test_an_example_plays_as_it_says(gateway: Gateway, insurer: Insurer, worker: None, path: Path) -> None:
+async def test_an_example_plays_as_it_says(
+    gateway: Gateway, insurer: Insurer, practitioner: Practitioner, path: Path
+) -> None:
     example = json.loads(path.read_text())
     xml = etree.fromstring(path.with_suffix(".xml").read_bytes())
     is_answer = etree.QName(xml).localname == "decision"
-    player = await a_player(gateway, insurer, example)
+    player = await a_player(gateway, insurer, practitioner, example)
     *before, last = example["steps"]
     for step in before:
         await player.play(step)
