@@ -1,6 +1,7 @@
 """Real PostgreSQL for every test that asks for it: one template migrated once, a clone a test."""
 
 import asyncio
+import gc
 import itertools
 import os
 import shutil
@@ -202,3 +203,10 @@ async def theirs() -> AsyncIterator[Server]:
     """The insurer's server."""
     async with Server().opened() as theirs:
         yield theirs
+
+
+def pytest_collection_finish() -> None:
+    """As the service itself does: what was loaded by now stays, and is not looked through again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
