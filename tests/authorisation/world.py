@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -23,10 +24,11 @@ class World:
     things: dict[str, str]
     """What stands for ``{id}`` and the like, by the beginning of a path."""
 
-    async def call(self, caller: str, method: str, path: str, *, is_page: bool) -> Reply:
+    async def call(self, caller: str, method: str, path: str, body: Any, *, is_page: bool) -> Reply:
+        """What is sent is good where it matters whose the thing is, and empty elsewhere."""
         headers = {"Accept": "text/html"} if is_page else {}
-        body = {"data": {"x": "y"}} if is_page else {"body": {}}
-        return await self.callers[caller](method, path, headers=headers, **({} if method == "GET" else body))
+        sent = {"data": body or {"x": "y"}} if is_page else {"body": body or {}}
+        return await self.callers[caller](method, path, headers=headers, **({} if method == "GET" else sent))
 
     async def keep_sessions(self) -> None:
         """Remembers who is logged in; ``restore`` undoes what a log-out did."""
@@ -64,7 +66,13 @@ async def build(gateway: Gateway, folder: Path) -> World:
     await gateway.execute("UPDATE insurers SET state = 'suspended' WHERE number = $1", third.number)
 
     def by_cookie(browser: aiohttp.ClientSession) -> Call:
-        return lambda method, path, **options: gateway.call(method, path, http=browser, **options)
+        (session,) = [each.value for each in browser.cookie_jar if each.key == "session"]
+        cookie = {"Cookie": f"session={session}"}  # the same whatever is answered
+
+        def call(method: str, path: str, *, headers: dict[str, str], **options: Any) -> Awaitable[Reply]:
+            return gateway.call(method, path, headers={**headers, **cookie}, **options)
+
+        return call
 
     def by_token(token: str) -> Call:
         return lambda method, path, **options: gateway.call(method, path, token=token, **options)
@@ -94,10 +102,10 @@ async def _things(gateway: Gateway, owner: Practitioner, insurer: Insurer) -> di
     """What paths name: all of it is the first practice's with the first insurer."""
     check = (await owner.check(builders.a_card())).body
     approval = (await owner.call("POST", "/v1/prior-approvals", builders.a_request(check["proof"]))).body
-    colleague = await gateway.fetchval(
-        "SELECT id FROM practitioner_members WHERE role = 'staff' AND practitioner_id IS NOT NULL"
-    )
-    reviewer = await gateway.fetchval("SELECT id FROM practitioner_members WHERE email = 'lit@lac.example'")
+    invited = await owner.in_person("POST", "/v1/me/members", {"email": "x@a.example", "role": "staff"})
+    colleague = invited.body["id"]
+    await gateway.invite_to_desk(insurer.number, "x@lac.example", "Quelqu'un")
+    reviewer = await gateway.fetchval("SELECT id FROM practitioner_members WHERE email = 'x@lac.example'")
     made = await insurer.call("POST", "/v1/insurer/endpoints", {"url": "http://127.0.0.1:9/events"})
     spare = await owner.in_person("POST", "/v1/me/clients", {"name": "Autre", "scopes": ["tables"]})
     imported = await gateway.fetchval("SELECT id FROM rights_imports ORDER BY id LIMIT 1")
@@ -111,7 +119,7 @@ async def _things(gateway: Gateway, owner: Practitioner, insurer: Insurer) -> di
         "/v1/insurer/rights-imports/": str(imported),
         "/v1/insurer/events/": str(event),
         "/v1/insurer/clients/": insurer.client_id,
-        "/v1/me/members/": str(colleague),
+        "/v1/me/members/": colleague,
         "/v1/me/clients/": spare.body["client_id"],
         "/v1/sessions/": str(session),
         "/demandes/": approval["id"],
@@ -119,7 +127,7 @@ async def _things(gateway: Gateway, owner: Practitioner, insurer: Insurer) -> di
         "/assureur/livraisons/": made.body["id"],
         "/assureur/droits/": str(imported),
         "/assureur/equipe/": str(reviewer),
-        "/compte/equipe/": str(colleague),
+        "/compte/equipe/": colleague,
         "/compte/acces/": spare.body["client_id"],
     }
 

@@ -119,8 +119,8 @@ async def simulate(request: web.Request) -> web.Response:
 async def _simulated(
     request: web.Request, call: Call, form: RequestForm, typed: Typed
 ) -> tuple[SimulationView | None, Problem | None]:
+    refuse_role(call.caller, Role.STAFF)
     try:
-        refuse_role(call.caller, Role.STAFF)
         await spend_own(request, call.caller, 1)
         asked = read_request(PriorApprovalRequest, form, typed, call)
         async with transaction(call):
@@ -236,7 +236,7 @@ async def _changed_form(request: web.Request, call: Call, typed: Typed, problem:
     async with transaction(call):
         approval = await handlers.read_own(call, path_of(request).reference)
     is_extension = request.path.endswith("/prolongation")
-    if (Kind.EXTENDED if is_extension else Kind.AMENDED) not in service.possible(approval):
+    if problem is None and (Kind.EXTENDED if is_extension else Kind.AMENDED) not in service.possible(approval):
         return see_other(f"/demandes/{path_of(request).reference}")
     form = HOSPITAL if isinstance(approval.request, Stay) else OPTICAL
     return await _form(request, call, form, typed, problem=problem, approval=approval, is_extension=is_extension)

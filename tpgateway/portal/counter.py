@@ -85,6 +85,7 @@ async def check_photo(request: web.Request) -> web.Response:
     call = call_of(request, caller)
     typed: dict[str, str] = {}
     try:
+        refuse_role(caller, Role.STAFF)
         await spend_own(request, caller, 5)
         photo = b""
         async for part in parts_of(request):
