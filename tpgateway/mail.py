@@ -19,6 +19,7 @@ from tpgateway.jobs import Handler, JobKind, RetryRequested, Tools, enqueue
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
 from tpgateway.web import limits
+from tpgateway.web.routing import PARIS
 
 _PURPOSE = "mail"
 _FIRST_DELAY = timedelta(seconds=5)
@@ -62,8 +63,12 @@ class Post:
         )
 
     async def send(self, connection: Connection, letter: str, *, to: str, **values: object) -> None:
-        """Queues ``DOMAIN/NAME``, whose template's first line is the subject; ``values`` are what it names."""
-        written = _letters.get_template(letter).render(base_url=self.base_url, support=self.support, **values)
+        """Queues ``DOMAIN/NAME``, whose template's first line is the subject; ``values`` are what it names.
+
+        Moments are said by the clocks of Paris.
+        """
+        said = {name: each.astimezone(PARIS) if isinstance(each, datetime) else each for name, each in values.items()}
+        written = _letters.get_template(letter).render(base_url=self.base_url, support=self.support, **said)
         subject, _, text = written.partition("\n")
         await send(connection, self.vault, to=to, subject=subject.strip(), text=text.strip() + "\n")
 

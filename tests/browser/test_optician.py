@@ -88,7 +88,7 @@ async def test_an_optician_asks_sees_what_is_granted_while_typing_and_changes_it
     await page.goto("/demandes")
     await page.get_by_role("link", name="Optique du").click()
     await page.get_by_text("Annuler", exact=True).click()
-    await page.get_by_label("J'annule cette demande").check()
+    await page.get_by_label("Oui, annuler cette demande").check()
     await page.get_by_role("button", name="Annuler la demande").click()
     await expect(page.get_by_role("status")).to_contain_text("Annulée")
 

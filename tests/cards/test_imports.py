@@ -327,7 +327,7 @@ async def test_an_xml_file_loads_as_a_csv_one_does(gateway: Gateway) -> None:
     assert listed.headers["Content-Disposition"].startswith("attachment")
     assert listed.body.decode().splitlines()[:2] == [
         "line;column;code;reason",
-        "3;birth_rank;wrong_form;The value does not have the form of its column; see schemas/README.md.",
+        '3;birth_rank;wrong_form;"The value does not have the form of its column; see schemas/README.md."',
     ]
 
 

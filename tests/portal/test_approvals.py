@@ -166,3 +166,24 @@ async def test_numbers_that_a_page_wrote_and_somebody_changed_are_no_failure(
     ):
         status, _ = await send(optician, path, typed)
         assert status in {303, 409, 422}, path
+
+
+async def test_a_document_that_breaks_off_is_none(gateway: Gateway, optician: Practitioner) -> None:
+    made = await ask(optician, **_glasses())
+    await gateway.execute(
+        "UPDATE prior_approvals SET state = 'information_requested', waits_for = 'practitioner', documents = '{quote}'"
+    )
+    await gateway.execute(
+        "INSERT INTO prior_approval_events SELECT insurer_id, approval_id, version + 1, 'information_requested',"
+        " 'information_requested', 'insurer', actor_id, reason_code, now(), details FROM prior_approval_events"
+        " ORDER BY version DESC LIMIT 1"
+    )
+    head = '--b\r\nContent-Disposition: form-data; name="kind"\r\n\r\nquote\r\n--b\r\n'
+    head += 'Content-Disposition: form-data; name="document"; filename="a.pdf"\r\nContent-Type: application/pdf\r\n\r\n'
+    whole = head.encode() + b"%PDF-1.4\n" + b"x" * 3_000
+    headers = {**HTML, "Content-Type": "multipart/form-data; boundary=b"}
+    path = f"/demandes/{made['id']}/documents"
+    for body, status, count in ((whole, 422, 0), (b"no form", 422, 0), (whole + b"\r\n--b--\r\n", 303, 1)):
+        reply = await optician.in_person("POST", path, data=body, headers=headers)
+        assert reply.status == status
+        assert await gateway.fetchval("SELECT count(*) FROM prior_approval_attachments") == count

@@ -257,6 +257,18 @@ async def begin_totp(connection: Connection, vault: Vault, member: Member) -> En
         raise TotpAlreadyThere
     secret = pyotp.random_base32()
     await MemberStore(connection).set_totp(member.id, vault.seal(secret.encode(), purpose=_TOTP), None)
+    return _enrolment(member, secret)
+
+
+async def pending_totp(connection: Connection, vault: Vault, member: Member) -> Enrolment | None:
+    """The secret that waits for its first code, shown again; None where none does."""
+    kept = await MemberStore(connection).secrets(member.id)
+    if kept.totp_secret is None or kept.totp_since is not None:
+        return None
+    return _enrolment(member, vault.open(kept.totp_secret, purpose=_TOTP).decode())
+
+
+def _enrolment(member: Member, secret: str) -> Enrolment:
     uri = pyotp.TOTP(secret).provisioning_uri(name=member.email, issuer_name=_ISSUER)
     svg = segno.make(uri, error="m").svg_inline(scale=4, border=2, light="#fff")
     return Enrolment(secret=secret, uri=uri, qr_svg=svg)

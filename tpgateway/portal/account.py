@@ -4,12 +4,13 @@ from typing import Any
 
 from aiohttp import web
 
-from tpgateway.errors import Problem
+from tpgateway.errors import Fault, FieldMissing, InvalidRequest, Problem
 from tpgateway.portal.forms import Form, Typed, read
 from tpgateway.portal.pages import (
     SCHEME_NAMES,
     call_of,
     draft,
+    form_key,
     page,
     person,
     side,
@@ -228,6 +229,7 @@ async def _clients(
         scope_names=SCOPE_NAMES,
         made=made,
         now=call.now,
+        key=form_key(typed, problem),
     )
 
 
@@ -237,7 +239,11 @@ async def create_client(request: web.Request) -> web.StreamResponse:
 
     async def act(call: Call, typed: dict[str, str]) -> str:
         scopes = [scope.value for scope in SCOPE_NAMES if f"scopes.{scope}" in typed]
-        asked = read(ClientRequest, {"name": typed.get("name", ""), "scopes": scopes}, call)
+        if not scopes:
+            sentence = "Choisissez au moins un droit."
+            raise InvalidRequest(faults=[Fault(pointer="/scopes", problem=FieldMissing, message_fr=sentence)])
+        named = {"name": typed["name"]} if typed.get("name") else {}
+        asked = read(ClientRequest, {**named, "scopes": scopes}, call)
         made.append(_made(await handlers.create_client(call, body=asked)))
         return "/compte/acces"
 

@@ -1,5 +1,7 @@
 """A practice's approvals: asked for with what would be granted beside, listed, read, answered, changed."""
 
+import base64
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -25,7 +27,10 @@ from tpgateway.claims.sentences import (
     KINDS_FR,
     STATES_FR,
 )
-from tpgateway.errors import REASONS, InvalidRequest, Problem
+from tpgateway.conventions import service as conventions
+from tpgateway.conventions.errors import NoConvention
+from tpgateway.errors import REASONS, Fault, FieldMissing, InvalidRequest, Problem
+from tpgateway.guarantees.model import Domain
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.payloads import ReferencePath
 from tpgateway.portal.forms import Form, Typed, number_of, read
@@ -46,14 +51,17 @@ from tpgateway.portal.pages import (
     transaction,
 )
 from tpgateway.practitioners import service as practitioners
-from tpgateway.practitioners.model import PractitionerId, Specialty
-from tpgateway.web.callers import Role
+from tpgateway.practitioners.model import PractitionerId
+from tpgateway.vault import SealBroken
+from tpgateway.web.callers import Caller, Role
 from tpgateway.web.frame import refuse_cross_site, refuse_role
 from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import Call
+from tpgateway.web.state import STATE
 from tpgateway.web.validation import parse_parameters
 
 _PAGE = 25
+_SEARCH = "recherche"
 _WAITING = 50
 NAMES: dict[str, Any] = {
     "states": STATES_FR,
@@ -71,9 +79,9 @@ async def list_page(request: web.Request) -> web.Response:
     """What waits for the practice first, then all that was searched for."""
     caller = await person(request)
     call, me = call_of(request, caller), PractitionerId(caller.account_id)
-    typed, query, problem = await search_of(request)
+    typed, query, problem = search_of(request, caller)
     async with transaction(call):
-        specialty = (await practitioners.get(call.connection, me)).specialty
+        kinds = await _kinds_of_request(call, me) if may_act(caller) else []
         found = await parties.list_of_practitioner(call.connection, me, query.search(), actor=call.actor)
         waiting: Sequence[PriorApproval] = ()
         if query == ApprovalsQuery(limit=_PAGE):
@@ -87,13 +95,13 @@ async def list_page(request: web.Request) -> web.Response:
         form=Form.of(SEARCH_LABELS, typed, problem),
         waiting=[PriorApprovalView.of(each) for each in waiting],
         **listed(found, query),
-        kinds_of_request=_kinds_for(specialty),
+        kinds_of_request=kinds,
     )
 
 
-async def search(request: web.Request) -> web.Response:
-    """The list, narrowed to what was asked for."""
-    return await list_page(request)
+async def search(request: web.Request) -> web.StreamResponse:
+    """To the list, narrowed to what was asked for."""
+    return await to_search(request, await person(request))
 
 
 SEARCH_LABELS = {
@@ -102,17 +110,29 @@ SEARCH_LABELS = {
     "care_date": "Date des soins",
     "waits_for": "Attend",
 }
+_SEARCHED = {*SEARCH_LABELS, "after"}
 
 
-async def search_of(request: web.Request) -> tuple[Typed, ApprovalsQuery, Problem | None]:
-    """What is searched for, sent as a form: numbers of people stand in no address. What cannot be read is told."""
-    if request.method != "POST":
-        return {}, ApprovalsQuery(limit=_PAGE), None
+async def to_search(request: web.Request, caller: Caller) -> web.StreamResponse:
+    """The list's address with what is searched for, sealed: numbers of people stand in no address."""
     refuse_cross_site(request)
-    typed = {name: value.strip() for name, value in await form_of(request)}
-    asked = {name: value for name, value in typed.items() if value and name in {*SEARCH_LABELS, "after"}}
+    asked = {name: value.strip() for name, value in await form_of(request) if name in _SEARCHED and value.strip()}
+    if not asked:
+        return see_other(request.path)
+    sealed = request.app[STATE].vault.seal(json.dumps(asked).encode(), purpose=f"search {caller.member_id}")
+    return see_other(f"{request.path}?{_SEARCH}={base64.urlsafe_b64encode(sealed).decode()}")
+
+
+def search_of(request: web.Request, caller: Caller) -> tuple[Typed, ApprovalsQuery, Problem | None]:
+    """What the address seals; what cannot be read is told, and what was sealed for another is none."""
     try:
-        query = parse_parameters(ApprovalsQuery, {**asked, "limit": _PAGE})
+        sealed = base64.urlsafe_b64decode(request.query.get(_SEARCH, ""))
+        opened = request.app[STATE].vault.open(sealed, purpose=f"search {caller.member_id}") if sealed else b"{}"
+    except (ValueError, SealBroken):
+        opened = b"{}"
+    typed: dict[str, str] = json.loads(opened)
+    try:
+        query = parse_parameters(ApprovalsQuery, {**typed, "limit": _PAGE})
         query.search()
     except InvalidRequest as problem:
         return typed, ApprovalsQuery(limit=_PAGE), problem
@@ -133,10 +153,17 @@ def listed(found: Sequence[PriorApproval], query: ApprovalsQuery) -> dict[str, A
     }
 
 
-def _kinds_for(specialty: Specialty) -> list[tuple[str, str]]:
-    """The requests that a speciality makes, its own first."""
-    kinds = [("optique", "Optique"), ("hospitalisation", "Hospitalisation")]
-    return kinds[::-1] if specialty is Specialty.HOSPITAL else kinds
+async def _kinds_of_request(call: Call, me: PractitionerId) -> list[tuple[str, str]]:
+    """The requests that the practice's convention has room for; all where there is none today."""
+    specialty = (await practitioners.get(call.connection, me)).specialty
+    try:
+        domains = (await conventions.find(call.connection, specialty, call.today)).terms.domains
+    except NoConvention:
+        domains = tuple(Domain)
+    return [(kind, name) for domain, (kind, name) in _KINDS.items() if domain in domains]
+
+
+_KINDS = {Domain.OPTI: ("optique", "Optique"), Domain.HOSP: ("hospitalisation", "Hospitalisation")}
 
 
 # One -------------------------------------------------------------------------------------------------------------------
@@ -184,7 +211,7 @@ ACTION_LABELS = {
     "answer": "Votre réponse",
     "billed_on": "Facturée le",
     "document": "Document (PDF, JPEG ou PNG, 10 Mo au plus)",
-    "sure": "J'annule cette demande",
+    "sure": "Oui, annuler cette demande : l'organisme ne paiera rien",
 }
 
 
@@ -217,7 +244,10 @@ def _values(typed: Typed, *names: str) -> dict[str, object]:
 
 async def cancel(request: web.Request) -> web.StreamResponse:
     async def act(call: Call, path: ReferencePath, typed: dict[str, str]) -> object:
-        return await handlers.cancel(call, path=path) if "sure" in typed else None
+        if "sure" not in typed:
+            sentence = "Cochez la case pour confirmer."
+            raise InvalidRequest(faults=[Fault(pointer="/sure", problem=FieldMissing, message_fr=sentence)])
+        return await handlers.cancel(call, path=path)
 
     return await _change(request, act)
 
@@ -255,10 +285,10 @@ async def attach(request: web.Request) -> web.StreamResponse:
         kind = ""
         async for part in parts_of(request):
             if part.name == "kind":
-                kind = await text_of(part)
+                kind = await text_of(request, part)
             elif part.name == "document":
                 query = parse_parameters(AttachmentQuery, {"kind": kind})
-                await document_handlers.take_attachment(call, chunks_of(part), path=path, query=query)
+                await document_handlers.take_attachment(call, chunks_of(request, part), path=path, query=query)
                 return see_other(f"/demandes/{path.reference}?fait=document")
     except Problem as problem:
         call.open_connection = None

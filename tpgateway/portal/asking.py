@@ -1,5 +1,6 @@
 """Requests asked for and changed, with what would be granted beside."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from aiohttp import web
@@ -47,6 +48,7 @@ from tpgateway.portal.requests import (
     OPTICAL,
     STAY_ITEMS,
     SUPPLEMENTS,
+    WITH_AMO,
     WITH_BASE,
     RequestForm,
     read_request,
@@ -73,6 +75,7 @@ _ADMISSIONS = (("planned", "programmée"), ("urgent", "en urgence"))
 async def new(request: web.Request) -> web.Response:
     """The form, filled in from the card check that it comes from."""
     caller = await person(request)
+    refuse_role(caller, Role.STAFF)
     call = call_of(request, caller)
     typed = await draft(request, call)
     return await _form(request, call, _form_named(request), typed)
@@ -161,8 +164,10 @@ async def _form(
             "proof": format_proof(check.proof),
             "stay.entry_date": check.ask.care_date.isoformat(),
         }
-    finess = next((each.value for each in practitioner.identifiers if each.scheme is Scheme.FINESS), "")
-    known["stay.finess"] = finess
+    numbers = {each.scheme: each.value for each in practitioner.identifiers}
+    known["stay.finess"] = numbers.get(Scheme.FINESS, "")
+    office, _, body = numbers.get(Scheme.TREASURY, "").partition("-")
+    known |= {"stay.treasury.office": office, "stay.treasury.body": body[:3]}
     if approval is not None:
         known |= typed_of(approval.request)
         known["version"] = str(approval.version)
@@ -172,7 +177,8 @@ async def _form(
     if typed:
         known.pop("stay.is_psychiatry", None)  # a box that is not ticked is not sent
     shown = {**known, **typed}
-    used = [name for name in SUPPLEMENTS if shown.get(f"{name}.price") or shown.get(f"{name}.lpp")]
+    parts = ("lpp", "price", "base", "amo")
+    used = [name for name in SUPPLEMENTS if any(shown.get(f"{name}.{part}") for part in parts)]
     # One more than is used, so that there is always a place for another.
     glasses = [name for name in GLASSES if name not in SUPPLEMENTS[len(used) + 1 :]]
     return page(
@@ -192,14 +198,20 @@ async def _form(
         is_other_domain=check is not None and check.ask.domain is not _DOMAINS[form],
         glasses=[(name, PART_NAMES[name], name in LENSES, name in SUPPLEMENTS) for name in glasses],
         has_supplements=bool(used),
-        stay_items=[(name, title, name in WITH_BASE) for name, title in STAY_ITEMS.items()],
+        stay_items=[(name, title, name in WITH_BASE, name in WITH_AMO) for name, title in STAY_ITEMS.items()],
         classes=[(each.value, name) for each, name in CLASSES_FR.items()],
         corrections=[(each.value, name) for each, name in CORRECTIONS_FR.items()],
         renewals=[(each.value, name) for each, name in RENEWALS_FR.items()],
-        modes=_MODES,
+        modes=_with_present(_MODES, shown.get("stay.mode_of_treatment")),
         admissions=_ADMISSIONS,
         **NAMES,
     )
+
+
+def _with_present(options: Sequence[tuple[str, str]], present: str | None) -> Sequence[tuple[str, str]]:
+    """The options, and what is chosen already where it is none of them: another program may have asked for more."""
+    is_known = not present or any(present == value for value, _ in options)
+    return options if is_known else [*options, (present or "", present or "")]
 
 
 async def _check_of(request: web.Request, connection: Connection, call: Call) -> CardCheck | None:

@@ -26,7 +26,20 @@ from tpgateway.guarantees.sentences import DOMAINS_FR, benefit_fr, conditions_fr
 from tpgateway.insurers.model import Reference
 from tpgateway.paper import day_fr
 from tpgateway.portal.forms import Form
-from tpgateway.portal.pages import call_of, draft, form_of, page, parts_of, person, read_part, spend_own, text_of
+from tpgateway.portal.french import born
+from tpgateway.portal.pages import (
+    call_of,
+    draft,
+    form_of,
+    may_act,
+    page,
+    parts_of,
+    person,
+    read_part,
+    see_other,
+    spend_own,
+    text_of,
+)
 from tpgateway.practitioners import service as practitioners
 from tpgateway.practitioners.model import PractitionerId
 from tpgateway.web.callers import Caller, Role
@@ -36,6 +49,7 @@ from tpgateway.web.validation import parse_parameters
 
 _PHOTO_LIMIT = 10 * 1024 * 1024
 _RECENT = 8
+_SHOWN = "verification"
 _RECENT_HOURS = 12
 # The answer's look: what it is called in the page and the word in large letters.
 _LOOKS = {Outcome.COVERED: ("yes", "Oui"), Outcome.INSURER_SILENT: ("wait", "Pas de réponse")}
@@ -67,7 +81,7 @@ class _CheckForm(CardCheckRequest):
 async def counter(request: web.Request) -> web.Response:
     caller = await person(request)
     call = call_of(request, caller)
-    return await _shown(request, call, await draft(request, call))
+    return await _shown(request, call, await draft(request, call), shown=request.query.get(_SHOWN, ""))
 
 
 async def check(request: web.Request) -> web.Response:
@@ -90,9 +104,9 @@ async def check_photo(request: web.Request) -> web.Response:
         photo = b""
         async for part in parts_of(request):
             if part.name == "photo":
-                photo = await read_part(part, _PHOTO_LIMIT)
+                photo = await read_part(request, part, _PHOTO_LIMIT)
             elif part.name in {"domain", "care_date"}:
-                typed[part.name] = await text_of(part)
+                typed[part.name] = await text_of(request, part)
         typed["card"] = await asyncio.to_thread(datamatrix.read_photo, photo)
     except Problem as problem:
         return await _shown(request, call, typed, problem=problem)
@@ -116,9 +130,9 @@ async def _checked(request: web.Request, caller: Caller, typed: Mapping[str, str
         if needs_person:
             return await _shown(request, call, typed, people=datamatrix.parse(typed["card"]).beneficiaries)
         return await _shown(request, call, typed, problem=problem)
-    assert answered.verdict is not None
-    kept = {name: typed[name] for name in ("domain",) if name in typed}
-    return await _shown(request, call, kept, result=_result(answered.check, answered.verdict))
+    # The answer has an address of its own: going back to it, or looking again, checks nothing anew.
+    reference = Reference(insurer_number=answered.check.ask.card.insurer_number, id=answered.check.id)
+    return see_other(f"/comptoir?{_SHOWN}={reference}")
 
 
 def _fields(typed: Mapping[str, str]) -> dict[str, Any]:
@@ -158,6 +172,8 @@ def _result(check: CardCheck, verdict: Verdict) -> dict[str, Any]:
         "message": verdict.message_fr,
         "next_step": verdict.next_step_fr,
         "domain": DOMAINS_FR[check.ask.domain],
+        "domain_code": check.ask.domain.value,
+        "born": born(check.ask.card.birth_date) if check.ask.card.birth_date else "",
         "care_date": day_fr(check.ask.care_date),
         "until": day_fr(found.rights_to) if is_covered and found.rights_to else None,
         "proof": format_proof(check.proof) if is_covered else None,
@@ -185,7 +201,7 @@ async def _shown(
     typed: Mapping[str, str],
     *,
     problem: Problem | None = None,
-    result: dict[str, Any] | None = None,
+    shown: str = "",
     people: tuple[tuple[str, int], ...] = (),
 ) -> web.Response:
     me = PractitionerId(call.caller.account_id)
@@ -205,6 +221,9 @@ async def _shown(
                     connection, verdicts, me, call.caller.agent_id, since=since, limit=_RECENT
                 )
             ]
+    result = next((each for each in recent if each["reference"] == shown), None)
+    if result is not None:
+        typed = {"domain": result["domain_code"], **typed}
     return page(
         request,
         "counter.html",
@@ -212,6 +231,7 @@ async def _shown(
         is_logged_in=True,
         problem=problem,
         result=result,
+        may_act=may_act(call.caller),
         recent=recent,
         people=[(f"{born}-{rank}", _born_fr(born), rank) for born, rank in people],
         domains={each: DOMAINS_FR[each] for each in domains},
@@ -226,6 +246,8 @@ def _form(typed: Mapping[str, str], problem: Problem | None) -> Form:
     form = Form.of({**LABELS, "datamatrix": LABELS["card"]}, typed, problem)
     # Whatever is wrong with a card's text is shown at the field that it was scanned into.
     faults = {"card" if name == "datamatrix" else name: said for name, said in form.faults.items()}
+    if "birth_date" in faults and not typed.get("card"):
+        faults["birth_date"] = "Écrivez la date comme sur la carte, par exemple 29/02/1980."
     return replace(form, faults=faults)
 
 

@@ -4,12 +4,12 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from tpgateway.errors import Fault, FieldInvalid, InvalidRequest, Problem
+from tpgateway.errors import Fault, FieldInvalid, Problem
 from tpgateway.web.routing import Call
 from tpgateway.web.validation import parse_json
 
@@ -18,6 +18,7 @@ Typed = Mapping[str, str]
 # 1 234,50 as people and spreadsheets write it, with any space, with or without the sign of the euro.
 _AMOUNT = re.compile(r"(\d{1,8})(?:[.,](\d{1,2}))?", re.ASCII)
 _SPACES = re.compile(r"[\s\u00a0\u202f]|€")
+_DECIMAL = re.compile(r"[+-]?\d{1,3}(\.\d{1,3})?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _AMOUNT_FR = "Écrivez un montant en euros, par exemple 120,50."
 _NUMBER_FR = "Écrivez un nombre, par exemple -1,25."
@@ -57,13 +58,16 @@ def read(shape: type[Shape], values: Mapping[str, Any], call: Call) -> Shape:
     return parse_json(shape, json.dumps(values).encode(), call.state.parsing)
 
 
-def nested(typed: Typed, names: Iterable[str], *, conversions: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
-    """The fields named that were filled in, ``a.b`` within ``a``; raises the faults of those that cannot be converted.
+def nested(
+    typed: Typed, names: Iterable[str], *, conversions: Mapping[str, Callable[[str], Any]]
+) -> tuple[dict[str, Any], list[Fault]]:
+    """The fields named that were filled in, ``a.b`` within ``a``, and the faults of those that cannot be converted.
 
-    ``conversions`` are by the last part of a field's name; what they raise as ``ValueError`` is told beside the field.
+    ``conversions`` are by the last part of a field's name; what they raise as ``ValueError`` is told beside the field, and
+    the text then stands in the value's place.
     """
     made: dict[str, Any] = {}
-    faults = []
+    faults: list[Fault] = []
     for name in names:
         text = typed.get(name, "").strip()
         if not text:
@@ -76,14 +80,11 @@ def nested(typed: Typed, names: Iterable[str], *, conversions: Mapping[str, Call
             except ValueError as error:
                 pointer = "/" + name.replace(".", "/")
                 faults.append(Fault(pointer=pointer, problem=FieldInvalid, message_fr=str(error)))
-                continue
         inner = made
         for part in path:
             inner = inner.setdefault(part, {})
         inner[f"{last}_cents" if convert is cents else last] = value
-    if faults:
-        raise InvalidRequest(faults=faults)
-    return made
+    return made, faults
 
 
 def cents(text: str) -> int:
@@ -96,10 +97,10 @@ def cents(text: str) -> int:
 
 def decimal(text: str) -> str:
     """A number with a comma or a point, as JSON carries it without loss; raises ``ValueError`` with a French sentence."""
-    try:
-        return str(Decimal(_SPACES.sub("", text).replace(",", ".").replace("\N{MINUS SIGN}", "-")))
-    except InvalidOperation:
-        raise ValueError(_NUMBER_FR) from None
+    written = text.strip().replace(",", ".").replace("\N{MINUS SIGN}", "-")
+    if not _DECIMAL.fullmatch(written):
+        raise ValueError(_NUMBER_FR)
+    return str(Decimal(written))
 
 
 def whole(text: str) -> int:

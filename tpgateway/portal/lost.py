@@ -9,6 +9,7 @@ from pydantic import ConfigDict
 from tpgateway.errors import Problem
 from tpgateway.insurers import people
 from tpgateway.insurers.payloads import DeskResetRequest
+from tpgateway.links import LinkExpired, LinkUnknown, LinkUsed
 from tpgateway.mail import Post
 from tpgateway.members import handlers as member_handlers
 from tpgateway.members import service as members
@@ -195,7 +196,7 @@ async def _by_link(
     except Problem as problem:
         shown = {name: value for name, value in typed.items() if "password" not in name}
         return _link_page(request, template, Form.of(_LINK_LABELS, shown, problem), problem)
-    return page(request, template, form=Form(labels=_LINK_LABELS), is_done=True)
+    return page(request, template, form=Form(labels=_LINK_LABELS), is_done=True, is_dead=False)
 
 
 def _link_page(
@@ -208,4 +209,5 @@ def _link_page(
         problem=problem,
         form=form or Form(labels=_LINK_LABELS),
         is_done=False,
+        is_dead=isinstance(problem, (LinkUnknown, LinkUsed, LinkExpired)),
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ from tpgateway.web.idempotency import KeptAnswer, parse_key
 from tpgateway.web.problems import (
     BodyTooLarge,
     IdempotencyKeyInFlight,
+    IdempotencyKeyReused,
     NotFound,
     RateLimited,
     SecondFactorNeeded,
@@ -90,6 +92,7 @@ _DONE = {
 def page(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
     """A page; ``is_logged_in`` shows a practice's pages, ``is_desk`` an insurer's, ``form`` what is wrong with its fields."""
     context = {"is_logged_in": False, "is_desk": False, "problem": None, "form": None, "path": request.path, **context}
+    context["is_resumed"] = request.method == "GET" and _RESUMED in request.query
     context["told"] = None if context["problem"] else _DONE.get(request.query.get("fait", ""))
     response = aiohttp_jinja2.render_template(template, request, context, status=status)
     response.headers.update(_HEADERS)
@@ -157,29 +160,40 @@ def _readable() -> Iterator[None]:
         raise FormUnreadable from None
 
 
-async def read_part(part: BodyPartReader, limit: int = 200) -> bytes:
+async def read_part(request: web.Request, part: BodyPartReader, limit: int = 200) -> bytes:
     """All of a part; raises ``BodyTooLarge``."""
     read = b""
-    async for piece in chunks_of(part):
+    async for piece in chunks_of(request, part):
         read += piece
         if len(read) > limit:
             raise BodyTooLarge(f"at most {limit} bytes")
     return read
 
 
-async def text_of(part: BodyPartReader) -> str:
+async def text_of(request: web.Request, part: BodyPartReader) -> str:
     """A short part as text."""
-    return (await read_part(part)).decode("utf-8", "replace")
+    return (await read_part(request, part)).decode("utf-8", "replace")
 
 
-async def chunks_of(part: BodyPartReader) -> AsyncIterator[bytes]:
-    """A file's part, piece by piece."""
+async def chunks_of(request: web.Request, part: BodyPartReader) -> AsyncIterator[bytes]:
+    """A file's part, piece by piece; raises ``FormUnreadable`` where it breaks off: what ends a part comes after it."""
     while True:
         with _readable():
             chunk = await part.read_chunk(_CHUNK)
         if not chunk:
-            return
+            break
         yield chunk
+    if request.content.at_eof():
+        raise FormUnreadable
+
+
+class FormSentBefore(Problem):
+    code = "form_sent_before"
+    status = 409
+    title = "This form was sent before, with something else in it"
+    message_fr = "Ce formulaire a déjà été envoyé, avec un autre contenu."
+    next_step_fr = "Ce qui a été envoyé est dans la liste : vérifiez-le avant d'envoyer de nouveau."
+    hint = "Forms carry a key and are done once."
 
 
 class FormUnreadable(Problem):
@@ -299,18 +313,22 @@ def _resumed(way: str) -> str:
 
 
 def _page_of(request: web.Request) -> str:
-    """The page whose form was sent, as the browser says; else the form's own address."""
+    """The page whose form was sent, as the browser says; else what the form's own address belongs to."""
     referer = urlsplit(request.headers.get("Referer", ""))
-    if f"{referer.scheme}://{referer.netloc}" == request.app[STATE].settings.base_url:
+    is_ours = f"{referer.scheme}://{referer.netloc}" == request.app[STATE].settings.base_url
+    if is_ours and _is_shown(request, referer.path):
         return local_way(f"{referer.path}?{referer.query}" if referer.query else referer.path) or ""
-    # A browser that does not say: the form's own address where there is a page, else the page that it belongs to.
-    resource = request.match_info.route.resource
-    has_page = resource is not None and resource.canonical in request.app[SHOWN]
-    return request.path if has_page else request.path.rpartition("/")[0]
+    parent = request.path.rpartition("/")[0]
+    return next((path for path in (request.path, parent) if _is_shown(request, path)), "")
 
 
-SHOWN: web.AppKey[frozenset[str]] = web.AppKey("shown_pages", frozenset)
-"""The paths that can be looked at."""
+def _is_shown(request: web.Request, path: str) -> bool:
+    """Whether an address can be looked at: after a fault, the browser stands at one that can only be sent to."""
+    return any(page.fullmatch(path) for page in request.app[SHOWN])
+
+
+SHOWN: web.AppKey[tuple[re.Pattern[str], ...]] = web.AppKey("shown_pages", tuple)
+"""The addresses that can be looked at."""
 
 
 def _draft_purpose(path: str) -> str:
@@ -342,6 +360,8 @@ async def _once(call: Call, act: Act, typed: dict[str, str]) -> str | web.Stream
         try:
             async with transaction(call):
                 return await _replayed(call, act, typed)
+        except IdempotencyKeyReused:
+            raise FormSentBefore from None
         except IdempotencyKeyInFlight:
             call.open_connection = None
             await asyncio.sleep(_WAIT_SECONDS)
@@ -405,8 +425,8 @@ async def submitted(
     refuse_cross_site(request)
     call = call_of(request, caller)
     typed = {name: value.strip() if "password" not in name else value for name, value in await form_of(request)}
+    refuse_role(caller, role)  # the page itself may not be for them: it is not shown
     try:
-        refuse_role(caller, role)
         if needs_second_factor:
             refuse_old_factor(caller, call.state.settings, call.now)
         await spend_own(request, caller, cost)

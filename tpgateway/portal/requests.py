@@ -1,17 +1,18 @@
 """The forms of approval requests: glasses and stays, read as the API reads them and shown again as they were."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from tpgateway.claims.errors import AmountsImpossible, CorrectionUnclear, StayReversed, UnitsImpossible
 from tpgateway.claims.model import EQUIPMENT, AskedLine, Item, OpticalRequest, Request, Stay
 from tpgateway.claims.payloads import MOST_SUPPLEMENTS
 from tpgateway.claims.sentences import ITEMS_FR
 from tpgateway.errors import Fault, InvalidRequest
-from tpgateway.portal.forms import Typed, cents, decimal, nested, read, typed_euros, whole
+from tpgateway.portal.forms import Typed, cents, decimal, field_of, nested, read, typed_euros, whole
 from tpgateway.web.routing import Call
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -28,8 +29,9 @@ STAY_ITEMS: Mapping[str, str] = {
     _NOT_OPTAM: f"{ITEMS_FR[Item.EXCESS_FEES]}, praticien hors OPTAM",
     **{item.value: ITEMS_FR[item] for item in (Item.HIGH_COST_ACT_FEE, Item.EMERGENCY_FEE)},
 }
-# Of these an amount of the AMO and a base make sense.
-WITH_BASE = frozenset({Item.COPAYMENT.value, Item.HIGH_COST_ACT_FEE.value, Item.EXCESS_FEES.value, _NOT_OPTAM})
+# Of these a base makes sense, and of some of them what the AMO pays.
+WITH_AMO = frozenset({Item.COPAYMENT.value, Item.HIGH_COST_ACT_FEE.value})
+WITH_BASE = WITH_AMO | {Item.EXCESS_FEES.value, _NOT_OPTAM}
 SAME = "same_lenses"
 _PARTS = {
     "price_class": "classe",
@@ -116,18 +118,26 @@ HOSPITAL = RequestForm(
 def read_request(shape: type[Shape], form: RequestForm, typed: Typed, call: Call) -> Shape:
     """What was typed as the API's shape; raises the faults, each at the form's own field."""
     given = _copied(typed) if SAME in typed else typed
-    values = nested(given, form.labels, conversions=_CONVERSIONS)
+    values, unread = nested(given, form.labels, conversions=_CONVERSIONS)
     values.pop(SAME, None)
     places = _stay_lists(values) if form.is_stay else _optical_lists(values)
+    faults: list[Fault] = []
     try:
-        return read(shape, values, call)
+        asked = read(shape, values, call)
     except InvalidRequest as problem:
-        raise InvalidRequest(faults=[_placed(each, places) for each in problem.faults]) from None
+        faults = [_placed(each, places) for each in problem.faults]
+    else:
+        if not unread:
+            return asked
+    told = {field_of(each.pointer) for each in unread}
+    raise InvalidRequest(faults=[*unread, *(each for each in faults if field_of(each.pointer) not in told)])
 
 
 def _copied(typed: Typed) -> dict[str, str]:
-    """The left lens as the right one."""
+    """The left lens as the right one, where that was filled in."""
     right, left = LENSES
+    if not any(value for name, value in typed.items() if name.startswith(f"{right}.") and not name.endswith("_class")):
+        return dict(typed)
     others = {name: value for name, value in typed.items() if not name.startswith(f"{left}.")}
     return others | {
         f"{left}{name.removeprefix(right)}": value for name, value in typed.items() if name.startswith(f"{right}.")
@@ -152,17 +162,16 @@ def _is_typed(given: Mapping[str, Any]) -> bool:
 
 
 def _complete_correction(lens: dict[str, Any]) -> None:
-    """Where the sphere is given, cylinder and addition are 0 unless they say otherwise, and the class follows from them."""
+    """Where the sphere is given, cylinder and addition are 0 unless they say otherwise."""
     if "sphere" in lens:
-        lens.pop("correction", None)
         lens["cylinder"] = lens.get("cylinder", "0")
         lens["addition"] = lens.get("addition", "0")
 
 
 def _stay_lists(values: dict[str, Any]) -> dict[str, str]:
-    """Items with a price, as the list that the API wants; answers where the form has each."""
+    """Items of which anything was typed, as the list that the API wants; answers where the form has each."""
     stay = values.setdefault("stay", {})
-    items = {name: given for name, given in stay.pop("items", {}).items() if "price_cents" in given}
+    items = {name: given for name, given in stay.pop("items", {}).items() if given != {"quantity": 1}}
     stay["items"] = [
         {"item": Item.EXCESS_FEES.value, "is_optam": False, **given} if name == _NOT_OPTAM else {"item": name, **given}
         for name, given in items.items()
@@ -171,15 +180,17 @@ def _stay_lists(values: dict[str, Any]) -> dict[str, str]:
 
 
 def _placed(fault: Fault, places: Mapping[str, str]) -> Fault:
+    """A fault at the form's own field: of a whole line at its price, of a stay's days at its end."""
+    if fault.problem in {StayReversed, UnitsImpossible}:
+        return replace(fault, pointer="/stay/exit_date")
+    part = "amo" if fault.problem is AmountsImpossible else "price"
     for listed, place in places.items():
         if fault.pointer == listed or fault.pointer.startswith(f"{listed}/"):
             pointer = place + fault.pointer.removeprefix(listed)
-            # What is wrong with a whole line is shown at its price.
-            pointer = f"{pointer}/price" if pointer == place else pointer
-            return Fault(pointer=pointer, problem=fault.problem, detail=fault.detail, message_fr=fault.message_fr)
-    if fault.pointer.removeprefix("/") in {"right_lens", "left_lens", "frame"}:
-        pointer = f"{fault.pointer}/price"
-        return Fault(pointer=pointer, problem=fault.problem, detail=fault.detail, message_fr=fault.message_fr)
+            return replace(fault, pointer=f"{pointer}/{part}" if pointer == place else pointer)
+    if fault.pointer.removeprefix("/") in GLASSES:
+        is_of_correction = fault.problem is CorrectionUnclear
+        return replace(fault, pointer=f"{fault.pointer}/{'sphere' if is_of_correction else part}")
     return fault
 
 

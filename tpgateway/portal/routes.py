@@ -1,5 +1,6 @@
 """The pages: method, path, handler."""
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -157,7 +158,11 @@ def mount(app: web.Application) -> None:
         if method == "GET":
             app.router.add_route("HEAD", path, handler)
     aiohttp_jinja2.get_env(app).filters.update(french.FILTERS)
-    app[pages.SHOWN] = frozenset(path for method, path, _ in PAGES if method == "GET")
+    app[pages.SHOWN] = tuple(
+        re.compile(re.sub(r"\{[^}]*\}+", "[^/]+", path.replace("{0,8}", "")))
+        for method, path, _ in PAGES
+        if method == "GET"
+    )
     app[public.STATUS] = public.Status()
     app[ERROR_PAGE] = pages.error_page
     app[entry.PSC] = ProSanteConnect(app[STATE].settings)

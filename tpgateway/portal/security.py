@@ -54,6 +54,10 @@ async def _security(
     async with transaction(call):
         member = await members.get(call.connection, MemberId(call.caller.member_id))
         sessions = await member_handlers.list_sessions(call)
+        if enrolment is None and "code" in typed and problem is not None:
+            # A wrong digit is no reason to scan anew.
+            pending = await door.pending_totp(call.connection, call.state.vault, member)
+            enrolment = None if pending is None else EnrolmentView.showing(pending)
         codes_left = await door.count_recovery_codes(call.connection, member)
     assert isinstance(sessions.body, SessionListView)
     return account_page(

@@ -1,11 +1,13 @@
 """Handlers of imports."""
 
 import asyncio
+import csv
 import hashlib
+import io
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Mapping
 from typing import IO
 
 from aiohttp import web
@@ -144,7 +146,7 @@ async def list_rejects(call: Call, *, path: ImportPath, query: RejectsQuery) -> 
         if await service.get_import(connection, insurer, import_id) is None:
             raise NotFound
     if query.format == "csv":
-        return await _send_rejects(call, insurer, import_id, after=query.after)
+        return await send_rejects(call, insurer, import_id, after=query.after)
     async with call.state.connection() as connection:
         found = await service.rejects(connection, insurer, import_id, after=query.after, limit=query.limit)
     view = RejectListView(
@@ -154,7 +156,14 @@ async def list_rejects(call: Call, *, path: ImportPath, query: RejectsQuery) -> 
     return Answer(body=view)
 
 
-async def _send_rejects(call: Call, insurer: InsurerId, import_id: ImportId, *, after: int) -> web.StreamResponse:
+async def send_rejects(
+    call: Call,
+    insurer: InsurerId,
+    import_id: ImportId,
+    *,
+    after: int = 0,
+    reasons: Mapping[str, str] = REASONS,
+) -> web.StreamResponse:
     """All rejects past a line, a page at a time: there may be millions, and a slow reader holds no connection."""
     headers = {
         "Content-Type": "text/csv; charset=utf-8",
@@ -173,8 +182,11 @@ async def _send_rejects(call: Call, insurer: InsurerId, import_id: ImportId, *, 
             found = await service.rejects(connection, insurer, import_id, after=after, limit=_PAGE)
         if not found:
             break
-        lines = [f"{each.line};{each.column};{each.code};{REASONS[each.code]}\n" for each in found]
-        await response.write("".join(lines).encode())
+        page = io.StringIO()
+        csv.writer(page, delimiter=";", lineterminator="\n").writerows(
+            (each.line, each.column, each.code, reasons[each.code]) for each in found
+        )
+        await response.write(page.getvalue().encode())
         after = found[-1].line
     await response.write_eof()
     return response

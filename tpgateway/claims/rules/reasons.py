@@ -67,7 +67,7 @@ OF_INSURERS = {
         reason(
             "insurer_not_justified",
             "L'organisme complémentaire estime que le besoin n'est pas établi.",
-            "Contestez la décision en joignant ce qui l'établit, ou facturez l'assuré.",
+            "Contestez la décision en disant ce qui l'établit, ou facturez l'assuré.",
         ),
         reason(
             "insurer_price_too_high",

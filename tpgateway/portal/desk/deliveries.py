@@ -11,7 +11,7 @@ from tpgateway.insurers import service as insurers
 from tpgateway.insurers.endpoints import EndpointChange
 from tpgateway.insurers.model import EndpointId, EventId, EventKind, InsurerId
 from tpgateway.portal.forms import Form, Typed, number_of
-from tpgateway.portal.pages import Act, call_of, desk_person, draft, page, submitted, uuid_in, uuid_of
+from tpgateway.portal.pages import Act, call_of, desk_person, draft, may_act, page, submitted, uuid_in, uuid_of
 from tpgateway.web.callers import Role
 from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import PARIS, Call
@@ -61,6 +61,7 @@ async def _deliveries(request: web.Request, call: Call, typed: Typed, problem: P
         is_most=waiting >= insurers.MOST_COUNTED,
         kinds_fr=KINDS_FR,
         posted_again=number_of(request.query.get("relancees")),
+        may_act=may_act(call.caller),
         named=request.match_info.get("id", ""),
     )
 
@@ -113,7 +114,9 @@ async def change(request: web.Request) -> web.StreamResponse:
     caller = await desk_person(request)
 
     async def act(call: Call, typed: dict[str, str]) -> str:
-        wanted = EndpointChange(is_enabled=typed.get("enabled") == "oui")
+        if typed.get("enabled") not in {"oui", "non"}:
+            raise InvalidRequest(faults=[Fault(pointer="/enabled", problem=FieldInvalid)])
+        wanted = EndpointChange(is_enabled=typed["enabled"] == "oui")
         changed = await endpoints.change(
             call.connection,
             InsurerId(caller.account_id),

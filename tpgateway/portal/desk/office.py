@@ -71,7 +71,7 @@ async def figures(request: web.Request) -> web.Response:
         asked=asked,
         checks=sum(count for _, count in checks),
         waiting=waiting,
-        at_once=round(100 * counted["delays"].get("minute", 0) / decided) if decided else None,
+        at_once=round(100 * counted["delays"].get("minute", 0) / asked) if asked else None,
         reviewing=reviewing,
         by_state=charts.bars([(name, count) for name, count in states.items() if count]),
         by_delay=charts.bars(

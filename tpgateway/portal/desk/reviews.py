@@ -7,7 +7,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from tpgateway.claims import parties
-from tpgateway.claims.errors import GrantTooLarge
+from tpgateway.claims.errors import DecisionNeedsLines, GrantTooLarge
 from tpgateway.claims.handlers import approvals as handlers
 from tpgateway.claims.handlers import documents as document_handlers
 from tpgateway.claims.model import Party, State, Stay
@@ -18,10 +18,10 @@ from tpgateway.claims.payloads import (
     QuestionRequest,
 )
 from tpgateway.claims.sentences import DOCUMENTS_FR, INSURERS_CODES
-from tpgateway.errors import REASONS, Fault, FieldInvalid, InvalidRequest, Problem
+from tpgateway.errors import REASONS, Fault, FieldInvalid, FieldMissing, InvalidRequest, Problem
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import InsurerId
-from tpgateway.portal.approvals import NAMES, SEARCH_LABELS, listed, path_of, search_of
+from tpgateway.portal.approvals import NAMES, SEARCH_LABELS, listed, path_of, search_of, to_search
 from tpgateway.portal.forms import Form, Typed, cents, number_of, read, typed_euros
 from tpgateway.portal.pages import call_of, desk_person, draft, form_key, may_act, page, submitted, transaction
 from tpgateway.practitioners import service as practitioners
@@ -47,7 +47,7 @@ async def waiting(request: web.Request) -> web.Response:
 async def all_approvals(request: web.Request) -> web.Response:
     caller = await desk_person(request)
     call = call_of(request, caller)
-    typed, query, problem = await search_of(request)
+    typed, query, problem = search_of(request, caller)
     async with transaction(call):
         found = await parties.list_of_insurer(
             call.connection, InsurerId(caller.account_id), query.search(), actor=call.actor
@@ -63,9 +63,9 @@ async def all_approvals(request: web.Request) -> web.Response:
     )
 
 
-async def search(request: web.Request) -> web.Response:
-    """The list, narrowed to what was asked for."""
-    return await all_approvals(request)
+async def search(request: web.Request) -> web.StreamResponse:
+    """To the list, narrowed to what was asked for."""
+    return await to_search(request, await desk_person(request))
 
 
 async def show(request: web.Request) -> web.Response:
@@ -113,6 +113,7 @@ async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem 
 
 
 _LABELS = {
+    "decision": "Décision",
     "code": "Motif du refus",
     "why": "Commentaire sur le refus",
     "comment": "Commentaire pour le professionnel",
@@ -133,10 +134,14 @@ async def decide(request: web.Request) -> web.StreamResponse:
             case "refused":
                 values |= {"decision": "refused", "code": typed.get("code"), "comment": typed.get("why")}
             case "lines":
-                grants = _grants(typed)
+                lines = (await handlers.read_own(call, path.reference)).lines
+                grants = _grants(typed, len(lines))
                 values |= {"decision": "approved", "lines": grants, "comment": typed.get("comment")}
-            case _:
+            case "approved":
                 values |= {"decision": "approved"}
+            case _:
+                sentence = "Choisissez une décision."
+                raise InvalidRequest(faults=[Fault(pointer="/decision", problem=FieldMissing, message_fr=sentence)])
         with _placed(grants):
             body = read(DecisionRequest, {name: value for name, value in values.items() if value}, call)
             await handlers.decide(call, path=path, body=body)
@@ -145,14 +150,11 @@ async def decide(request: web.Request) -> web.StreamResponse:
     return await submitted(request, caller, act, lambda call, typed, problem: _one(request, call, typed, problem))
 
 
-def _grants(typed: Typed) -> list[dict[str, object]]:
-    """Each line's amount, and the reason where one was chosen; raises the faults of amounts that are none."""
+def _grants(typed: Typed, lines: int) -> list[dict[str, object]]:
+    """An amount for every line, and the reason where one was chosen; raises the faults of amounts that are none."""
     grants: list[dict[str, object]] = []
     faults = []
-    numbers = sorted(
-        int(part) for part in {name.split(".")[1] for name in typed if name.startswith("line.")} if part.isdigit()
-    )
-    for number in numbers:
+    for number in range(1, lines + 1):
         try:
             grant: dict[str, object] = {"line": number, "granted_cents": cents(typed.get(f"line.{number}.granted", ""))}
         except ValueError as error:
@@ -177,10 +179,16 @@ def _placed(grants: Sequence[Mapping[str, object]]) -> Iterator[None]:
         raise InvalidRequest(
             faults=[Fault(pointer=f"/line/{number}/granted", problem=GrantTooLarge)], next_step=problem.next_step
         ) from None
+    except DecisionNeedsLines:
+        raise DecisionNeedsLines(next_step="Pour ne rien accorder, refusez la demande.") from None
     except InvalidRequest as problem:
         places = {f"/lines/{index}/": f"/line/{grant['line']}/" for index, grant in enumerate(grants)}
         places |= {} if grants else {"/comment": "/why"}
-        raise InvalidRequest(faults=[_moved(each, places) for each in problem.faults]) from None
+        faults = [_moved(each, places) for each in problem.faults]
+        unsaid = "Dites pourquoi : par un motif, un commentaire ou les deux."
+        raise InvalidRequest(
+            faults=[replace(each, pointer="/why", message_fr=unsaid) if not each.pointer else each for each in faults]
+        ) from None
 
 
 def _moved(fault: Fault, places: Mapping[str, str]) -> Fault:

@@ -7,13 +7,14 @@ from tpgateway.cards import uploads
 from tpgateway.cards.errors import RightsFileUnreadable
 from tpgateway.cards.handlers import imports as handlers
 from tpgateway.cards.model import ImportId, ImportMode, UploadStage
-from tpgateway.cards.payloads import ImportPath, ImportQuery, RejectsQuery
+from tpgateway.cards.payloads import ImportQuery
 from tpgateway.errors import Problem
 from tpgateway.insurers.model import InsurerId
 from tpgateway.portal.pages import (
     call_of,
     chunks_of,
     desk_person,
+    may_act,
     page,
     parts_of,
     see_other,
@@ -53,7 +54,9 @@ async def rights(request: web.Request) -> web.Response:
     return await _rights(request, call_of(request, caller))
 
 
-async def _rights(request: web.Request, call: Call, problem: Problem | None = None) -> web.Response:
+async def _rights(
+    request: web.Request, call: Call, problem: Problem | None = None, *, mode: str = ImportMode.UPDATE
+) -> web.Response:
     me = InsurerId(call.caller.account_id)
     async with call.state.connection() as connection:
         under_way = await uploads.under_way(connection, me)
@@ -67,6 +70,8 @@ async def _rights(request: web.Request, call: Call, problem: Problem | None = No
         imports=done,
         stages=STAGES_FR,
         modes=MODES_FR,
+        mode=mode,
+        may_act=may_act(call.caller),
         must_confirm=problem is not None and problem.code == "closes_too_many",
         **side(call.caller),
     )
@@ -85,14 +90,14 @@ async def send(request: web.Request) -> web.StreamResponse:
             if part.name == "file":
                 asked = {"mode": typed.get("mode", ""), "confirm_closing": "confirm" in typed}
                 query = parse_parameters(ImportQuery, asked)
-                await handlers.take_rights(call, chunks_of(part), query=query, size=request.content_length)
+                await handlers.take_rights(call, chunks_of(request, part), query=query, size=request.content_length)
                 return see_other("/assureur/droits")
             if part.name:
-                typed[part.name] = await text_of(part)
+                typed[part.name] = await text_of(request, part)
         raise RightsFileUnreadable("no file came")
     except Problem as problem:
         call.open_connection = None
-        return await _rights(request, call, problem)
+        return await _rights(request, call, problem, mode=typed.get("mode", ImportMode.UPDATE))
 
 
 async def rejects(request: web.Request) -> web.StreamResponse:
@@ -100,9 +105,10 @@ async def rejects(request: web.Request) -> web.StreamResponse:
     caller = await desk_person(request)
     call, me, import_id = call_of(request, caller), InsurerId(caller.account_id), uuid_of(request)
     if request.query.get("format") == "csv":
-        answer = await handlers.list_rejects(call, path=ImportPath(id=import_id), query=RejectsQuery(format="csv"))
-        assert isinstance(answer, web.StreamResponse)
-        return answer
+        async with call.state.connection() as connection:
+            if await cards.get_import(connection, me, ImportId(import_id)) is None:
+                raise NotFound
+        return await handlers.send_rejects(call, me, ImportId(import_id), reasons=REASONS_FR)
     async with call.state.connection() as connection:
         done = await cards.get_import(connection, me, ImportId(import_id))
         if done is None:

@@ -113,10 +113,10 @@ for (const form of document.querySelectorAll("form[data-simulate]")) {
     try {
       const answer = await send(form.dataset.simulate, form);
       if (mine !== latest) return;
-      if (answer.redirected || !answer.ok) return;
-      place.innerHTML = await answer.text();
+      if (answer.redirected || !answer.ok) place.textContent = "Le calcul n'a pas pu être fait. Envoyez : rien de ce qui est saisi ne sera perdu.";
+      else place.innerHTML = await answer.text();
     } catch {
-      return; // the network is away: what stands there stays
+      place.textContent = "La connexion est coupée : le calcul reprendra avec elle.";
     } finally {
       if (mine === latest) place.removeAttribute("aria-busy");
     }
