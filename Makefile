@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install install-dev demo test chaos check format openapi bench lock clean
+.PHONY: install install-dev demo test chaos check format openapi bench sbom lock clean
 
 install: $(VENV)/installed
 
@@ -48,6 +48,7 @@ check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python .ci/supply.py
 	$(BIN)/python -m openapi_spec_validator schemas/openapi.json
 	$(BIN)/tpgateway openapi | diff -u schemas/openapi.json - || { echo "schemas/openapi.json is out of date: make openapi"; exit 1; }
 
@@ -60,6 +61,11 @@ openapi: install
 
 bench: install $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks
+
+# The bill of materials (CycloneDX) of what is installed with the product.
+sbom: install-dev
+	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-format JSON --output-file sbom.json
+	@echo "Written to sbom.json"
 
 lock:
 	$(BIN)/python -m pip install --quiet uv

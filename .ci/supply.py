@@ -12,7 +12,7 @@ from pathlib import Path
 
 REQUIREMENTS = Path("requirements.txt")
 BIN = Path(sys.executable).parent
-# Permissive, or copyleft of the library's own files alone; fpdf2 and psycopg-like LGPL libraries are used unchanged.
+# Permissive, or copyleft of the library's own files alone; fpdf2 and python-stdnum are used unchanged.
 AGREED = re.compile(
     r"MIT|BSD|Apache|Python Software Foundation|PSF|ISC|Unlicense|Mozilla Public License 2\.0|MPL-2\.0"
     r"|Lesser General Public License|LGPL|PostgreSQL|Zlib"
@@ -49,7 +49,7 @@ def vulnerabilities() -> int:
     """None that is known; an index that cannot be reached, or knows none of them, is said so and is no failure."""
     command = [BIN / "pip-audit", "-r", REQUIREMENTS, "--require-hashes", "--disable-pip", "-f", "json"]
     try:
-        said = subprocess.run([*command, "--progress-spinner", "off"], capture_output=True, check=False, timeout=120)
+        said = subprocess.run([*command, "--progress-spinner", "off"], capture_output=True, check=False, timeout=60)
         packages = json.loads(said.stdout)["dependencies"]
     except (subprocess.TimeoutExpired, ValueError):
         sys.stdout.write("Vulnerabilities: not audited, the index cannot be reached\n")
