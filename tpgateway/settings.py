@@ -12,6 +12,8 @@ from platformdirs import user_data_path
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
+
 
 def default_data_dir() -> Path:
     """Where the embedded database lives unless told otherwise; root's must be reachable by the server's own user."""
@@ -141,6 +143,9 @@ class Settings(DatabaseSettings):
     idempotency_hours: int = Field(default=24, ge=24)
     requests_per_minute: int = Field(default=6000, ge=1, description="Per account and process; per address if nobody.")
 
+    environment: Literal["production", "development"] = Field(
+        default="production", description="In production, what is not safe there is refused at the start."
+    )
     sandbox: bool = Field(
         default=False,
         description="Whether software may move the clock by which things are decided; never in production.",
@@ -164,6 +169,29 @@ class Settings(DatabaseSettings):
         if self.psc_issuer and not (self.psc_client_id and self.psc_client_secret):
             raise ValueError("TPG_PSC_ISSUER needs TPG_PSC_CLIENT_ID and TPG_PSC_CLIENT_SECRET")
         return self
+
+    def unsafe(self) -> list[str]:
+        """What must not be so in production, each with what to do about it; empty where all is well."""
+        checks = [
+            (self.is_https, "TPG_BASE_URL is plain HTTP: give the https address that people and systems see"),
+            (self.database_url is not None, "the embedded server is for trying out: set TPG_DATABASE_URL"),
+            (self.database_role is not None, "TPG_DATABASE_ROLE is empty: the service would act as the schema's owner"),
+            (not self.webhook_private_targets, "TPG_WEBHOOK_PRIVATE_TARGETS lets insurers reach into your network"),
+            (not self.sandbox, "TPG_SANDBOX lets software move the clock that decisions are made by"),
+            (
+                self.smtp_encryption != "none" or self.smtp_host in _THIS_MACHINE,
+                "TPG_SMTP_ENCRYPTION is none: codes and links would cross the network in the clear",
+            ),
+            (
+                not self.mail_from.rstrip(">").endswith(".example"),
+                "TPG_MAIL_FROM is the example's: readers cannot answer",
+            ),
+            (
+                not self.support_contact.endswith(".example"),
+                "TPG_SUPPORT_CONTACT is the example's: people in trouble are told to write there",
+            ),
+        ]
+        return [said for is_well, said in checks if not is_well]
 
     @property
     def is_https(self) -> bool:

@@ -105,6 +105,7 @@ class House:
             "TPG_TOKEN_KEYS": TOKEN_KEYS,
             "TPG_VAULT_KEYS": VAULT_KEYS,
             "TPG_BASE_URL": self.url,
+            "TPG_ENVIRONMENT": "development",
             "TPG_SOCKET_FD": str(fd),
             "TPG_SMTP_PORT": str(self.mailbox.smtp_port),
             "TPG_SMTP_ENCRYPTION": "none",

@@ -17,6 +17,7 @@ import pytest
 from tests import builders
 from tests.conftest import TOKEN_KEYS, VAULT_KEYS
 from tests.driver import Gateway, until
+from tpgateway.settings import Settings
 from tpgateway.web.state import STATE
 
 
@@ -31,6 +32,7 @@ async def service(database: str, *words: str) -> AsyncIterator[tuple[asyncio.sub
         "TPG_TOKEN_KEYS": TOKEN_KEYS,
         "TPG_VAULT_KEYS": VAULT_KEYS,
         "TPG_BASE_URL": url,
+        "TPG_ENVIRONMENT": "development",
         "TPG_SOCKET_FD": str(listening.fileno()),
     }
     process = await asyncio.create_subprocess_exec(
@@ -119,7 +121,7 @@ async def refused(*words: str, **environment: str) -> tuple[int | None, bytes]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "tpgateway.cli", "serve", *words),
-        env={**kept, "COLUMNS": "200", **environment},
+        env={**kept, "COLUMNS": "200", "TPG_ENVIRONMENT": "development", **environment},
         stderr=asyncio.subprocess.PIPE,
     )
     _, complaint = await asyncio.wait_for(process.communicate(), 20)
@@ -134,7 +136,7 @@ async def test_a_stop_while_an_embedded_server_is_started_leaves_no_process(tmp_
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "tpgateway.cli", "serve"),
-            env={**kept, **keys},
+            env={**kept, "TPG_ENVIRONMENT": "development", **keys},
             stderr=asyncio.subprocess.DEVNULL,
         )
         await asyncio.sleep(moment)
@@ -148,3 +150,34 @@ async def test_without_its_secrets_the_service_says_what_is_missing() -> None:
     assert status == 1
     assert b"TPG_TOKEN_KEYS" in complaint
     assert b"tpgateway secrets new" in complaint
+
+
+async def test_what_is_not_safe_in_production_is_refused_with_each_reason() -> None:
+    secrets = {"TPG_TOKEN_KEYS": TOKEN_KEYS, "TPG_VAULT_KEYS": VAULT_KEYS, "TPG_ENVIRONMENT": "production"}
+    unsafe = {"TPG_WEBHOOK_PRIVATE_TARGETS": "true", "TPG_SANDBOX": "true", "TPG_DATABASE_ROLE": ""}
+    unsafe |= {"TPG_SMTP_HOST": "mail.lac.test", "TPG_SMTP_ENCRYPTION": "none"}
+    status, complaint = await refused(**secrets, **unsafe)
+    names = (
+        "BASE_URL",
+        "DATABASE_URL",
+        "PRIVATE_TARGETS",
+        "SANDBOX",
+        "SMTP_ENCRYPTION",
+        "MAIL_FROM",
+        "SUPPORT_CONTACT",
+    )
+    assert status == 2
+    assert [name for name in names if f"TPG_{name}".encode() not in complaint and name.encode() not in complaint] == []
+
+
+def test_what_is_safe_is_not_refused() -> None:
+    safe = Settings(
+        token_keys=TOKEN_KEYS,
+        vault_keys=VAULT_KEYS,
+        base_url="https://gateway.lac.test",
+        database_url="postgresql://db/tpgateway",
+        mail_from="Réseau <ne-pas-repondre@lac.test>",
+        support_contact="assistance@lac.test",
+    )
+    assert safe.unsafe() == []
+    assert len(safe.model_copy(update={"base_url": "http://gateway.lac.test"}).unsafe()) == 1

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from tpgateway import settings as configuration
-from tpgateway.cli.frame import explained, out
+from tpgateway.cli.frame import err, explained, out
 from tpgateway.database.embedded import database_url
+from tpgateway.settings import Settings
 
 app = typer.Typer()
 
@@ -38,6 +40,16 @@ def demo(
     raise typer.Exit(status)
 
 
+def _refuse_unsafe(settings: Settings) -> None:
+    """Ends here where production would not be safe with these settings, and says each reason."""
+    found = settings.unsafe() if settings.environment == "production" else []
+    if found:
+        err.print("[red]These settings are not safe in production[/] (TPG_ENVIRONMENT=development accepts them):")
+        for each in found:
+            err.print(f"  {escape(each)}", soft_wrap=True)
+        raise typer.Exit(2)
+
+
 @app.command()
 def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes share the port.")] = 1,
@@ -51,6 +63,7 @@ def serve(
 
     with explained():
         settings = configuration.load()
+        _refuse_unsafe(settings)
         logs.configure(level=settings.log_level, form=settings.log_format)
         with database_url(settings) as url:
             run(settings, url, workers=workers)
@@ -69,6 +82,7 @@ def work() -> None:
 
     with explained():
         settings = configuration.load()
+        _refuse_unsafe(settings)
         logs.configure(level=settings.log_level, form=settings.log_format)
         with database_url(settings) as url:
             uvloop.run(run(settings, url))

@@ -79,6 +79,7 @@ class House:
             "TPG_SMTP_ENCRYPTION": "none",
             "TPG_WEBHOOK_PRIVATE_TARGETS": "true",
             "TPG_SANDBOX": "true",
+            "TPG_ENVIRONMENT": "development",
             "TPG_GRACEFUL_STOP_SECONDS": "5",
             **self._more,
         }

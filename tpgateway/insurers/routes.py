@@ -30,6 +30,7 @@ from tpgateway.insurers.payloads import (
     RedeliveryView,
 )
 from tpgateway.web.callers import INSURER, Access
+from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import Route
 
 _INSURERS = partial(Route, tag="Insurers", access=INSURER)
@@ -164,6 +165,7 @@ ROUTES = [
         handler=handlers.show_live_source,
         summary="Where checks are answered live",
         answers={200: LiveSourceView},
+        problems=[NotFound],
     ),
     _INSURERS(
         method="DELETE",
@@ -171,6 +173,7 @@ ROUTES = [
         handler=handlers.remove_live_source,
         summary="Have checks look at the rights that were loaded",
         answers={204: None},
+        problems=[NotFound],
     ),
     _INSURERS(
         method="GET",

@@ -215,7 +215,8 @@ def _answers(route: Route, references: _References) -> Iterator[tuple[str, dict[
                 if route.xml and route.xml.answer:
                     content["application/xml"] = {"schema": {"type": "string", "description": route.xml.answer.about}}
             elif isinstance(each, Media):
-                content[each.media_type] = {"schema": {"type": "string"}}
+                is_json = each.media_type == "application/json"
+                content[each.media_type] = {"schema": {"type": "object" if is_json else "string"}}
                 description = each.description
         headers = {
             **_ALWAYS,
