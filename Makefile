@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install install-dev demo test chaos check format openapi bench sbom lock clean
+.PHONY: install install-dev demo test chaos check format openapi bench fuzz sbom lock clean
 
 install: $(VENV)/installed
 
@@ -62,6 +62,15 @@ openapi: install
 bench: install $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks
 
+$(VENV)/installed-fuzz: requirements-fuzz.txt $(VENV)/installed
+	@echo "Installing the fuzzer"
+	@$(PIP) install --require-hashes -r requirements-fuzz.txt
+	@touch $@
+
+# Every operation with requests made up from the published document, by nobody, a practitioner and an insurer.
+fuzz: install $(VENV)/installed-fuzz
+	$(BIN)/python -m benchmarks.fuzz
+
 # The bill of materials (CycloneDX) of what is installed with the product.
 sbom: install-dev
 	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-format JSON --output-file sbom.json
@@ -72,6 +81,7 @@ lock:
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra build pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra build --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra build --extra bench -c requirements.txt pyproject.toml -o requirements-bench.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra build --extra fuzz -c requirements.txt pyproject.toml -o requirements-fuzz.txt
 
 clean:
 	rm -rf $(VENV) build *.egg-info
