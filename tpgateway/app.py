@@ -103,7 +103,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
     )
     app[CHECKER] = Checker(
         database_url,
-        role=settings.database_role,
+        is_limited=settings.database_role is not None,
         verdicts=Verdicts(BenefitCache(), ApprovalDomains()),
         proof_life=timedelta(days=settings.proof_days),
         patience=settings.check_patience_milliseconds / 1000,

@@ -52,7 +52,13 @@ async def test_approvals_from_before_count_and_end_as_new_ones_do(empty: str) ->
         SELECT insurer_id, id, 2, state, state, 'system', 'all_granted', now() FROM prior_approvals;
         """
     )
-    assert await migrate(empty) == ["0005_approvals", "0006_insurers", "0007_publications", "0008_people"]
+    assert await migrate(empty) == [
+        "0005_approvals",
+        "0006_insurers",
+        "0007_publications",
+        "0008_people",
+        "0009_own_rows",
+    ]
     row = await connection.fetchrow("SELECT * FROM prior_approvals WHERE state = 'approved'")
     assert row
     assert (row["code"], row["billable_until"].isoformat()) == ("all_granted", "2027-01-27")

@@ -49,13 +49,16 @@ _Waiting = tuple[Ask, "asyncio.Future[Answered | None]"]
 
 
 class Checker:
-    """One a process. ``patience`` is how many seconds a check may wait for the database."""
+    """One a process. ``is_limited``: acts under the role of card checks, not as the login.
+
+    ``patience`` is how many seconds a check may wait for the database.
+    """
 
     def __init__(
-        self, url: str, *, role: str | None, verdicts: Verdicts, proof_life: timedelta, patience: float
+        self, url: str, *, is_limited: bool, verdicts: Verdicts, proof_life: timedelta, patience: float
     ) -> None:
         self.verdicts = verdicts
-        self._url, self._role = url, role
+        self._url, self._is_limited = url, is_limited
         self._proof_life, self._patience = proof_life, patience
         self._queues: dict[UUID, deque[_Waiting]] = {}
         self._size = 0
@@ -98,7 +101,7 @@ class Checker:
 
     async def _open_lane(self) -> CheckLane:
         async with asyncio.timeout(self._patience):
-            return await open_lane(self._url, role=self._role, proof_life=self._proof_life)
+            return await open_lane(self._url, is_limited=self._is_limited, proof_life=self._proof_life)
 
     async def _keep_serving(self, lane: CheckLane) -> None:
         while True:

@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.multipart import BodyPartReader
 
+from tpgateway.database.sealed import Sealed
 from tpgateway.errors import Problem
 from tpgateway.members import handlers as member_handlers
 from tpgateway.practitioners.model import Scheme
@@ -24,6 +25,7 @@ from tpgateway.web import sessions
 from tpgateway.web.callers import Access, Caller, Role
 from tpgateway.web.frame import (
     REQUEST_ID,
+    limit_to,
     read_body,
     refuse_cross_site,
     refuse_old_factor,
@@ -217,6 +219,7 @@ async def transaction(call: Call) -> AsyncIterator[None]:
     """The call's connection, in a transaction of its own."""
     async with call.state.connection() as connection, connection.transaction():
         call.open_connection = connection
+        await limit_to(connection, call.known)
         yield
     call.open_connection = None
 
@@ -333,6 +336,9 @@ SHOWN: web.AppKey[tuple[re.Pattern[str], ...]] = web.AppKey("shown_pages", tuple
 
 def _draft_purpose(path: str) -> str:
     return f"draft {path}"
+
+
+SEALED = (Sealed("member_drafts", "sealed", ("member_id",), lambda row: _draft_purpose(row["path"])),)
 
 
 async def draft(request: web.Request, call: Call) -> dict[str, str]:

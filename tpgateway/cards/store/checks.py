@@ -100,6 +100,9 @@ RETURNING proof, insurer_id, id, {_FOUND}
 """  # noqa: S608
 
 
+ROLE = "tpgateway_checks"
+"""What the lane acts under: it may do what the statement above does, for all accounts at once, and nothing else."""
+
 LANE_SETTINGS = {
     "application_name": "tpgateway checks",
     # The plan is the same for every gathering: made anew each time it would take longer than its execution.
@@ -159,9 +162,9 @@ class CheckLane:
         self._connection.terminate()
 
 
-async def open_lane(url: str, *, role: str | None, proof_life: timedelta) -> CheckLane:
+async def open_lane(url: str, *, is_limited: bool, proof_life: timedelta) -> CheckLane:
     """A lane of its own connection; raises what connecting raises."""
-    settings = {**LANE_SETTINGS, **({"role": role} if role else {})}
+    settings = {**LANE_SETTINGS, **({"role": ROLE} if is_limited else {})}
     connection = await asyncpg.connect(url, server_settings=settings, timeout=5)
     return CheckLane(connection, await connection.prepare(RECORD_CHECKS), proof_life)
 

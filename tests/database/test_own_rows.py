@@ -1,0 +1,99 @@
+"""Row-level security: what a statement forgets, the database does not."""
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests import builders
+from tests.driver import Gateway
+from tpgateway.database import scope
+from tpgateway.web.state import STATE
+
+# Tables without rows in this world hold none to be seen; they have the same policy.
+INSURERS = ("insured_rights", "rights_imports", "product_versions", "benefit_lines", "insurer_clients", "insurer_events",
+            "card_checks", "prior_approvals", "prior_approval_lines", "prior_approval_events", "benefit_uses")  # fmt: skip
+PRACTITIONERS = ("practitioner_clients", "bank_details", "convention_signatures", "card_checks", "prior_approvals")
+
+
+@pytest.fixture
+async def both(gateway: Gateway, worker: None, tmp_path: Path) -> Gateway:
+    """Two insurers and two opticians, each of whom asked each."""
+    await gateway.publish_conventions(builders.convention_files(tmp_path))
+    numbers = ("0099990011", "0099990029")
+    for number in numbers:
+        insurer = await gateway.admit(number)
+        await insurer.put_product()
+        await insurer.load(builders.a_right(), builders.a_right("7654321"))
+    for membership in ("1234567", "7654321"):
+        optician = await gateway.join(**builders.an_optician())
+        await optician.sign()
+        for number in numbers:
+            proof = (await optician.check(builders.a_card(number, membership_number=membership))).body["proof"]
+            made = await optician.call("POST", "/v1/prior-approvals", builders.a_request(proof, number))
+            assert made.status == 201
+    return gateway
+
+
+async def test_a_statement_without_where_sees_the_own_rows_alone(both: Gateway) -> None:
+    pool = both.app[STATE].pool
+    for tables, column, account in (
+        (INSURERS, "insurer_id", "insurers"),
+        (PRACTITIONERS, "practitioner_id", "practitioners"),
+    ):
+        one, other = [row["id"] for row in await pool.fetch(f"SELECT id FROM {account} ORDER BY id")]
+        for table in tables:
+            everybody = await pool.fetch(f"SELECT DISTINCT {column} FROM {table}")
+            assert {row[0] for row in everybody} == {one, other}, table
+            async with pool.acquire() as connection, connection.transaction():
+                await scope.limit(connection, **{column.removesuffix("_id"): one})
+                seen = await connection.fetch(f"SELECT DISTINCT {column} FROM {table}")
+                assert {row[0] for row in seen} == {one}, table
+            # On the same connection, the next transaction is nobody's again.
+            assert len(await pool.fetch(f"SELECT DISTINCT {column} FROM {table}")) == 2
+
+
+async def test_nothing_of_anothers_is_written_either(both: Gateway) -> None:
+    pool = both.app[STATE].pool
+    one, other = [row["id"] for row in await pool.fetch("SELECT id FROM insurers ORDER BY id")]
+    async with pool.acquire() as connection, connection.transaction():
+        await scope.limit(connection, insurer=one)
+        count = await connection.fetchval("SELECT count(*) FROM insured_rights")
+        changed = await connection.execute("UPDATE insured_rights SET csr = 'X1'")
+        assert changed == f"UPDATE {count}"
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with connection.transaction():
+                await connection.execute(
+                    "INSERT INTO insurer_live_sources (insurer_id, url, secret, set_at) VALUES ($1, 'https://x', '', now())",
+                    other,
+                )
+
+
+async def test_every_table_of_an_insurer_is_behind_the_wall(gateway: Gateway) -> None:
+    """A new table with an insurer's rows, and no policy, is told here."""
+    bare = await gateway.app[STATE].pool.fetch(
+        "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relkind IN ('r', 'p')"
+        " AND c.relnamespace = 'public'::regnamespace AND a.attname = 'insurer_id' AND NOT c.relrowsecurity"
+    )
+    # The trail is read by its own search; members, links and participants are looked up across accounts.
+    known = {"audit_entries", "practitioner_members", "links", "convention_participants"}
+    assert {row["relname"] for row in bare} - known == set()
+
+
+async def test_card_checks_may_look_up_and_record_and_nothing_else(both: Gateway) -> None:
+    pool = both.app[STATE].pool
+    async with pool.acquire() as connection:
+        for statement in (
+            "SELECT legal_name FROM practitioners",
+            "SELECT secret FROM insurer_live_sources",
+            "SELECT 1 FROM prior_approvals",
+            "UPDATE insured_rights SET csr = 'X1'",
+            "DELETE FROM card_checks",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(f"BEGIN; SET LOCAL ROLE tpgateway_checks; {statement}")
+            await connection.execute("ROLLBACK")
+    optician = await both.join(**builders.an_optician())
+    assert (await optician.check(builders.a_card())).status == 200
+    await both.execute("REVOKE INSERT ON card_checks FROM tpgateway_checks")
+    assert (await optician.check(builders.a_card())).status == 500  # and is told of in the log
