@@ -15,6 +15,7 @@ import structlog
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from tpgateway.database import Connection
+from tpgateway.database.sealed import Sealed
 from tpgateway.jobs import Handler, JobKind, RetryRequested, Tools, enqueue
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
@@ -22,6 +23,7 @@ from tpgateway.web import limits
 from tpgateway.web.routing import PARIS
 
 _PURPOSE = "mail"
+SEALED = (Sealed("mails", "sealed", ("id",), lambda _: _PURPOSE),)
 _FIRST_DELAY = timedelta(seconds=5)
 _LONGEST_DELAY = timedelta(hours=1)
 _MOST_TRIES = 100  # four days

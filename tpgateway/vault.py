@@ -52,11 +52,16 @@ class Vault:
         fresh = [base64.b64encode(os.urandom(32)).decode() for _ in range(2)]
         return json.dumps({"current": "k1", "keys": {"k1": fresh[0]}, "matching_key": fresh[1]})
 
+    @property
+    def mark(self) -> bytes:
+        """What every value sealed by the current key begins with."""
+        return bytes([len(self._current)]) + self._current
+
     def seal(self, plain: bytes, *, purpose: str) -> bytes:
         """The value, unreadable without the vault."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._ciphers[self._current].encrypt(nonce, plain, purpose.encode())
-        return bytes([len(self._current)]) + self._current + nonce + sealed
+        return self.mark + nonce + sealed
 
     def open(self, sealed: bytes, *, purpose: str) -> bytes:
         """The value that was sealed for this purpose; raises ``SealBroken``."""
@@ -70,3 +75,28 @@ class Vault:
     def match(self, value: bytes, *, purpose: str) -> bytes:
         """A keyed hash (32 bytes): equal for equal values of one purpose, telling nothing without the key."""
         return hmac.digest(self._matching_key, f"{len(purpose)}:{purpose}:".encode() + value, hashlib.sha256)
+
+
+def with_new_key(text: str) -> str:
+    """The keys with a fresh one that opens and does not seal yet, so that processes may learn of it one after the other."""
+    parts = json.loads(text)
+    number = 1 + max((int(key_id[1:]) for key_id in parts["keys"] if key_id[1:].isdecimal()), default=0)
+    keys = {**parts["keys"], f"k{number}": base64.b64encode(os.urandom(_KEY_BYTES)).decode()}
+    return json.dumps({**parts, "keys": keys})
+
+
+def with_newest_current(text: str) -> str:
+    """The keys, sealing by the one that came last."""
+    parts = json.loads(text)
+    return json.dumps({**parts, "current": newest_key(text)})
+
+
+def with_current_alone(text: str) -> str:
+    """The keys without those that only open: what they sealed cannot be read any more."""
+    parts = json.loads(text)
+    return json.dumps({**parts, "keys": {parts["current"]: parts["keys"][parts["current"]]}})
+
+
+def newest_key(text: str) -> str:
+    """The id of the key that came last."""
+    return str(list(json.loads(text)["keys"])[-1])

@@ -18,6 +18,7 @@ from tpgateway.claims.model import (
 from tpgateway.claims.parties import Act, ApprovalUnknown, Owned, attachments, events, locked
 from tpgateway.claims.store import ApprovalStore
 from tpgateway.database import Connection
+from tpgateway.database.sealed import Sealed
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import InsurerId
 from tpgateway.practitioners import service as practitioners
@@ -28,6 +29,16 @@ _MOST_ATTACHMENTS = 10
 def piece_purpose(attachment: AttachmentId, number: int) -> str:
     """What a piece of a document is sealed for: this document, at this place."""
     return f"attachment {attachment} {number}"
+
+
+SEALED = (
+    Sealed(
+        "prior_approval_attachment_pieces",
+        "sealed",
+        ("insurer_id", "attachment_id", "piece"),
+        lambda row: piece_purpose(row["attachment_id"], row["piece"]),
+    ),
+)
 
 
 async def may_attach(connection: Connection, approval_of: Owned, kind: str, *, is_again: bool) -> AttachmentId:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from tpgateway import audit
 from tpgateway.audit import SYSTEM, Action, Actor
 from tpgateway.database import Connection
+from tpgateway.database.sealed import Sealed
 from tpgateway.insurers import rules, service
 from tpgateway.insurers.client import new_secret, new_signing_key
 from tpgateway.insurers.errors import EndpointOff, EndpointRefused, EndpointRotates
@@ -27,6 +28,12 @@ from tpgateway.vault import Vault
 
 SECRET_PURPOSE = "webhook secret"  # noqa: S105  # what it is for, not one
 SIGNING_PURPOSE = "webhook signing key"
+SEALED = (
+    Sealed("insurer_endpoints", "secret", ("insurer_id", "id"), lambda _: SECRET_PURPOSE),
+    Sealed("insurer_endpoints", "signing_key", ("insurer_id", "id"), lambda _: SIGNING_PURPOSE),
+    Sealed("insurer_endpoints", "former_secret", ("insurer_id", "id"), lambda _: SECRET_PURPOSE),
+    Sealed("insurer_endpoints", "former_signing_key", ("insurer_id", "id"), lambda _: SIGNING_PURPOSE),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from uuid import UUID
 from tpgateway import audit
 from tpgateway.audit import SYSTEM, Action, Actor
 from tpgateway.database import Connection
+from tpgateway.database.sealed import Sealed
 from tpgateway.insurers.errors import OwnPlace
 from tpgateway.insurers.model import Insurer, InsurerId
 from tpgateway.insurers.store.accounts import InsurerStore, RequestStore
@@ -28,6 +29,7 @@ from tpgateway.web.callers import Role
 from tpgateway.web.problems import RoleNotAllowed
 
 _PURPOSE = "insurer request"
+SEALED = (Sealed("insurer_requests", "sealed", ("id",), lambda _: _PURPOSE),)
 _LOCK_NOTICE, _PASSWORD_RESET = "lock_notice", "password_reset"
 
 

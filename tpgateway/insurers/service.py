@@ -9,6 +9,7 @@ from uuid import UUID
 from tpgateway import audit
 from tpgateway.audit import Action, Actor
 from tpgateway.database import Connection
+from tpgateway.database.sealed import Sealed
 from tpgateway.insurers import codec as rules_codec
 from tpgateway.insurers import rules
 from tpgateway.insurers.client import new_secret
@@ -33,6 +34,7 @@ _FORGOTTEN_AT_ONCE = 50_000
 MOST_COUNTED = 10_000
 """So many events waiting are told as so many, and more as no more than that."""
 LIVE_SECRET_PURPOSE = "live source secret"  # noqa: S105  # what it is for, not one
+SEALED = (Sealed("insurer_live_sources", "secret", ("insurer_id",), lambda _: LIVE_SECRET_PURPOSE),)
 
 
 async def add(

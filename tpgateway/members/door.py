@@ -22,7 +22,7 @@ from tpgateway.vault import Vault
 from tpgateway.web import limits
 from tpgateway.web.sessions import hash_token
 
-_GUARD, _CODE, _RECOVERY, _TOTP = "login guard", "mailed code", "recovery code", "totp secret"
+_GUARD, _CODE, _RECOVERY = "login guard", "mailed code", "recovery code"
 _ISSUER = "Réseau tiers payant"
 _RECOVERY_CODES = 10
 # Without 0 O 1 I L, which are read one for another.
@@ -225,7 +225,7 @@ async def _uses_totp(connection: Connection, vault: Vault, member_id: MemberId, 
     kept = await store.secrets(member_id)
     if kept.totp_secret is None:
         return False
-    totp = pyotp.TOTP(vault.open(kept.totp_secret, purpose=_TOTP).decode())
+    totp = pyotp.TOTP(vault.open(kept.totp_secret, purpose=service.TOTP_PURPOSE).decode())
     for step in (0, -1, 1):
         moment = now + step * timedelta(seconds=totp.interval)
         if pyotp.utils.strings_equal(code, totp.at(moment)):
@@ -256,7 +256,7 @@ async def begin_totp(connection: Connection, vault: Vault, member: Member) -> En
     if member.has_totp:
         raise TotpAlreadyThere
     secret = pyotp.random_base32()
-    await MemberStore(connection).set_totp(member.id, vault.seal(secret.encode(), purpose=_TOTP), None)
+    await MemberStore(connection).set_totp(member.id, vault.seal(secret.encode(), purpose=service.TOTP_PURPOSE), None)
     return _enrolment(member, secret)
 
 
@@ -265,7 +265,7 @@ async def pending_totp(connection: Connection, vault: Vault, member: Member) -> 
     kept = await MemberStore(connection).secrets(member.id)
     if kept.totp_secret is None or kept.totp_since is not None:
         return None
-    return _enrolment(member, vault.open(kept.totp_secret, purpose=_TOTP).decode())
+    return _enrolment(member, vault.open(kept.totp_secret, purpose=service.TOTP_PURPOSE).decode())
 
 
 def _enrolment(member: Member, secret: str) -> Enrolment:

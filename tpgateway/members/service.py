@@ -12,6 +12,7 @@ import argon2
 from tpgateway import audit, links
 from tpgateway.audit import Action, Actor
 from tpgateway.database import Connection
+from tpgateway.database.sealed import Sealed
 from tpgateway.errors import Fault, InvalidRequest
 from tpgateway.links import Link, LinkUnknown, Purpose
 from tpgateway.mail import Post
@@ -23,6 +24,8 @@ from tpgateway.web import limits
 from tpgateway.web.callers import Role
 from tpgateway.web.problems import AuthenticationRequired
 
+TOTP_PURPOSE = "totp secret"
+SEALED = (Sealed("practitioner_members", "totp_secret", ("id",), lambda _: TOTP_PURPOSE),)
 _MAILS_PER_DAY = 40
 # OWASP's first choice for Argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane. The library's own default
 # takes eight times the processor, which on a Monday morning is everybody's.

@@ -13,6 +13,7 @@ from typing import Any
 from tpgateway import audit
 from tpgateway.audit import SYSTEM, Action, Actor
 from tpgateway.database import Connection
+from tpgateway.database.sealed import Sealed
 from tpgateway.jobs import JobKind, enqueue
 from tpgateway.links import LinkUnknown
 from tpgateway.mail import Post, may_mail
@@ -29,6 +30,7 @@ from tpgateway.settings import Settings
 from tpgateway.vault import Vault
 
 _PURPOSE = "practitioner request"
+SEALED = (Sealed("practitioner_requests", "sealed", ("id",), lambda _: _PURPOSE),)
 
 
 class Asked(StrEnum):

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from tpgateway import audit, links
 from tpgateway.audit import Action, Actor
 from tpgateway.database import Connection
+from tpgateway.database.sealed import Sealed
 from tpgateway.links import Purpose
 from tpgateway.mail import Post
 from tpgateway.members import service as members
@@ -16,6 +17,7 @@ from tpgateway.settings import Settings
 from tpgateway.vault import Vault
 
 _PURPOSE = "iban"
+SEALED = (Sealed("bank_details", "iban", ("id",), lambda _: _PURPOSE),)
 
 
 async def begin(

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tpgateway.database import Connection
+from tpgateway.database.sealed import Sealed
 from tpgateway.vault import Vault
 from tpgateway.web.problems import IdempotencyKeyInFlight, IdempotencyKeyInvalid, IdempotencyKeyReused
 
 _PURPOSE = "idempotency"
+SEALED = (Sealed("idempotency_keys", "answer", ("owner", "key"), lambda _: _PURPOSE),)
 _FORM = re.compile(r"[\x21-\x7e]{1,200}")
 
 
