@@ -60,6 +60,7 @@ from tpgateway.web.tokens import Tokens
 
 ROUTES: Sequence[Route] = [*WEB, *PRACTITIONERS, *MEMBERS, *INSURERS, *GUARANTEES, *CONVENTIONS, *CARDS, *CLAIMS, *DRE]
 _BACKLOG = 1024
+_IDLE_SECONDS = 75.0  # longer than proxies keep a connection to us, so that it is they who close it
 _RESTART_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
@@ -165,7 +166,9 @@ async def _serve_until_stopped(settings: Settings, database_url: str, listening:
     if was_asked_to_stop():
         return
     app = await create_app(settings, database_url)
-    runner = Runner(app, access_log=None, shutdown_timeout=settings.graceful_stop_seconds)
+    runner = Runner(
+        app, access_log=None, shutdown_timeout=settings.graceful_stop_seconds, keepalive_timeout=_IDLE_SECONDS
+    )
     await runner.setup()
     await web.SockSite(runner, listening, backlog=_BACKLOG).start()
     _log.info("serving", host=settings.host, port=listening.getsockname()[1], pid=os.getpid())

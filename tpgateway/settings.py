@@ -72,6 +72,9 @@ class Settings(DatabaseSettings):
         description="The address practitioners and insurers see; links are made from it.",
     )
     graceful_stop_seconds: int = Field(default=30, ge=0)
+    slow_client_seconds: float = Field(
+        default=20, gt=0, description="How long a request's head may take, and how long its body may pause."
+    )
     trusted_proxies: int = Field(
         default=0, ge=0, le=5, description="How many proxies of yours stand in front and append to X-Forwarded-For."
     )

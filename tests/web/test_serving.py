@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -22,7 +22,7 @@ from tpgateway.web.state import STATE
 
 
 @asynccontextmanager
-async def service(database: str, *words: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+async def service(database: str, *words: str, **settings: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """``tpgateway serve`` on a port that it is handed."""
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -34,6 +34,7 @@ async def service(database: str, *words: str) -> AsyncIterator[tuple[asyncio.sub
         "TPG_BASE_URL": url,
         "TPG_ENVIRONMENT": "development",
         "TPG_SOCKET_FD": str(listening.fileno()),
+        **settings,
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -87,6 +88,67 @@ async def test_a_worker_process_that_dies_is_replaced_and_all_stop_together(data
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 15) == 0
         assert not any(psutil.pid_exists(pid) for pid in before)
+
+
+HEAD = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
+LOGIN = b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "ends"),
+    [
+        ([], b""),
+        ([b"GET / HT"], b""),
+        ([HEAD, *[b"X-A: b\r\n"] * 40], b""),
+        ([HEAD + b"\r\n", b"GET / HT"], b'{"status":"alive"}'),
+        ([LOGIN, b"{"], b""),
+    ],
+    ids=[
+        "nothing",
+        "part of a head",
+        "a head that never ends",
+        "a second head",
+        "part of a body",
+    ],
+)
+async def test_who_never_ends_a_request_is_cut_off(database: str, parts: list[bytes], ends: bytes) -> None:
+    async with service(database, TPG_SLOW_CLIENT_SECONDS="0.6") as (_, url):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        receiving = asyncio.create_task(received(reader))
+        for part in parts:
+            writer.write(part)
+            await asyncio.sleep(0.1)
+            if receiving.done():
+                break
+        answer = await asyncio.wait_for(receiving, 5)
+        assert answer.endswith(ends)
+        assert bool(answer) == bool(ends)
+        writer.close()
+
+
+async def received(reader: asyncio.StreamReader) -> bytes:
+    """All that comes until the connection ends, however it ends."""
+    answer = b""
+    with suppress(ConnectionError):
+        while part := await reader.read(65536):
+            answer += part
+    return answer
+
+
+async def test_who_is_slow_and_goes_on_is_served(database: str) -> None:
+    async with service(database, TPG_SLOW_CLIENT_SECONDS="0.6") as (_, url):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        for _ in range(2):  # the second time after a pause between two requests
+            writer.write(LOGIN)
+            for byte in b'{"value":"x"}'[:12]:
+                await asyncio.sleep(0.15)
+                writer.write(bytes([byte]))
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            assert head.startswith(b"HTTP/1.1 4")
+            length = next(line for line in head.lower().splitlines() if line.startswith(b"content-length"))
+            await reader.readexactly(int(length.split()[1]))
+            await asyncio.sleep(1.5)
+        writer.close()
 
 
 async def test_health_metrics_and_readiness_while_stopping(gateway: Gateway) -> None:

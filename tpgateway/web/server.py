@@ -1,7 +1,8 @@
 """What stands between aiohttp and the routes.
 
 The frame surrounds every request here rather than as a middleware, which aiohttp would wrap in layers of its own. And the
-last corner where aiohttp would answer in its own words: requests that are no HTTP, before any route is known.
+last corner where aiohttp would answer in its own words: requests that are no HTTP, before any route is known. And who sends a
+request so slowly that it never ends, to hold what others need, is cut off.
 """
 
 import asyncio
@@ -19,10 +20,51 @@ _log = structlog.get_logger(__name__)
 
 
 class _Handler(RequestHandler):
-    """One connection; what its parser refuses is answered as a problem, without a word of the request."""
+    """One connection; what its parser refuses is answered as a problem, without a word of the request.
 
-    __slots__ = ("base_url",)
+    A head must be whole within ``patience`` seconds of the connection, or of its first byte; a body must not pause for as
+    long. It is looked at once in that time. What waits because we do not read on is no fault of the client's.
+    """
+
+    __slots__ = ("_head_since", "_heard_at", "_watch", "base_url", "patience")
     base_url: str
+    patience: float
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._head_since: float | None = self._loop.time()
+        self._heard_at = self._head_since
+        self._watch = self._loop.call_later(self.patience, self._look)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        count, was_in_body = self._request_count, self._is_in_body()
+        super().data_received(data)
+        self._heard_at = self._loop.time()
+        if self._request_count != count:
+            self._head_since = None
+        elif (
+            data and self._head_since is None and not was_in_body
+        ):  # without any, aiohttp goes on with what it had paused
+            self._head_since = self._heard_at
+
+    def _is_in_body(self) -> bool:
+        return self._current_request is not None and not self._current_request.content.is_eof()
+
+    def _look(self) -> None:
+        latest = self._loop.time() - self.patience
+        if self._is_in_body():
+            is_slow = self._heard_at <= latest and not self._reading_paused and not self._buffer_paused
+        else:
+            is_slow = self._current_request is None and self._head_since is not None and self._head_since <= latest
+        if not is_slow:
+            self._watch = self._loop.call_later(self.patience, self._look)
+        elif self.transport is not None:
+            _log.info("slow_client_cut_off", where="body" if self._is_in_body() else "head")
+            self.transport.abort()
 
     def log_exception(self, *_args: object, **named: object) -> None:
         """A caller that breaks off is no fault of ours: not an error, and not in the library's words."""
@@ -49,10 +91,12 @@ class _Handler(RequestHandler):
 
 class _Server(web.Server):
     base_url = ""
+    patience = 20.0
 
     def __call__(self) -> RequestHandler:
         handler = _Handler(self, loop=self._loop, **self._kwargs)
         handler.base_url = self.base_url
+        handler.patience = self.patience
         return handler
 
 
@@ -70,4 +114,5 @@ class Runner(web.AppRunner):
             **made._kwargs,
         )
         server.base_url = self.app[STATE].settings.base_url
+        server.patience = self.app[STATE].settings.slow_client_seconds
         return server
