@@ -118,7 +118,7 @@ async def show_receipt(call: Call, *, path: ConventionPath) -> Answer:
     """What was signed, by whom, when (PDF)."""
     from tpgateway.conventions.codec.receipts import Signer, write_receipt  # noqa: PLC0415  # as for the text
 
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         practitioner = await practitioners.get(connection, PractitionerId(call.caller.account_id))
         signature = await service.signature(connection, practitioner.id, path.specialty)
         if signature is None:

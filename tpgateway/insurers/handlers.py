@@ -251,7 +251,7 @@ async def list_events(call: Call, *, query: EventsQuery) -> Answer:
 
 
 async def _events(call: Call, query: EventsQuery) -> Sequence[Event]:
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         return await service.read_events(connection, _me(call), after=query.after, limit=query.limit, actor=call.actor)
 
 

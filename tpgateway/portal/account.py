@@ -85,7 +85,7 @@ async def account(request: web.Request) -> web.Response:
 
 
 async def _account(request: web.Request, call: Call, typed: Typed, problem: Problem | None = None) -> web.Response:
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         practitioner = await service.get(connection, PractitionerId(call.caller.account_id))
     known = {
         name: str(value)
@@ -216,7 +216,7 @@ async def _clients(
     problem: Problem | None = None,
     made: NewClientView | None = None,
 ) -> web.Response:
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         found = await api_clients.list_all(connection, PractitionerId(call.caller.account_id))
     return account_page(
         request,

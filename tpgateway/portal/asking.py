@@ -153,7 +153,7 @@ async def _form(
     is_extension: bool = False,
 ) -> web.Response:
     known: dict[str, str] = {}
-    async with call.state.connection() as connection, connection.transaction():
+    async with call.transaction() as connection:
         practitioner = await practitioners.get(connection, PractitionerId(call.caller.account_id))
         check = None
         if approval is None:

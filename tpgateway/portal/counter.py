@@ -205,7 +205,7 @@ async def _shown(
     people: tuple[tuple[str, int], ...] = (),
 ) -> web.Response:
     me = PractitionerId(call.caller.account_id)
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         specialty = (await practitioners.get(connection, me)).specialty
         try:
             domains = (await conventions.find(connection, specialty, call.today)).terms.domains

@@ -25,7 +25,6 @@ from tpgateway.web import sessions
 from tpgateway.web.callers import Access, Caller, Role
 from tpgateway.web.frame import (
     REQUEST_ID,
-    limit_to,
     read_body,
     refuse_cross_site,
     refuse_old_factor,
@@ -217,9 +216,8 @@ def call_of(request: web.Request, caller: Caller | None = None) -> Call:
 @asynccontextmanager
 async def transaction(call: Call) -> AsyncIterator[None]:
     """The call's connection, in a transaction of its own."""
-    async with call.state.connection() as connection, connection.transaction():
+    async with call.transaction() as connection:
         call.open_connection = connection
-        await limit_to(connection, call.known)
         yield
     call.open_connection = None
 

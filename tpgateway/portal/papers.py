@@ -87,7 +87,7 @@ async def _convention(request: web.Request, call: Call, *, problem: Problem | No
     me = PractitionerId(call.caller.account_id)
     found: Convention | None = None
     changes = None
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         specialty = (await practitioners.get(connection, me)).specialty
         signature = await conventions.signature(connection, me, specialty)
         every = await conventions.versions(connection, specialty)
@@ -127,7 +127,7 @@ async def _tables(request: web.Request, call: Call, problem: Problem | None = No
     shelf, me = request.app[SHELF], PractitionerId(call.caller.account_id)
     specialty = await shelf.specialty(me)
     catalogue = await shelf.catalogue(specialty)
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         is_subscribed = await tables.is_subscribed(connection, me)
     ends = tables.last_days(catalogue.versions)
     return page(

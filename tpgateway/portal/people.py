@@ -37,7 +37,7 @@ async def people(request: web.Request) -> web.Response:
 
 
 async def _people(request: web.Request, call: Call, typed: Typed, problem: Problem | None = None) -> web.Response:
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         found = await members.list_all(connection, call.caller.account_id)
     return account_page(
         request,

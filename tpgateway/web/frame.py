@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel
 
-from tpgateway.database import Connection, faults, scope
+from tpgateway.database import faults
 from tpgateway.errors import InvalidRequest, Problem
 from tpgateway.settings import Settings
 from tpgateway.web import clock, problems, sessions, xml
@@ -180,19 +180,11 @@ def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
         raw, shapes = await read(call)
         if not transactional:
             return _respond(route, request, await handler(call, **shapes))
-        async with state.connection() as connection, connection.transaction():
+        async with call.transaction() as connection:
             call.open_connection = connection
-            await limit_to(connection, caller)
             return await _once(route, call, raw, shapes)
 
     return run
-
-
-async def limit_to(connection: Connection, caller: Caller | None) -> None:
-    """A caller's transaction sees the caller's account's rows alone, whatever a statement in it forgets."""
-    if caller is not None:
-        is_insurer = caller.kind == "insurer"
-        await scope.limit(connection, **{"insurer" if is_insurer else "practitioner": caller.account_id})
 
 
 async def _once(route: Route, call: Call, raw: bytes, shapes: dict[str, BaseModel]) -> web.StreamResponse:

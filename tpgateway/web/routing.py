@@ -1,7 +1,8 @@
 """The shape of a route table: what an operation is called, who may call it, what goes in, comes out and goes wrong."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -11,7 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from tpgateway.audit import NOBODY, Actor
-from tpgateway.database import Connection
+from tpgateway.database import Connection, scope
 from tpgateway.errors import Problem
 from tpgateway.web.callers import PUBLIC, Access, Caller, Role, Scope
 from tpgateway.web.state import State
@@ -54,6 +55,15 @@ class Call:
         """The route's connection, in its transaction."""
         assert self.open_connection is not None
         return self.open_connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection's transaction, which sees the caller's account's rows alone, whatever a statement in it forgets."""
+        async with self.state.connection() as connection, connection.transaction():
+            if self.known is not None:
+                is_insurer = self.known.kind == "insurer"
+                await scope.limit(connection, **{"insurer" if is_insurer else "practitioner": self.known.account_id})
+            yield connection
 
     @property
     def today(self) -> date:

@@ -83,7 +83,7 @@ async def show_check(call: Call, *, path: ReferencePath) -> Answer:
 
 async def show_guarantees(call: Call, *, path: ReferencePath, query: GuaranteesQuery) -> Answer:
     """What the person's product pays in the domain that was checked, as a table to show and to print."""
-    async with call.state.connection() as connection, connection.transaction():
+    async with call.transaction() as connection:
         call.open_connection = connection
         insurer, check, verdict = await _own(call, path)
         if verdict.outcome is not Outcome.COVERED or check.found.product_version_id is None:

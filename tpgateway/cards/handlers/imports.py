@@ -142,12 +142,12 @@ async def show_import(call: Call, *, path: ImportPath) -> Answer:
 async def list_rejects(call: Call, *, path: ImportPath, query: RejectsQuery) -> Answer | web.StreamResponse:
     """The lines that were not loaded: a page of them, or all as a file."""
     insurer, import_id = InsurerId(call.caller.account_id), ImportId(path.id)
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         if await service.get_import(connection, insurer, import_id) is None:
             raise NotFound
     if query.format == "csv":
         return await send_rejects(call, insurer, import_id, after=query.after)
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         found = await service.rejects(connection, insurer, import_id, after=query.after, limit=query.limit)
     view = RejectListView(
         rejects=[RejectView.of(reject) for reject in found],
@@ -178,7 +178,7 @@ async def send_rejects(
         return response
     await response.write(b"line;column;code;reason\n")
     while True:
-        async with call.state.connection() as connection:
+        async with call.transaction() as connection:
             found = await service.rejects(connection, insurer, import_id, after=after, limit=_PAGE)
         if not found:
             break

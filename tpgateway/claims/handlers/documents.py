@@ -43,14 +43,14 @@ async def take_attachment(
 ) -> web.StreamResponse:
     """The same from wherever the document comes: a request's body, or a part of it."""
     own = owned(call, path.reference)
-    async with or_not_found(), call.state.connection() as connection, connection.transaction():
+    async with or_not_found(), call.transaction() as connection:
         attachment_id = await documents.may_attach(
             connection, own, query.kind, is_again=call.idempotency_key is not None
         )
     with tempfile.TemporaryFile() as spool:
         attachment = await _receive(call, chunks, spool, attachment_id, query.kind)
         await asyncio.to_thread(spool.seek, 0)
-        async with or_not_found(), call.state.connection() as connection, connection.transaction():
+        async with or_not_found(), call.transaction() as connection:
             call.open_connection = connection
             replay = replay_of(call, request=bytes.fromhex(attachment.sha256)) if call.idempotency_key else None
             if replay and (kept := await replay.begin()) is not None:
@@ -106,7 +106,7 @@ async def list_attachments(call: Call, *, path: ReferencePath) -> Answer:
 async def show_attachment(call: Call, *, path: AttachmentPath) -> web.StreamResponse:
     """The document as it was given. Each reading is audited."""
     own = owned(call, path.reference)
-    async with or_not_found(), call.state.connection() as connection, connection.transaction():
+    async with or_not_found(), call.transaction() as connection:
         insurer_id, attachment = await documents.open_attachment(
             connection, own, AttachmentId(path.attachment_id), act_of(call)
         )
@@ -125,7 +125,7 @@ async def show_attachment(call: Call, *, path: AttachmentPath) -> web.StreamResp
     if call.request.method == "HEAD":
         return response
     for number in range(-(-attachment.size // _PIECE)):
-        async with call.state.connection() as connection:
+        async with call.transaction() as connection:
             sealed = await documents.piece(connection, insurer_id, attachment.id, number)
         await response.write(call.state.vault.open(sealed, purpose=documents.piece_purpose(attachment.id, number)))
     await response.write_eof()

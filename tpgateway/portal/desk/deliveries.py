@@ -41,7 +41,7 @@ async def deliveries(request: web.Request) -> web.Response:
 
 async def _deliveries(request: web.Request, call: Call, typed: Typed, problem: Problem | None = None) -> web.Response:
     me = InsurerId(call.caller.account_id)
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         found = await endpoints.list_all(connection, me)
         waiting = await insurers.pending_events(connection, me)
         attempts = {

@@ -36,7 +36,7 @@ async def products(request: web.Request) -> web.Response:
     """The products in force or to come, benefit by benefit."""
     caller = await desk_person(request)
     call = call_of(request, caller)
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         found = await guarantees.products_of(connection, InsurerId(caller.account_id), since=call.today)
     return page(
         request,
@@ -56,7 +56,7 @@ async def figures(request: web.Request) -> web.Response:
     """The last days in numbers and charts."""
     caller = await desk_person(request)
     call, me = call_of(request, caller), InsurerId(caller.account_id)
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         counted = await parties.figures_of_insurer(connection, me, since=call.now - timedelta(days=_DAYS))
         checks = await cards.checks_by_day(connection, me, days=_DAYS, now=call.now)
         waiting = await insurers.pending_events(connection, me)
@@ -98,7 +98,7 @@ async def team(request: web.Request) -> web.Response:
 
 
 async def _team(request: web.Request, call: Call, typed: Typed, problem: Problem | None = None) -> web.Response:
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         found = await members.list_all(connection, call.caller.account_id)
     return account_page(
         request,

@@ -58,7 +58,7 @@ async def _rights(
     request: web.Request, call: Call, problem: Problem | None = None, *, mode: str = ImportMode.UPDATE
 ) -> web.Response:
     me = InsurerId(call.caller.account_id)
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         under_way = await uploads.under_way(connection, me)
         done = await cards.list_imports(connection, me, limit=_IMPORTS)
     return page(
@@ -105,11 +105,11 @@ async def rejects(request: web.Request) -> web.StreamResponse:
     caller = await desk_person(request)
     call, me, import_id = call_of(request, caller), InsurerId(caller.account_id), uuid_of(request)
     if request.query.get("format") == "csv":
-        async with call.state.connection() as connection:
+        async with call.transaction() as connection:
             if await cards.get_import(connection, me, ImportId(import_id)) is None:
                 raise NotFound
         return await handlers.send_rejects(call, me, ImportId(import_id), reasons=REASONS_FR)
-    async with call.state.connection() as connection:
+    async with call.transaction() as connection:
         done = await cards.get_import(connection, me, ImportId(import_id))
         if done is None:
             raise NotFound
