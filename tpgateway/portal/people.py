@@ -33,10 +33,11 @@ async def people(request: web.Request) -> web.Response:
     caller = await person(request)
     refuse_role(caller, Role.OWNER)
     call = call_of(request, caller)
-    return await _people(request, call, await draft(request, call))
+    return await people_page(request, call, await draft(request, call))
 
 
-async def _people(request: web.Request, call: Call, typed: Typed, problem: Problem | None = None) -> web.Response:
+async def people_page(request: web.Request, call: Call, typed: Typed, problem: Problem | None = None) -> web.Response:
+    """The people of a practice or of an insurer, and the form that invites one more."""
     async with call.transaction() as connection:
         found = await members.list_all(connection, call.caller.account_id)
     return account_page(
@@ -87,7 +88,7 @@ async def _on_people(request: web.Request, act: Act) -> web.StreamResponse:
         request,
         caller,
         act,
-        lambda call, typed, problem: _people(request, call, typed, problem),
+        lambda call, typed, problem: people_page(request, call, typed, problem),
         role=Role.OWNER,
         needs_second_factor=True,
         cost=5,

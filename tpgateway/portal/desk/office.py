@@ -7,7 +7,7 @@ from aiohttp import web
 from tpgateway.cards import service as cards
 from tpgateway.claims import parties
 from tpgateway.claims.sentences import STATES_FR
-from tpgateway.errors import REASONS, Problem
+from tpgateway.errors import REASONS
 from tpgateway.guarantees import service as guarantees
 from tpgateway.guarantees.model import Approval
 from tpgateway.guarantees.sentences import DOMAINS_FR, benefit_fr, conditions_fr, formula_fr
@@ -15,15 +15,13 @@ from tpgateway.insurers import people as desk_people
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import InsurerId
 from tpgateway.mail import Post
-from tpgateway.members import service as members
 from tpgateway.members.model import MemberId
 from tpgateway.members.payloads import InvitationRequest, RoleRequest
 from tpgateway.portal import charts
-from tpgateway.portal.account import account_page
-from tpgateway.portal.forms import Typed, read
+from tpgateway.portal.forms import read
 from tpgateway.portal.french import day, number
 from tpgateway.portal.pages import Act, call_of, desk_person, draft, page, side, submitted, uuid_of
-from tpgateway.portal.people import MEMBER_STATES_FR, PEOPLE, ROLE_CHOICES, ROLES_FR
+from tpgateway.portal.people import PEOPLE, people_page
 from tpgateway.web.callers import Role
 from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import Call
@@ -94,26 +92,7 @@ async def figures(request: web.Request) -> web.Response:
 async def team(request: web.Request) -> web.Response:
     caller = await desk_person(request)
     call = call_of(request, caller)
-    return await _team(request, call, await draft(request, call))
-
-
-async def _team(request: web.Request, call: Call, typed: Typed, problem: Problem | None = None) -> web.Response:
-    async with call.transaction() as connection:
-        found = await members.list_all(connection, call.caller.account_id)
-    return account_page(
-        request,
-        call.caller,
-        "people.html",
-        PEOPLE,
-        typed,
-        problem,
-        members=found,
-        me=call.caller.member_id,
-        roles=ROLE_CHOICES,
-        role_names=ROLES_FR,
-        states=MEMBER_STATES_FR,
-        days=call.state.settings.invitation_days,
-    )
+    return await people_page(request, call, await draft(request, call))
 
 
 async def invite(request: web.Request) -> web.StreamResponse:
@@ -174,7 +153,7 @@ async def _on_team(request: web.Request, act: Act) -> web.StreamResponse:
         request,
         caller,
         act,
-        lambda call, typed, problem: _team(request, call, typed, problem),
+        lambda call, typed, problem: people_page(request, call, typed, problem),
         role=Role.OWNER,
         needs_second_factor=True,
         cost=5,
