@@ -134,4 +134,5 @@ async def test_convention_and_tables(
     page = await windows.logged_in(pharmacist, "/convention")
     await look_everywhere(page, "convention")
     await page.goto("/tables")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Tables DRE")
     await look_everywhere(page, "tables-vide")

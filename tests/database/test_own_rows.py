@@ -69,15 +69,22 @@ async def test_nothing_of_anothers_is_written_either(both: Gateway) -> None:
                 )
 
 
-async def test_every_table_of_an_insurer_is_behind_the_wall(gateway: Gateway) -> None:
-    """A new table with an insurer's rows, and no policy, is told here."""
-    bare = await gateway.app[STATE].pool.fetch(
-        "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relkind IN ('r', 'p')"
-        " AND c.relnamespace = 'public'::regnamespace AND a.attname = 'insurer_id' AND NOT c.relrowsecurity"
-    )
-    # The trail is read by its own search; members, links and participants are looked up across accounts.
-    known = {"audit_entries", "practitioner_members", "links", "convention_participants"}
-    assert {row["relname"] for row in bare} - known == set()
+# Looked up across accounts: the trail by its own search, people and what they log in with before it is known whose they are.
+ACROSS = {
+    "insurer_id": {"audit_entries", "practitioner_members", "links", "convention_participants"},
+    "practitioner_id": {"practitioner_identifiers", "practitioner_members", "links", "sessions"},
+}
+
+
+async def test_every_table_of_an_account_is_behind_the_wall(gateway: Gateway) -> None:
+    """A new table with an account's rows, and no policy, is told here."""
+    for column, known in ACROSS.items():
+        bare = await gateway.app[STATE].pool.fetch(
+            "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relkind IN ('r', 'p')"
+            " AND c.relnamespace = 'public'::regnamespace AND a.attname = $1 AND NOT c.relrowsecurity",
+            column,
+        )
+        assert {row["relname"] for row in bare} - known == set()
 
 
 async def test_card_checks_may_look_up_and_record_and_nothing_else(both: Gateway) -> None:

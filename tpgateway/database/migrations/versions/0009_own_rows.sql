@@ -25,7 +25,10 @@ BEGIN
         EXECUTE format('CREATE POLICY own_rows ON %I TO tpgateway_service USING (is_insurers(insurer_id))', each);
     END LOOP;
     -- A practitioner's own.
-    FOREACH each IN ARRAY ARRAY['practitioner_clients', 'bank_details', 'convention_signatures', 'dre_subscriptions'] LOOP
+    FOREACH each IN ARRAY ARRAY[
+        'practitioner_clients', 'practitioner_reviews', 'bank_details', 'convention_signatures', 'check_locks', 'dre_readers',
+        'dre_subscriptions'
+    ] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', each);
         EXECUTE format(
             'CREATE POLICY own_rows ON %I TO tpgateway_service USING (is_practitioners(practitioner_id))', each);
@@ -62,6 +65,7 @@ GRANT SELECT ON check_locks, convention_participants, convention_signatures, con
     product_versions TO tpgateway_checks;
 GRANT SELECT, INSERT ON card_checks TO tpgateway_checks;
 
+CREATE POLICY checks_look_up ON check_locks FOR SELECT TO tpgateway_checks USING (true);
 CREATE POLICY checks_look_up ON convention_signatures FOR SELECT TO tpgateway_checks USING (true);
 CREATE POLICY checks_look_up ON insured_nirs FOR SELECT TO tpgateway_checks USING (true);
 CREATE POLICY checks_look_up ON insured_rights FOR SELECT TO tpgateway_checks USING (true);
