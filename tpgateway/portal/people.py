@@ -14,7 +14,7 @@ from tpgateway.portal.account import account_page
 from tpgateway.portal.forms import Typed, read
 from tpgateway.portal.pages import Act, anybody, call_of, draft, person, submitted, transaction, uuid_of
 from tpgateway.practitioners import handlers
-from tpgateway.web.callers import Role
+from tpgateway.web.callers import Caller, Role
 from tpgateway.web.frame import refuse_role
 from tpgateway.web.routing import PARIS, Call
 from tpgateway.web.validation import parse_parameters
@@ -62,7 +62,7 @@ async def invite(request: web.Request) -> web.StreamResponse:
         await handlers.invite(call, body=read(InvitationRequest, values, call))
         return "/compte/equipe?fait=invitation"
 
-    return await _on_people(request, act)
+    return await act_on_people(request, await person(request), act)
 
 
 async def change_role(request: web.Request) -> web.StreamResponse:
@@ -71,7 +71,7 @@ async def change_role(request: web.Request) -> web.StreamResponse:
         await member_handlers.change_role(call, path=MemberPath(id=uuid_of(request)), body=body)
         return "/compte/equipe?fait=role"
 
-    return await _on_people(request, act)
+    return await act_on_people(request, await person(request), act)
 
 
 async def remove_member(request: web.Request) -> web.StreamResponse:
@@ -79,11 +79,11 @@ async def remove_member(request: web.Request) -> web.StreamResponse:
         await member_handlers.remove_member(call, path=MemberPath(id=uuid_of(request)))
         return "/compte/equipe?fait=retrait"
 
-    return await _on_people(request, act)
+    return await act_on_people(request, await person(request), act)
 
 
-async def _on_people(request: web.Request, act: Act) -> web.StreamResponse:
-    caller = await person(request)
+async def act_on_people(request: web.Request, caller: Caller, act: Act) -> web.StreamResponse:
+    """What an owner does to the people of an account, with a fresh code; refused, it is said on their page."""
     return await submitted(
         request,
         caller,

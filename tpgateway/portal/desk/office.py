@@ -20,9 +20,8 @@ from tpgateway.members.payloads import InvitationRequest, RoleRequest
 from tpgateway.portal import charts
 from tpgateway.portal.forms import read
 from tpgateway.portal.french import day, number
-from tpgateway.portal.pages import Act, call_of, desk_person, draft, page, side, submitted, uuid_of
-from tpgateway.portal.people import PEOPLE, people_page
-from tpgateway.web.callers import Role
+from tpgateway.portal.pages import call_of, desk_person, draft, page, side, uuid_of
+from tpgateway.portal.people import PEOPLE, act_on_people, people_page
 from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import Call
 
@@ -114,7 +113,7 @@ async def invite(request: web.Request) -> web.StreamResponse:
         )
         return "/assureur/equipe?fait=invitation"
 
-    return await _on_team(request, act)
+    return await act_on_people(request, caller, act)
 
 
 async def change_role(request: web.Request) -> web.StreamResponse:
@@ -130,7 +129,7 @@ async def change_role(request: web.Request) -> web.StreamResponse:
             raise NotFound
         return "/assureur/equipe?fait=role"
 
-    return await _on_team(request, act)
+    return await act_on_people(request, caller, act)
 
 
 async def remove(request: web.Request) -> web.StreamResponse:
@@ -144,20 +143,7 @@ async def remove(request: web.Request) -> web.StreamResponse:
             raise NotFound
         return "/assureur/equipe?fait=retrait"
 
-    return await _on_team(request, act)
-
-
-async def _on_team(request: web.Request, act: Act) -> web.StreamResponse:
-    caller = await desk_person(request)
-    return await submitted(
-        request,
-        caller,
-        act,
-        lambda call, typed, problem: people_page(request, call, typed, problem),
-        role=Role.OWNER,
-        needs_second_factor=True,
-        cost=5,
-    )
+    return await act_on_people(request, caller, act)
 
 
 def _post(call: Call) -> Post:
