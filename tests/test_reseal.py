@@ -14,7 +14,7 @@ from tests.driver import run_command as run
 from tpgateway.claims.documents import piece_purpose
 from tpgateway.claims.model import AttachmentId
 from tpgateway.cli.keys import SEALED
-from tpgateway.vault import SealBroken, Vault
+from tpgateway.vault import SealBroken, Vault, with_new_key, with_newest_current
 
 NIR = "295109912611193"
 IBAN = "FR7630001007941234567890185"
@@ -104,6 +104,16 @@ async def test_the_vaults_key_is_replaced_step_by_step_and_everything_still_open
     assert keys() == ("k2", ["k2"])
     assert (file.stat().st_mode & 0o777) == 0o600
     assert await opened(gateway, Vault.from_json(file.read_text())) == before
+
+
+async def test_a_key_is_not_removed_on_the_word_of_another_database(database: str, tmp_path: Path) -> None:
+    file = tmp_path / "tpg_vault_keys"
+    file.write_text(with_newest_current(with_new_key(VAULT_KEYS)))
+    before = file.read_text()
+    status, _, complaint = await run("secrets", "rotate", str(tmp_path), "--vault", database=database)
+    assert status == 1
+    assert "Is it the right one?" in complaint
+    assert file.read_text() == before
 
 
 async def test_every_column_of_bytes_is_sealed_anew_or_known_not_to_be_sealed(gateway: Gateway) -> None:

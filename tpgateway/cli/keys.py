@@ -121,7 +121,12 @@ def _rotate_vault(path: Path) -> None:
             f"Key {vault.newest_key(text)} opens and does not seal yet. Restart all processes, then rotate again."
         )
         return
-    left = on_database(configuration.load_database(), lambda connection: _left(connection, Vault.from_json(text)))
+    keys = Vault.from_json(text)
+    left, is_ours = on_database(configuration.load_database(), lambda connection: _left(connection, keys))
+    if not is_ours:
+        err.print("[red]Not removed[/]: this database holds nothing sealed. Is it the right one?")
+        err.print("TPG_DATABASE_URL names the database that these keys belong to.")
+        raise typer.Exit(1)
     if any(left.values()):
         err.print(
             f"[red]Not removed[/]: {', '.join(f'{count:,} of {table}' for table, count in left.items() if count)}"
@@ -134,11 +139,14 @@ def _rotate_vault(path: Path) -> None:
     )
 
 
-async def _left(connection: Connection, keys: Vault) -> dict[str, int]:
+async def _left(connection: Connection, keys: Vault) -> tuple[dict[str, int], bool]:
+    """By table what other keys sealed, and whether the database holds anything sealed at all."""
     left: dict[str, int] = {}
+    is_ours = False
     for each in SEALED:
         left[each.table] = left.get(each.table, 0) + await sealed.count_old(connection, keys, each)
-    return left
+        is_ours = is_ours or left[each.table] > 0 or await sealed.is_used(connection, keys, each)
+    return left, is_ours
 
 
 @app.command("new")

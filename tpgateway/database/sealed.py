@@ -30,6 +30,15 @@ async def count_old(connection: Connection, vault: Vault, sealed: Sealed) -> int
     return count
 
 
+async def is_used(connection: Connection, vault: Vault, sealed: Sealed) -> bool:
+    """Whether any value is sealed by the current key."""
+    found: bool = await connection.fetchval(
+        f"SELECT EXISTS (SELECT FROM {sealed.table} WHERE NOT ({_is_old(sealed, 1)}))",  # noqa: S608
+        vault.mark,
+    )
+    return found
+
+
 async def reseal(connection: Connection, vault: Vault, sealed: Sealed) -> AsyncIterator[int]:
     """Seals all values of a column by the current key, beside whoever reads and writes it; yields how many each time.
 
