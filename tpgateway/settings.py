@@ -143,6 +143,17 @@ class Settings(DatabaseSettings):
     check_lock_hours: int = Field(default=24, ge=1, description="How long checks are locked when a quota is used up.")
     alert_address: str | None = Field(default=None, description="Who is mailed of locks beside the practice itself.")
     proof_days: int = Field(default=30, ge=1, description="How long a card check's proof opens an approval.")
+    checks_kept_months: int = Field(
+        default=12, ge=6, description="How long a card check is kept; its entry in the audit trail stays."
+    )
+    rights_kept_months: int = Field(default=36, ge=24, description="How long rights are kept after they ended.")
+    approvals_kept_months: int = Field(
+        default=24, ge=12, description="How long an approval stays readable after its end; it is archived then."
+    )
+    approvals_archived_months: int = Field(
+        default=60, ge=24, description="How long after its end an approval is in the archive, until it is removed."
+    )
+    audit_kept_months: int = Field(default=36, ge=12, description="How long the audit trail's entries are kept.")
     idempotency_hours: int = Field(default=24, ge=24)
     requests_per_minute: int = Field(default=6000, ge=1, description="Per account and process; per address if nobody.")
 
@@ -195,6 +206,14 @@ class Settings(DatabaseSettings):
             ),
         ]
         return [said for is_well, said in checks if not is_well]
+
+    @model_validator(mode="after")
+    def _archived_after(self) -> Self:
+        if self.approvals_archived_months < self.approvals_kept_months:
+            raise ValueError(
+                "TPG_APPROVALS_ARCHIVED_MONTHS counts from the end too: not less than TPG_APPROVALS_KEPT_MONTHS"
+            )
+        return self
 
     @property
     def is_https(self) -> bool:

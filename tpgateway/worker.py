@@ -12,9 +12,11 @@ from pgqueuer.models import Schedule
 
 from tpgateway import links, mail
 from tpgateway.audit import chain
+from tpgateway.cards import keeping as kept_cards
 from tpgateway.cards import service as cards
 from tpgateway.claims import jobs as claims_jobs
-from tpgateway.database import faults
+from tpgateway.claims import keeping as kept_claims
+from tpgateway.database import Connection, faults
 from tpgateway.database.notices import Notices
 from tpgateway.database.pool import open_pool
 from tpgateway.dre import jobs as dre_jobs
@@ -123,6 +125,11 @@ def build_queue(tools: Tools) -> PgQueuer:
     async def sweep(_: Schedule) -> None:
         await sweep_once(tools)
 
+    @queue.schedule("retain", "15 2 * * *")
+    async def retain(_: Schedule) -> None:
+        async with tools.pool.acquire() as connection:
+            await forget_old(connection, tools.settings, tools.vault)
+
     @queue.schedule("refresh_keys", "*/10 * * * *")
     async def refresh_keys(_: Schedule) -> None:
         await credentials.PublishedKeys(tools.pool.acquire, tools.http).refresh_old()
@@ -169,6 +176,26 @@ async def sweep_once(tools: Tools) -> None:
             rows += await forget(connection, now=now)
         await cards.count_days(connection, now=now)
     _log.info("swept", rows=rows)
+
+
+async def forget_old(connection: Connection, settings: Settings, vault: Vault) -> Mapping[str, int]:
+    """Lets go of all that was kept long enough; answers how much of what. Interrupted, it goes on the next time."""
+    now = datetime.now(UTC)
+    counts = {
+        "approvals_archived": await kept_claims.archive_old(
+            connection, vault, months=settings.approvals_kept_months, now=now
+        ),
+        "approvals_forgotten": await kept_claims.forget_archived(connection, months=settings.approvals_archived_months),
+        "checks_forgotten": await kept_cards.forget_checks(connection, months=settings.checks_kept_months),
+        "rights_forgotten": await kept_cards.forget_rights(
+            connection, months=settings.rights_kept_months, today=now.date()
+        ),
+        "audit_days_forgotten": await chain.forget(connection, months=settings.audit_kept_months),
+    }
+    for event, rows in counts.items():
+        if rows:
+            _log.info(event, rows=rows)
+    return counts
 
 
 async def link_audit_once(tools: Tools) -> None:

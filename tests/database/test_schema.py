@@ -58,6 +58,7 @@ async def test_approvals_from_before_count_and_end_as_new_ones_do(empty: str) ->
         "0007_publications",
         "0008_people",
         "0009_own_rows",
+        "0010_retention",
     ]
     row = await connection.fetchrow("SELECT * FROM prior_approvals WHERE state = 'approved'")
     assert row

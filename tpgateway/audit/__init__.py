@@ -100,6 +100,8 @@ class Action(StrEnum):
     CHECKS_LOCKED = "card:check:lock"
     CHECKS_UNLOCKED = "card:check:unlock"
     EVENTS_READ = "insurer:events:read"
+    PERSON_EXPORTED = "person:data:export"
+    PERSON_ERASED = "person:data:erase"
     TABLES_PUBLISHED = "dre:version:publish"
 
 

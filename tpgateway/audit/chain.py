@@ -25,6 +25,8 @@ _BATCH = 5_000
 _LATE = timedelta(days=1)
 # A day is closed, and the next one's chain begun, so long after midnight: its last card checks are then all there.
 _CLOSING = timedelta(minutes=10)
+# No setting lets entries go sooner.
+_SHORTEST = timedelta(days=365)
 _ENTRY = "id, occurred_at, actor_kind, actor_id, agent_id, action, insurer_id, subject_id, request_id"
 _START = hashlib.sha256(b"tpgateway audit chain 1").digest()
 
@@ -41,6 +43,8 @@ class Finding:
     card_checks: int | None
     hash: bytes | None
     fault: str | None
+    is_forgotten: bool = False
+    """Whether its entries went when their time was over: of it only its end is left, from which the chain goes on."""
 
 
 def link_hash(before: bytes, entry: Mapping[str, Any]) -> bytes:
@@ -160,21 +164,15 @@ async def _close_days(connection: Connection, now: datetime) -> None:
 async def _checks_of(connection: Connection, day: date) -> tuple[int, bytes]:
     """How many card checks a day had, and their digest: by insurer, each check by its id.
 
-    The columns are named one by one: a later schema's new ones do not change what was digested.
+    Of those whose persons were forgotten the trace holds their part of it.
     """
     rows = await connection.fetch(
         """
-        SELECT insurer_id, count(*) AS checks, sha256(string_agg(sha256(convert_to(concat_ws('|',
-            insurer_id, id, practitioner_id, coalesce(agent_id::text, '-'),
-            extract(epoch FROM checked_at), domain, care_date - DATE '2000-01-01', convention_type, csr,
-            membership_number, birth_date, birth_rank, proof, extract(epoch FROM proof_expires_at),
-            coalesce(convention_id::text, '-'), is_domain_agreed, has_signed, participates, holds_type,
-            coalesce((rights_from - DATE '2000-01-01')::text, '-'), coalesce((rights_to - DATE '2000-01-01')::text, '-'),
-            coalesce(product_version_id::text, '-'),
-            CASE WHEN nir_hash IS NOT NULL OR is_ambiguous OR is_silent OR NOT holds_csr
-                 THEN concat_ws('|', coalesce(encode(nir_hash, 'hex'), '-'), is_ambiguous, is_silent, holds_csr) END
-            ), 'UTF8')), '' ORDER BY id)) AS digest
-        FROM card_checks WHERE checked_at >= $1 AND checked_at < $2 GROUP BY insurer_id ORDER BY insurer_id
+        SELECT insurer_id, count(*) AS checks, sha256(string_agg(leaf, '' ORDER BY id)) AS digest FROM (
+            SELECT insurer_id, id, check_leaf(k) AS leaf FROM card_checks k WHERE checked_at >= $1 AND checked_at < $2
+            UNION ALL
+            SELECT insurer_id, id, leaf FROM card_check_traces WHERE checked_at >= $1 AND checked_at < $2
+        ) k GROUP BY insurer_id ORDER BY insurer_id
         """,
         _midnight(day),
         _midnight(day + timedelta(days=1)),
@@ -192,9 +190,17 @@ async def verify(connection: Connection) -> AsyncIterator[Finding]:
         days = await connection.fetch(
             "SELECT day FROM audit_links UNION SELECT day FROM audit_days ORDER BY day", timeout=3600
         )
-        before = _START
+        forgotten = {
+            row["day"]: row["forgotten_at"]
+            for row in await connection.fetch("SELECT day, forgotten_at FROM audit_days_forgotten")
+        }
+        before, is_begun = _START, False
         for day in (row["day"] for row in days):
-            finding, before = await _verify_day(connection, day, before)
+            if day in forgotten:
+                finding, before = await _verify_forgotten(connection, day, forgotten[day], is_begun=is_begun)
+            else:
+                finding, before = await _verify_day(connection, day, before)
+                is_begun = True
             yield finding
         loose = await connection.fetchrow(
             "SELECT count(*) AS entries, min(occurred_at) AS first FROM audit_entries e"
@@ -242,6 +248,43 @@ async def _verify_day(connection: Connection, day: date, before: bytes) -> tuple
         fault = "the day's closing hash is not as it was written"
     found = Finding(day=day, entries=entries, card_checks=checks, hash=closed["hash"], fault=fault)
     return found, closed["hash"]
+
+
+async def _verify_forgotten(
+    connection: Connection, day: date, forgotten_at: datetime, *, is_begun: bool
+) -> tuple[Finding, bytes]:
+    """The same of a day whose entries were let go: ``is_begun`` where entries of an earlier day are still there."""
+    closed = await connection.fetchrow("SELECT * FROM audit_days WHERE day = $1", day)
+    assert closed is not None
+    left = await connection.fetchval("SELECT count(*) FROM audit_links WHERE day = $1", day)
+    fault = None
+    if is_begun:
+        fault = "the day was let go before an earlier one"
+    elif forgotten_at - _midnight(day) < _SHORTEST:
+        fault = f"the day was let go on {forgotten_at:%Y-%m-%d}, before its time"
+    elif left:
+        fault = f"the day was let go, and has {left} entries"
+    found = Finding(
+        day=day,
+        entries=closed["entries"],
+        card_checks=closed["card_checks"],
+        hash=closed["hash"],
+        fault=fault,
+        is_forgotten=True,
+    )
+    return found, closed["hash"]
+
+
+async def forget(connection: Connection, *, months: int) -> int:
+    """Lets the entries of closed days older than this go, oldest first; answers how many days.
+
+    The end of each stays, so that what follows can still be verified. It is the database that judges, by its own clock.
+    Raises asyncpg's ``RestrictViolationError`` for less than a year.
+    """
+    days = 0
+    while await connection.fetchval("SELECT forget_audit_day($1)", months, timeout=3600) is not None:
+        days += 1
+    return days
 
 
 def _prefixed() -> str:

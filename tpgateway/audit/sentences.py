@@ -89,5 +89,7 @@ SENTENCES_FR: Mapping[Action, str] = {
     Action.APPROVAL_RULES_SET: "Règles de prise en charge de l'organisme changées",
     Action.CARD_CHECKED: "Carte vérifiée",
     Action.CARD_CHECK_READ: "Vérification de carte consultée",
+    Action.PERSON_EXPORTED: "Données d'un assuré remises",
+    Action.PERSON_ERASED: "Données d'un assuré effacées",
     Action.TABLES_PUBLISHED: "Tables DRE publiées",
 }

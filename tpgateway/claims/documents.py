@@ -108,7 +108,9 @@ async def open_attachment(
 
 async def piece(connection: Connection, insurer_id: InsurerId, attachment: AttachmentId, number: int) -> bytes:
     """A sealed piece of a document that was opened."""
-    return await ApprovalStore(connection).piece(insurer_id, attachment, number)
+    sealed = await ApprovalStore(connection).piece(insurer_id, attachment, number)
+    assert sealed is not None
+    return sealed
 
 
 async def letter_facts(connection: Connection, approval: PriorApproval, act: Act) -> tuple[str, str, datetime]:

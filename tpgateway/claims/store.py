@@ -36,6 +36,7 @@ from tpgateway.money import Cents
 from tpgateway.practitioners.model import PractitionerId
 
 _CLOCKS_APART = timedelta(minutes=10)
+_ERASING_SECONDS = 3600.0
 _SELECT = """
 SELECT a.*, i.number AS insurer_number,
        (SELECT json_agg(l ORDER BY l.line) FROM prior_approval_lines l
@@ -401,9 +402,9 @@ class ApprovalStore:
             for row in rows
         ]
 
-    async def piece(self, insurer: InsurerId, attachment: AttachmentId, piece: int) -> bytes:
-        """A piece of a document that is known to be there, sealed."""
-        sealed: bytes = await self.connection.fetchval(
+    async def piece(self, insurer: InsurerId, attachment: AttachmentId, piece: int) -> bytes | None:
+        """A piece of a document, sealed; None past the last."""
+        sealed: bytes | None = await self.connection.fetchval(
             "SELECT sealed FROM prior_approval_attachment_pieces"
             " WHERE insurer_id = $1 AND attachment_id = $2 AND piece = $3",
             insurer,
@@ -411,6 +412,107 @@ class ApprovalStore:
             piece,
         )
         return sealed
+
+
+class ArchiveStore:
+    """Approvals that ended, and one person's."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def ended(
+        self, *, months: int, now: datetime, after: tuple[InsurerId, ApprovalId] | None, limit: int
+    ) -> list[tuple[InsurerId, ApprovalId]]:
+        """Approvals that ended so many months ago, past a place in the order of the key. It is the worker's question.
+
+        What ended then began before: no more is looked through.
+        """
+        rows = await self.connection.fetch(
+            """
+            SELECT a.insurer_id, a.id FROM insurers i CROSS JOIN LATERAL (
+                SELECT a.insurer_id, a.id FROM prior_approvals a
+                WHERE a.insurer_id = i.id AND a.id < first_id($1::timestamptz - make_interval(months => $2))
+                  AND a.due_at IS NULL AND ended_at(a) < $1::timestamptz - make_interval(months => $2)
+                  AND ($3::uuid IS NULL OR (a.insurer_id, a.id) > ($3, $4::uuid))
+                ORDER BY a.id LIMIT $5
+            ) a WHERE $3::uuid IS NULL OR i.id >= $3 ORDER BY a.insurer_id, a.id LIMIT $5
+            """,
+            now,
+            months,
+            after and after[0],
+            after and after[1],
+            limit,
+        )
+        return [(InsurerId(row["insurer_id"]), ApprovalId(row["id"])) for row in rows]
+
+    async def whole(self, insurer: InsurerId, approval: ApprovalId) -> dict[str, Any] | None:
+        """All that is kept of an approval, as it is kept; locked until the transaction ends."""
+        found: dict[str, Any] | None = await self.connection.fetchval(
+            """
+            SELECT jsonb_build_object(
+                'approval', to_jsonb(a),
+                'lines', (SELECT jsonb_agg(to_jsonb(l) ORDER BY l.revision, l.line) FROM prior_approval_lines l
+                          WHERE l.insurer_id = $1 AND l.approval_id = $2),
+                'events', (SELECT jsonb_agg(to_jsonb(e) ORDER BY e.version) FROM prior_approval_events e
+                           WHERE e.insurer_id = $1 AND e.approval_id = $2),
+                'attachments', (SELECT coalesce(jsonb_agg(to_jsonb(d) ORDER BY d.id), '[]') FROM prior_approval_attachments d
+                                WHERE d.insurer_id = $1 AND d.approval_id = $2),
+                'uses', (SELECT coalesce(jsonb_agg(to_jsonb(u) ORDER BY u.line, u.used_on), '[]') FROM benefit_uses u
+                         WHERE u.insurer_id = $1 AND u.approval_id = $2))
+            FROM prior_approvals a WHERE a.insurer_id = $1 AND a.id = $2 FOR UPDATE OF a
+            """,
+            insurer,
+            approval,
+        )
+        return found
+
+    async def archive(
+        self, insurer: InsurerId, approval: ApprovalId, *, months: int, person: bytes, sealed: bytes
+    ) -> bool:
+        """Moves an approval into the archive, if it ended so long ago."""
+        done: bool = await self.connection.fetchval(
+            "SELECT archive_approval($1, $2, $3, $4, $5)", insurer, approval, months, person, sealed
+        )
+        return done
+
+    async def forget(self, *, months: int, most: int) -> int:
+        count: int = await self.connection.fetchval("SELECT forget_archived_approvals($1, $2)", months, most)
+        return count
+
+    async def of_person(self, insurer: InsurerId, person: Person) -> list[ApprovalId]:
+        rows = await self.connection.fetch(
+            "SELECT id FROM prior_approvals WHERE insurer_id = $1 AND membership_number = $2 AND birth_date = $3"
+            " AND birth_rank = $4 ORDER BY id",
+            insurer,
+            *person,
+        )
+        return [ApprovalId(row["id"]) for row in rows]
+
+    async def open_of(self, insurer: InsurerId, person: Person) -> list[ApprovalId]:
+        """Those of a person whose clock runs."""
+        rows = await self.connection.fetch(
+            "SELECT id FROM prior_approvals WHERE insurer_id = $1 AND membership_number = $2 AND birth_date = $3"
+            " AND birth_rank = $4 AND due_at IS NOT NULL ORDER BY id",
+            insurer,
+            *person,
+        )
+        return [ApprovalId(row["id"]) for row in rows]
+
+    async def erase(self, insurer: InsurerId, person: Person, hashed: bytes) -> dict[str, int]:
+        """Erases a person, the archive's ``hashed`` included; answers how many of what."""
+        counts: dict[str, int] = await self.connection.fetchval(
+            "SELECT erase_person($1, $2, $3, $4, $5)", insurer, *person, hashed, timeout=_ERASING_SECONDS
+        )
+        return counts
+
+    async def archived_of(self, insurer: InsurerId, person: bytes) -> list[tuple[ApprovalId, datetime, bytes]]:
+        """What the archive holds of a person: id, since when, sealed."""
+        rows = await self.connection.fetch(
+            "SELECT id, archived_at, sealed FROM archived_approvals WHERE insurer_id = $1 AND person_hash = $2 ORDER BY id",
+            insurer,
+            person,
+        )
+        return [(ApprovalId(row["id"]), row["archived_at"], row["sealed"]) for row in rows]
 
 
 def _line_columns(lines: Sequence[DecidedLine]) -> list[list[Any]]:

@@ -26,6 +26,8 @@ _GROUPS = {
     "simulate": "sandbox.simulate_app",
     "certify": "sandbox.certify_app",
     "audit": "trail.app",
+    "people": "people.people_app",
+    "retention": "people.retention_app",
 }
 
 

@@ -12,6 +12,7 @@ from tpgateway import mail, vault
 from tpgateway import settings as configuration
 from tpgateway.cards.codec import nirs
 from tpgateway.claims import documents
+from tpgateway.claims import keeping as kept_claims
 from tpgateway.cli.frame import Steps, err, explained, on_database, out
 from tpgateway.database import Connection, sealed
 from tpgateway.insurers import endpoints
@@ -30,7 +31,15 @@ _MADE = {
     "tpg_table_keys": new_signing_keys_json,
 }
 SEALED = (
-    *(*nirs.SEALED, *documents.SEALED, *bank.SEALED, *members.SEALED, *endpoints.SEALED, *insurers.SEALED),
+    *(
+        *nirs.SEALED,
+        *documents.SEALED,
+        *kept_claims.SEALED,
+        *bank.SEALED,
+        *members.SEALED,
+        *endpoints.SEALED,
+        *insurers.SEALED,
+    ),
     *(*mail.SEALED, *access.SEALED, *insurer_people.SEALED, *idempotency.SEALED, *pages.SEALED),
 )
 """Every column of sealed values."""

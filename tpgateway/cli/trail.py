@@ -49,6 +49,10 @@ def verify_audit(as_json: AsJson = False) -> None:
         err.print("[red]The trail is not as it was written.[/] Compare with a backup; the days named above are where.")
         raise typer.Exit(1)
     out.print(f"Whole: {len(findings)} days, {entries} entries, {checks} card checks of closed days")
+    if gone := [finding for finding in findings if finding.is_forgotten]:
+        out.print(
+            f"Let go when their time was over: {len(gone)} days up to {gone[-1].day}, of which the closing hashes are left"
+        )
     if findings and (last := findings[-1].hash) is not None:
         out.print(f"Last hash, of {findings[-1].day}: {last.hex()}", soft_wrap=True)
 
@@ -60,4 +64,5 @@ def _finding(finding: chain.Finding) -> dict[str, Any]:
         "card_checks": finding.card_checks,
         "hash": finding.hash.hex() if finding.hash else None,
         "fault": finding.fault,
+        "is_forgotten": finding.is_forgotten,
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -16,6 +17,7 @@ from tpgateway.cards.model import (
     LiveFinding,
     LiveRights,
     LiveSilence,
+    Person,
 )
 from tpgateway.database import Connection
 from tpgateway.database.ids import first_id
@@ -268,6 +270,26 @@ class CheckStore:
             first_id(end + _CLOCKS_APART),
         )
         return count
+
+    async def forget(self, *, months: int, most: int) -> int:
+        """Leaves of some checks that are so old the audit trail's trace alone; answers of how many."""
+        count: int = await self.connection.fetchval(
+            "SELECT forget_card_checks($1, $2)", months, most, timeout=_COUNTING_SECONDS
+        )
+        return count
+
+    async def of_person(self, insurer: InsurerId, person: Person, nir_hash: bytes | None) -> list[dict[str, Any]]:
+        """The checks of one person, as they are kept, oldest first; reads all of the insurer's."""
+        rows = await self.connection.fetch(
+            "SELECT k.*, p.specialty FROM card_checks k JOIN practitioners p ON p.id = k.practitioner_id"
+            " WHERE k.insurer_id = $1 AND k.birth_date = $3"
+            " AND (k.membership_number = $2 AND k.birth_rank = $4 OR k.nir_hash = $5) ORDER BY k.id",
+            insurer,
+            *person,
+            nir_hash,
+            timeout=_COUNTING_SECONDS,
+        )
+        return [{name: value for name, value in row.items() if name != "nir_hash"} for row in rows]
 
     async def find_by_proof(self, insurer: InsurerId, proof: str) -> CardCheck | None:
         row = await self.connection.fetchrow(f"{_SELECT} WHERE k.insurer_id = $1 AND k.proof = $2", insurer, proof)

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterable
 from datetime import date
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 
-from tpgateway.cards.model import ImportId, ImportMode, Reject, RightsImport, Upload, UploadStage
+from tpgateway.cards.model import ImportId, ImportMode, Person, Reject, RightsImport, Upload, UploadStage
 from tpgateway.database import Connection
 from tpgateway.insurers.model import InsurerId
 
@@ -196,6 +197,63 @@ class RightsStore:
             """,  # noqa: S608
             insurer,
         )
+
+    async def forget_ended(self, insurer: InsurerId, today: date, months: int) -> int:
+        """Removes rights that ended so many months ago, and the NIR of whoever has none left; answers how many rights."""
+        count: int = await self.connection.fetchval(
+            f"""
+            WITH past AS (
+                SELECT ($2::date - make_interval(months => $3))::date AS day
+            ), gone AS (
+                DELETE FROM insured_rights r USING past WHERE r.insurer_id = $1 AND r.valid_to < past.day
+                RETURNING {_PERSON}
+            ), nirs AS (
+                DELETE FROM insured_nirs k USING (SELECT DISTINCT {_PERSON} FROM gone) n, past
+                WHERE k.insurer_id = $1
+                  AND (k.membership_number, k.birth_date, k.birth_rank) = (n.membership_number, n.birth_date, n.birth_rank)
+                  AND NOT EXISTS (SELECT FROM insured_rights r
+                                  WHERE r.insurer_id = $1 AND {_SAME_PERSON} AND r.valid_to >= past.day)
+            )
+            SELECT count(*) FROM gone
+            """,  # noqa: S608
+            insurer,
+            today,
+            months,
+            timeout=_PATIENCE,
+        )
+        return count
+
+    async def of_person(self, insurer: InsurerId, person: Person) -> list[dict[str, Any]]:
+        """Somebody's rights, as they are kept."""
+        rows = await self.connection.fetch(
+            "SELECT valid_from, valid_to, convention_types, csr, product_code, import_id FROM insured_rights"
+            " WHERE insurer_id = $1 AND membership_number = $2 AND birth_date = $3 AND birth_rank = $4"
+            " ORDER BY valid_from",
+            insurer,
+            *person,
+        )
+        return [dict(row) for row in rows]
+
+    async def nir_of(self, insurer: InsurerId, person: Person) -> tuple[bytes, bytes] | None:
+        """The hash and the sealed value of somebody's NIR."""
+        row = await self.connection.fetchrow(
+            "SELECT nir_hash, nir_sealed FROM insured_nirs WHERE insurer_id = $1 AND membership_number = $2"
+            " AND birth_date = $3 AND birth_rank = $4",
+            insurer,
+            *person,
+        )
+        return None if row is None else (row["nir_hash"], row["nir_sealed"])
+
+    async def persons_of_nir(self, insurer: InsurerId, nir_hash: bytes, birth_date: str) -> list[Person]:
+        """Whom the insurer knows by a NIR and a birth date."""
+        rows = await self.connection.fetch(
+            f"SELECT {_PERSON} FROM insured_nirs WHERE insurer_id = $1 AND nir_hash = $2 AND birth_date = $3"  # noqa: S608
+            " ORDER BY membership_number, birth_rank",
+            insurer,
+            nir_hash,
+            birth_date,
+        )
+        return [Person(*row) for row in rows]
 
     async def count_standing(self, insurer: InsurerId, today: date) -> int:
         """How many rights are open today or will be."""
