@@ -5,11 +5,7 @@ import gc
 import os
 import signal
 import socket
-import sys
-import tempfile
-import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from functools import cache
 from importlib.metadata import version
@@ -18,7 +14,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from tpgateway import portal
+from tpgateway import portal, supervisor
 from tpgateway.cards.checker import CHECKER, Checker
 from tpgateway.cards.client import LIVE, LiveInsurers
 from tpgateway.cards.routes import ROUTES as CARDS
@@ -45,10 +41,10 @@ from tpgateway.mail import Post
 from tpgateway.members.routes import ROUTES as MEMBERS
 from tpgateway.practitioners import api_clients
 from tpgateway.practitioners.routes import ROUTES as PRACTITIONERS
-from tpgateway.processes import die_with_parent, was_asked_to_stop
+from tpgateway.processes import was_asked_to_stop
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
-from tpgateway.web import docs, frame, logs, metrics, openapi, sessions
+from tpgateway.web import docs, frame, logs, openapi, sessions
 from tpgateway.web.limits import Limiter
 from tpgateway.web.oauth import CLIENT_FINDERS, KEY_REFRESHER
 from tpgateway.web.routes import ROUTES as WEB
@@ -61,7 +57,7 @@ from tpgateway.web.tokens import Tokens
 ROUTES: Sequence[Route] = [*WEB, *PRACTITIONERS, *MEMBERS, *INSURERS, *GUARANTEES, *CONVENTIONS, *CARDS, *CLAIMS, *DRE]
 _BACKLOG = 1024
 _IDLE_SECONDS = 75.0  # longer than proxies keep a connection to us, so that it is they who close it
-_RESTART_SECONDS = 1.0
+_DRAIN_SECONDS = 2.0
 _log = structlog.get_logger(__name__)
 
 
@@ -159,10 +155,18 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
     return app
 
 
-async def _serve_until_stopped(settings: Settings, database_url: str, listening: socket.socket) -> None:
+async def _serve_until_stopped(
+    settings: Settings, database_url: str, listening: socket.socket, serves: Callable[[], None]
+) -> None:
     stop = asyncio.Event()
+    asked: list[int] = []
+
+    def hear(number: int) -> None:
+        asked.append(number)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, hear, number)
     if was_asked_to_stop():
         return
     app = await create_app(settings, database_url)
@@ -172,8 +176,11 @@ async def _serve_until_stopped(settings: Settings, database_url: str, listening:
     await runner.setup()
     await web.SockSite(runner, listening, backlog=_BACKLOG).start()
     _log.info("serving", host=settings.host, port=listening.getsockname()[1], pid=os.getpid())
+    serves()
     await stop.wait()
     _log.info("stopping", pid=os.getpid())
+    if signal.SIGTERM in asked:
+        await runner.drain(min(_DRAIN_SECONDS, settings.graceful_stop_seconds))
     await runner.cleanup()  # answers what is in flight first
 
 
@@ -184,61 +191,20 @@ def serve(settings: Settings, database_url: str, *, workers: int) -> None:
     else:
         listening = socket.create_server((settings.host, settings.port), backlog=_BACKLOG)
     if workers == 1:
-        _run(settings, database_url, listening)
+        _run(settings, database_url, listening, lambda: None)
         return
     asyncio.run(verify(database_url))  # what no worker could start on is told once, and not by each of them again
-    with tempfile.TemporaryDirectory(prefix="tpgateway-metrics-") as folder:
-        metrics.share_between_processes(folder)
-        _supervise(settings, database_url, listening, workers)
+    supervisor.supervise(
+        lambda serves: _run(settings, database_url, listening, serves),
+        listening,
+        count=workers,
+        is_renewable=settings.database_url is not None,  # an embedded server is this process's own
+    )
 
 
-def _run(settings: Settings, database_url: str, listening: socket.socket) -> None:
+def _run(settings: Settings, database_url: str, listening: socket.socket, serves: Callable[[], None]) -> None:
     logs.configure(level=settings.log_level, form=settings.log_format)
     gc.collect()
     gc.freeze()  # what was loaded by now stays: no use to look through it again and again
     gc.set_threshold(20_000, 20, 50)
-    uvloop.run(_serve_until_stopped(settings, database_url, listening))
-
-
-def _supervise(settings: Settings, database_url: str, listening: socket.socket, workers: int) -> None:
-    children: set[int] = set()
-    is_stopping = False
-
-    def stop(number: int, _frame: object) -> None:
-        nonlocal is_stopping
-        is_stopping = True
-        for child in children:
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGTERM)
-
-    def start() -> None:
-        child = os.fork()
-        if child == 0:
-            die_with_parent()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_DFL)
-            status = 1
-            try:
-                _run(settings, database_url, listening)
-                status = 0
-            except Exception as error:  # the parent starts another; this one must not run its exit hooks
-                _log.error("worker_failed", failure=type(error).__name__, where=logs.where(error))
-            finally:
-                sys.stderr.flush()
-                os._exit(status)
-        children.add(child)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    for _ in range(workers):
-        start()
-    while children:
-        child, status = os.wait()
-        if child not in children:
-            continue  # an embedded server's, not one of the workers
-        children.discard(child)
-        if not is_stopping:
-            _log.error("worker_died", pid=child, status=status)
-            time.sleep(_RESTART_SECONDS)  # what fails at once must not be started without end
-        if not is_stopping:
-            start()
+    uvloop.run(_serve_until_stopped(settings, database_url, listening, serves))

@@ -22,11 +22,13 @@ from tpgateway.web.state import STATE
 
 
 @asynccontextmanager
-async def service(database: str, *words: str, **settings: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """``tpgateway serve`` on a port that it is handed."""
-    listening = socket.create_server(("127.0.0.1", 0))
+async def service(
+    database: str, *words: str, door: socket.socket | None = None, **settings: str | None
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """``tpgateway serve`` on a port that it is handed; ``door`` where it shares it. A setting that is None is not set."""
+    listening = socket.create_server(("127.0.0.1", 0)) if door is None else door.dup()
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    environment = {
+    environment: dict[str, str | None] = {
         **os.environ,
         "TPG_DATABASE_URL": database,
         "TPG_TOKEN_KEYS": TOKEN_KEYS,
@@ -39,7 +41,7 @@ async def service(database: str, *words: str, **settings: str) -> AsyncIterator[
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "tpgateway.cli", "serve", *words),
-        env=environment,
+        env={name: value for name, value in environment.items() if value is not None},
         pass_fds=(listening.fileno(),),
         stderr=asyncio.subprocess.DEVNULL,
     )

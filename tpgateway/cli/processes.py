@@ -53,12 +53,20 @@ def _refuse_unsafe(settings: Settings) -> None:
 @app.command()
 def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes share the port.")] = 1,
+    only_checks: Annotated[
+        bool, typer.Option("--check", help="Say whether it could start: settings, keys, schema. Exit status 0 or not.")
+    ] = False,
 ) -> None:
     """Serve the API and the pages until SIGTERM or Ctrl-C.
+
+    With two workers or more, SIGHUP puts new ones in place of all, one by one: the program as it is installed then, with the
+    settings of then. No request fails. A program that could not start is refused, and the old one goes on.
 
     Example: `TPG_SECRETS_DIR=/etc/tpgateway/secrets tpgateway serve --workers 4`
     """
     from tpgateway.app import serve as run
+    from tpgateway.database.pool import verify
+    from tpgateway.vault import Vault
     from tpgateway.web import logs
 
     with explained():
@@ -66,7 +74,11 @@ def serve(
         _refuse_unsafe(settings)
         logs.configure(level=settings.log_level, form=settings.log_format)
         with database_url(settings) as url:
-            run(settings, url, workers=workers)
+            if only_checks:
+                Vault.from_json(settings.vault_keys.get_secret_value())
+                asyncio.run(verify(url))
+            else:
+                run(settings, url, workers=workers)
 
 
 @app.command()

@@ -76,7 +76,10 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
     request_id = offered if offered and _REQUEST_ID.fullmatch(offered) else os.urandom(16).hex()
     state, steady = app[STATE], app[STEADY]
     response: web.StreamResponse
-    if (again := steady.again(request, state.limiter, request_id=request_id, started=started)) is not None:
+    if (
+        not state.is_draining
+        and (again := steady.again(request, state.limiter, request_id=request_id, started=started)) is not None
+    ):
         response, operation = again
     else:
         request[REQUEST_ID] = request_id
@@ -92,6 +95,8 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
             if response.status == 304 and (caller := request.get(CALLER)) is not None:
                 steady.keep(request, response, state.tokens, owner=caller.owner, operation=operation)
     spent = time.perf_counter() - started
+    if state.is_draining:
+        response.force_close()
     if not response.prepared:
         response.headers["X-Request-Id"] = request_id
         response.headers["Server-Timing"] = f"total;dur={spent * 1000:.1f}"

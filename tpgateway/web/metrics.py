@@ -4,7 +4,7 @@ import os
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess, values
 
-_SHARED = "PROMETHEUS_MULTIPROC_DIR"
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
 
@@ -14,7 +14,7 @@ def share_between_processes(folder: str) -> None:
 
     The library makes this choice when it is imported, by the environment; here it is made anew.
     """
-    os.environ[_SHARED] = folder
+    os.environ[SHARED] = folder
     values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 
 
@@ -50,7 +50,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus's text format, those of the other workers included."""
-        if _SHARED in os.environ:
+        if SHARED in os.environ:
             together = CollectorRegistry()
             multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
             return generate_latest(together)

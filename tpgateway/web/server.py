@@ -16,6 +16,7 @@ from aiohttp.web_protocol import RequestHandler
 from tpgateway.web import frame, problems
 from tpgateway.web.state import STATE
 
+_LOOK_SECONDS = 0.02
 _log = structlog.get_logger(__name__)
 
 
@@ -102,6 +103,20 @@ class _Server(web.Server):
 
 class Runner(web.AppRunner):
     """aiohttp's runner with our server in place of its own, and the frame around every request."""
+
+    async def drain(self, seconds: float) -> None:
+        """Takes no new connection, and closes those that are open behind the next answer on each; waits so long at most.
+
+        Whoever sends a request at the moment in which a connection is closed would have to send it again.
+        """
+        self.app[STATE].is_draining = True
+        for site in list(self.sites):
+            await site.stop()
+        loop, server = asyncio.get_running_loop(), self.server
+        assert server is not None
+        ends = loop.time() + seconds
+        while server.connections and loop.time() < ends:  # noqa: ASYNC110  # the library tells nobody
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
