@@ -85,10 +85,23 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         ),
     )
     app = web.Application()
+    notices = Notices(database_url, insurers.EVENTS_CHANNEL)
+    app[CHECKER] = checker = Checker(
+        database_url,
+        is_limited=settings.database_role is not None,
+        verdicts=Verdicts(BenefitCache(), ApprovalDomains()),
+        proof_life=timedelta(days=settings.proof_days),
+        patience=settings.check_patience_milliseconds / 1000,
+    )
+
+    def leave() -> None:
+        notices.leave()
+        checker.leave()
+
     app[STATE] = state = State(
         settings=settings,
         pool=pool,
-        guard=Guard(pool, database_url),
+        guard=Guard(pool, database_url, leave=leave),
         vault=Vault.from_json(settings.vault_keys.get_secret_value()),
         tokens=Tokens(
             keys_json=settings.token_keys.get_secret_value(),
@@ -96,22 +109,15 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
             lifetime=timedelta(minutes=settings.token_minutes),
         ),
         limiter=Limiter(settings.requests_per_minute),
-        notices=Notices(database_url, insurers.EVENTS_CHANNEL),
+        notices=notices,
     )
-    app[CHECKER] = Checker(
-        database_url,
-        is_limited=settings.database_role is not None,
-        verdicts=Verdicts(BenefitCache(), ApprovalDomains()),
-        proof_life=timedelta(days=settings.proof_days),
-        patience=settings.check_patience_milliseconds / 1000,
-    )
-    app[CLAIMS_TOOLS] = ClaimsTools(app[CHECKER].verdicts, TariffCache())
+    app[CLAIMS_TOOLS] = ClaimsTools(checker.verdicts, TariffCache())
     app[SHELF] = Shelf(state.connection, state.notices)
     app[LIVE] = LiveInsurers(patience=settings.live_patience_milliseconds / 1000)
     app[CHECKING] = Checking(
         connect=state.connection,
         vault=state.vault,
-        checker=app[CHECKER],
+        checker=checker,
         watch=Watch(state.connection, settings, Post.of(settings, state.vault), state.metrics),
         live=app[LIVE],
     )
@@ -127,7 +133,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
 
     async def resources(_: web.Application) -> AsyncIterator[None]:
         await state.notices.open()
-        await app[CHECKER].open()
+        await checker.open()
         http = client.open_session(allows_private=settings.webhook_private_targets)
         app[LIVE].open(http)
         keys.http = http
@@ -142,7 +148,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         for task in beside:
             task.cancel()
         await asyncio.wait(beside)
-        await app[CHECKER].close()
+        await checker.close()
         await http.close()
         await state.pool.close()
 

@@ -126,6 +126,32 @@ async def test_who_never_ends_a_request_is_cut_off(database: str) -> None:
         assert bool(answer) == bool(end), name
 
 
+async def test_who_never_reads_an_answer_is_cut_off_and_who_reads_slowly_is_served(database: str) -> None:
+    async with service(database, TPG_SLOW_CLIENT_SECONDS="0.6") as (_, url):
+        asked = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 8
+
+        async def read_after(seconds: float, pause: float) -> int:
+            """How much came, where nothing is read for some seconds, and then a little at a time."""
+            with socket.socket() as own:
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+                own.setblocking(False)
+                loop = asyncio.get_running_loop()
+                await loop.sock_connect(own, ("127.0.0.1", int(url.rpartition(":")[2])))
+                await loop.sock_sendall(own, asked)
+                await asyncio.sleep(seconds)
+                count = 0
+                with suppress(ConnectionError):
+                    while count < whole and (part := await loop.sock_recv(own, 200_000)):
+                        count += len(part)
+                        await asyncio.sleep(pause)
+                return count
+
+        async with aiohttp.ClientSession() as http, http.get(f"{url}/openapi.json") as answer:
+            whole = 8 * len(await answer.read())
+        assert await read_after(0, 0.02) >= whole
+        assert await read_after(3, 0) < whole
+
+
 async def received(reader: asyncio.StreamReader) -> bytes:
     """All that comes until the connection ends, however it ends."""
     answer = b""

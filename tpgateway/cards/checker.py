@@ -65,6 +65,7 @@ class Checker:
         self._arrived = asyncio.Event()
         self._is_serving = False
         self._task: asyncio.Task[None] | None = None
+        self._lane: CheckLane | None = None
 
     async def open(self) -> None:
         """Begins to serve. The connection is made again whenever it is lost; until it is, checks are refused."""
@@ -78,6 +79,11 @@ class Checker:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+
+    def leave(self) -> None:
+        """Drops the connection, which may be to a machine that is gone, for a new one."""
+        if self._lane is not None:
+            self._lane.terminate()
 
     def check(self, ask: Ask) -> "asyncio.Future[Answered | None]":
         """The recorded check, to be awaited; None where no record was made.
@@ -125,6 +131,7 @@ class Checker:
 
     async def _serve(self, lane: CheckLane) -> None:
         """Records what is gathered, again and again, until the connection is lost."""
+        self._lane = lane
         lane.call_when_lost(self._arrived.set)
         while True:
             await self._arrived.wait()

@@ -26,7 +26,7 @@ from rich.progress import (
 from stdnum.exceptions import ValidationError as IdentifierError
 
 from tpgateway import settings as configuration
-from tpgateway.database import Connection
+from tpgateway.database import Connection, connecting
 from tpgateway.database.embedded import database_url
 from tpgateway.database.pool import DatabaseNotUsable, check, prepare_connection
 from tpgateway.errors import Problem
@@ -73,7 +73,7 @@ def on_database(settings: DatabaseSettings, act: Callable[[Connection], Awaitabl
     """One act on one connection to a database of the right schema."""
 
     async def run(url: str) -> T:
-        connection = await asyncpg.connect(url, timeout=10)
+        connection = await connecting.connect(url, timeout=10)
         try:
             await prepare_connection(connection)
             await check(connection)

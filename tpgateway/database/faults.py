@@ -15,5 +15,8 @@ LOST = (
 )
 """The connection, or the server with it, went away meanwhile."""
 
+UNABLE = (asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError)
+"""The server is there and cannot do what it should: its disk is full, its connections are used up, it became a standby."""
+
 ANY = (*LOST, asyncpg.PostgresError)
 """That, and whatever the server refuses."""

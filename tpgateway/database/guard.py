@@ -6,13 +6,12 @@ it answers, all goes on. (One answer may be late because this process or the mac
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import asyncpg
 import structlog
 
-from tpgateway.database import Connection, Pool
+from tpgateway.database import Connection, Pool, connecting
 
 _EVERY = 0.1
 _PATIENCE = 0.4
@@ -25,10 +24,11 @@ class DatabaseAway(ConnectionError):
 
 
 class Guard:
-    """Of one pool; ``keep_watching`` runs beside everything else."""
+    """Of one pool; ``keep_watching`` runs beside everything else. ``leave`` drops the connections that are not the pool's."""
 
-    def __init__(self, pool: Pool, url: str) -> None:
+    def __init__(self, pool: Pool, url: str, *, leave: Callable[[], None]) -> None:
         self._pool, self._url = pool, url
+        self._leave_others = leave
         self._in_use: set[Connection] = set()
         self.is_away = False
 
@@ -57,7 +57,7 @@ class Guard:
             while True:
                 try:
                     async with asyncio.timeout(_PATIENCE):
-                        own = own or await asyncpg.connect(
+                        own = own or await connecting.connect(
                             self._url, server_settings={"application_name": "tpgateway guard"}
                         )
                         await own.execute("SELECT")
@@ -67,7 +67,7 @@ class Guard:
                         own = None
                     missed += 1
                     if missed > 1 or not isinstance(error, TimeoutError):
-                        self._leave(type(error).__name__)
+                        await self._leave(type(error).__name__)
                 else:
                     missed = 0
                     if self.is_away:
@@ -78,10 +78,15 @@ class Guard:
             if own is not None:
                 own.terminate()
 
-    def _leave(self, failure: str) -> None:
-        """New requests are refused; who waits already is sent away."""
+    async def _leave(self, failure: str) -> None:
+        """New requests are refused; who waits already is sent away, and no connection of before is used again.
+
+        It may be to a machine that is gone without a word, and then it would be waited on in vain.
+        """
         if not self.is_away:
             _log.error("database_away", failure=failure)
+            await self._pool.expire_connections()
+            self._leave_others()
         self.is_away = True
         for connection in list(self._in_use):
             connection.terminate()

@@ -5,10 +5,9 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-import asyncpg
 import structlog
 
-from tpgateway.database import faults
+from tpgateway.database import Connection, connecting, faults
 
 ANY = ""
 """The key of who waits for a notice whatever its key."""
@@ -25,6 +24,7 @@ class Notices:
         self._channel = channel
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
         self.is_closed = False
 
     async def open(self) -> None:
@@ -32,6 +32,11 @@ class Notices:
         ready = asyncio.Event()
         self._task = asyncio.create_task(self._listen(ready))
         await ready.wait()
+
+    def leave(self) -> None:
+        """Drops the connection, which may be to a machine that is gone, for a new one."""
+        if self._connection is not None:
+            self._connection.terminate()
 
     async def close(self) -> None:
         """Stops, and wakes all who wait."""
@@ -59,7 +64,7 @@ class Notices:
     async def _listen(self, ready: asyncio.Event) -> None:
         while True:
             try:
-                connection = await asyncpg.connect(self._url, timeout=5)
+                self._connection = connection = await connecting.connect(self._url)
                 lost = asyncio.Event()
                 connection.add_termination_listener(lambda _: lost.set())  # noqa: B023  # this round's event
                 await connection.add_listener(self._channel, self._heard)

@@ -5,7 +5,7 @@ from typing import Any
 
 import asyncpg
 
-from tpgateway.database import Connection, Pool
+from tpgateway.database import Connection, Pool, connecting
 from tpgateway.database.migrations import known_revisions, present_revision
 
 MINIMUM_SERVER = 18
@@ -32,8 +32,9 @@ async def open_pool(url: str, *, size: int, name: str, role: str | None = None, 
     has one leaves nothing in its session (no lock, cursor, setting or listener outlives a transaction), so that it need not
     be cleaned, at a round trip's cost, each time that it is given back.
     """
-    pool = asyncpg.create_pool(
+    pool: Pool = asyncpg.create_pool(  # type: ignore[call-overload]  # ours takes whatever the driver's own does
         url,
+        connect=connecting.connect,
         min_size=min(2, size),
         max_size=size,
         init=prepare_connection,
@@ -63,7 +64,7 @@ async def _leave(connection: Connection) -> None:
 
 async def verify(url: str) -> None:
     """Raises ``DatabaseNotUsable``, or what connecting raises, unless a service could start on this database."""
-    connection = await asyncpg.connect(url, timeout=5)
+    connection = await connecting.connect(url)
     try:
         await check(connection)
     finally:

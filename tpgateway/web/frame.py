@@ -32,7 +32,7 @@ from tpgateway.web.validation import parse_json, parse_parameters
 
 _log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-_GONE = (*faults.LOST, asyncpg.TooManyConnectionsError)
+_GONE = (*faults.LOST, *faults.UNABLE)
 
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 ALLOWANCE: web.RequestKey[Allowance] = web.RequestKey("allowance", Allowance)

@@ -24,16 +24,18 @@ class _Handler(RequestHandler):
     """One connection; what its parser refuses is answered as a problem, without a word of the request.
 
     A head must be whole within ``patience`` seconds of the connection, or of its first byte; a body must not pause for as
-    long. It is looked at once in that time. What waits because we do not read on is no fault of the client's.
+    long, nor the reading of an answer. It is looked at once in that time. What waits because we do not read on is no fault of
+    the client's.
     """
 
-    __slots__ = ("_head_since", "_heard_at", "_watch", "base_url", "patience")
+    __slots__ = ("_head_since", "_heard_at", "_unread", "_watch", "base_url", "patience")
     base_url: str
     patience: float
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._head_since: float | None = self._loop.time()
         self._heard_at = self._head_since
+        self._unread = 0
         self._watch = self._loop.call_later(self.patience, self._look)
         super().connection_made(transport)
 
@@ -61,11 +63,17 @@ class _Handler(RequestHandler):
             is_slow = self._heard_at <= latest and not self._reading_paused and not self._buffer_paused
         else:
             is_slow = self._current_request is None and self._head_since is not None and self._head_since <= latest
-        if not is_slow:
+        if (transport := self.transport) is None:
+            return
+        before, self._unread = self._unread, transport.get_write_buffer_size()
+        reads_nothing = self._paused and self._unread >= before > 0  # nothing is added while it is paused
+        if is_slow or reads_nothing:
+            _log.info(
+                "slow_client_cut_off", where="answer" if reads_nothing else "body" if self._is_in_body() else "head"
+            )
+            transport.abort()
+        else:
             self._watch = self._loop.call_later(self.patience, self._look)
-        elif self.transport is not None:
-            _log.info("slow_client_cut_off", where="body" if self._is_in_body() else "head")
-            self.transport.abort()
 
     def log_exception(self, *_args: object, **named: object) -> None:
         """A caller that breaks off is no fault of ours: not an error, and not in the library's words."""

@@ -19,7 +19,7 @@ from tpgateway.cards.model import (
     LiveSilence,
     Person,
 )
-from tpgateway.database import Connection
+from tpgateway.database import Connection, connecting
 from tpgateway.database.ids import first_id
 from tpgateway.guarantees.model import Domain
 from tpgateway.insurers.model import InsurerId
@@ -167,7 +167,7 @@ class CheckLane:
 async def open_lane(url: str, *, is_limited: bool, proof_life: timedelta) -> CheckLane:
     """A lane of its own connection; raises what connecting raises."""
     settings = {**LANE_SETTINGS, **({"role": ROLE} if is_limited else {})}
-    connection = await asyncpg.connect(url, server_settings=settings, timeout=5)
+    connection = await connecting.connect(url, server_settings=settings)
     return CheckLane(connection, await connection.prepare(RECORD_CHECKS), proof_life)
 
 

@@ -6,9 +6,7 @@ A revision is a Python file that names itself and its predecessor, beside an SQL
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import asyncpg
-
-from tpgateway.database import Connection
+from tpgateway.database import Connection, connecting
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection
@@ -38,8 +36,8 @@ async def migrate(url: str, *, to: str = "head") -> list[str]:
     """
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415  # a third of a second, for this alone
 
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
-    guard = await asyncpg.connect(url)
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: connecting.connect(url))
+    guard = await connecting.connect(url)
     try:
         await guard.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
         before = await present_revision(guard)
