@@ -27,9 +27,16 @@ _WORDS = {"service": "serve", "worker": "work"}
 
 @dataclass(slots=True)
 class House:
-    """What stands for a whole installation. ``killed`` counts who was, and how often."""
+    """What stands for a whole installation. ``killed`` counts who was, and how often.
+
+    ``database`` is the URL of a server that somebody else starts; without it there is one of the house's own. ``settings``
+    and ``words`` are more for the service.
+    """
 
     folder: Path
+    database: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
     killed: Counter[str] = field(default_factory=Counter)
     mailbox: Mailbox = field(default_factory=Mailbox)
     server: EmbeddedServer = field(init=False)
@@ -38,15 +45,17 @@ class House:
 
     async def open(self) -> Gateway:
         """Starts all of it, durable as in production; answers who speaks to it."""
-        self.server = EmbeddedServer(self.folder)
-        await self.server.create_database()
-        await migrate(self.server.url())
+        if not self.database:
+            self.server = EmbeddedServer(self.folder)
+            await self.server.create_database()
+            self.database = self.server.url()
+        await migrate(self.database)
         await self.mailbox.open()
         # Kept open here, so that callers wait at the door while a service is started again.
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
         for name in _WORDS:
             await self._start(name)
-        return Gateway(app=cast(Any, None), url=self.url, database=self.server.url(), mailbox=self.mailbox)
+        return Gateway(app=cast(Any, None), url=self.url, database=self.database, mailbox=self.mailbox)
 
     @property
     def url(self) -> str:
@@ -59,7 +68,11 @@ class House:
             await process.wait()
         self._listening.close()
         await self.mailbox.close()
-        self.server.stop()
+        if hasattr(self, "server"):
+            self.server.stop()
+
+    def process(self, name: str) -> asyncio.subprocess.Process:
+        return self._processes[name]
 
     async def kill(self, name: str) -> None:
         """Ends a process as a power cut would, and starts it again."""
@@ -91,7 +104,7 @@ class House:
 
     async def _is_up(self) -> bool:
         try:
-            connection = await asyncpg.connect(self.server.url(), timeout=2)
+            connection = await asyncpg.connect(self.database, timeout=2)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
             return False
         await connection.close()
@@ -101,7 +114,7 @@ class House:
         fd = self._listening.fileno()
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("TPG_")},
-            "TPG_DATABASE_URL": self.server.url(),
+            "TPG_DATABASE_URL": self.database,
             "TPG_TOKEN_KEYS": TOKEN_KEYS,
             "TPG_VAULT_KEYS": VAULT_KEYS,
             "TPG_BASE_URL": self.url,
@@ -112,11 +125,13 @@ class House:
             "TPG_WEBHOOK_PRIVATE_TARGETS": "true",
             "TPG_WEBHOOK_TIMEOUT_SECONDS": "1",
             "TPG_CHECK_QUOTAS": '{"default": {"people_per_hour": 1000000, "people_per_day": 1000000}}',
+            "TPG_REQUESTS_PER_MINUTE": "10000000",
+            **self.settings,
         }
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "tpgateway.cli", _WORDS[name]),
+                *("-m", "tpgateway.cli", _WORDS[name], *(self.words if name == "service" else ())),
                 env=environment,
                 pass_fds=(fd,),
                 stdout=log,

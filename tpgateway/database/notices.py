@@ -46,6 +46,7 @@ class Notices:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+        self.leave()
 
     @asynccontextmanager
     async def expecting(self, key: str) -> AsyncIterator[asyncio.Event]:

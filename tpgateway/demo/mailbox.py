@@ -47,7 +47,9 @@ class Mailbox:
 
     async def open(self, host: str = "127.0.0.1", port: int = 0) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: SMTP(self, enable_SMTPUTF8=True, loop=loop), host, 0)
+        self._server = await loop.create_server(
+            lambda: SMTP(self, enable_SMTPUTF8=True, loop=loop), host, self.smtp_port
+        )
         self.smtp_port = self._server.sockets[0].getsockname()[1]
         app = web.Application()
         app.router.add_get("/", self._show)

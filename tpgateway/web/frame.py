@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
 
-import asyncpg
 import structlog
 from aiohttp import web
 from pydantic import BaseModel
