@@ -1,17 +1,23 @@
 """The demo, as a program: what it prints, its exit status, and that it leaves nothing behind."""
 
+import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import asyncpg
 import psutil
+
+from tpgateway.database.embedded import EmbeddedServer
 
 DEMO = (sys.executable, "-m", "tpgateway.cli", "demo")
 
@@ -68,6 +74,72 @@ def test_it_plays_its_story_again_on_the_same_data_after_a_stop_and_after_it_was
     [line] = done.stdout.splitlines()
     assert json.loads(line)["practitioners"] == ready["practitioners"]
     assert processes_of(tmp_path) == []
+    values = asyncio.run(personal_values(tmp_path))
+    assert len(values) > 10_000
+    assert found_in_logs(tmp_path, values | {"serving": "what does stand there"}) == {"serving": "what does stand there"}
+
+
+# Where the schema keeps what says who somebody is. Of it, and of secrets, words of six letters and more are looked for.
+PERSONAL = {
+    "practitioners": "first_name, last_name, legal_name, street, mobile, finess, siret",
+    "practitioner_identifiers": "value",
+    "practitioner_members": "name, email",
+    "directory_entries": "legal_name, long_name, last_name, number",
+    "insured_rights": "membership_number, birth_date",
+    "card_checks": "membership_number, birth_date, proof, care_date",
+    "prior_approvals": "membership_number, birth_date, care_date, comment, request",
+    "prior_approval_events": "details",
+    "insurer_events": "data",
+    "sessions": "agent, address",
+}
+
+
+async def personal_values(folder: Path) -> dict[str, str]:
+    """Every name, number, date, address and secret that the story left behind, with where it stands."""
+    server = EmbeddedServer(folder)
+    found: dict[str, str] = {}
+
+    def take(value: Any, where: str) -> None:
+        if isinstance(value, dict):
+            for each in value.values():
+                take(each, where)
+        elif isinstance(value, list):
+            for each in value:
+                take(each, where)
+        elif value is not None and not isinstance(value, bool):
+            for form in {str(value), str(value).replace("-", "")}:
+                if len(form) >= 6 and form not in {"clamp", "127.0.0.1"}:
+                    found[form] = where
+
+    try:
+        connection = await asyncpg.connect(server.url())
+        for table, columns in PERSONAL.items():
+            rows = await connection.fetch(
+                f"SELECT DISTINCT row_to_json(t)::text FROM (SELECT {columns} FROM {table}) t"
+            )
+            assert rows, table
+            for row in rows:
+                take(json.loads(row[0]), table)
+        ids = await connection.fetch("SELECT id::text FROM insurers")
+        codes = await connection.fetch("SELECT DISTINCT code FROM prior_approvals")
+        await connection.close()
+    finally:
+        server.stop()
+    take(json.loads((folder / "demo.json").read_text()), "demo.json")
+    for row in (*ids, *codes):  # whose events wait, and which problem was answered, is no person's
+        found.pop(row[0], None)
+    return found
+
+
+def found_in_logs(folder: Path, values: dict[str, str]) -> dict[str, str]:
+    """Which of the values stand in the logs of the demo's processes."""
+    logs = "".join((folder / name).read_text() for name in ("serve.log", "work.log"))
+    assert '"operation":"cards.check_card"' in logs
+    assert '"operation":"prior_approvals.submit"' in logs
+    words = set(re.findall(r"[\w@.+-]{6,}", logs)) | set(re.findall(r"\w{6,}", logs))
+    spaced = {value: where for value, where in values.items() if " " in value and value in logs}
+    today = datetime.now(UTC).date().isoformat()
+    return {value: where for value, where in values.items() if value in words and value != today} | spaced
 
 
 def look_around(ready: dict[str, Any]) -> None:
