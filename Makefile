@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install install-dev demo test chaos check format openapi bench fuzz sbom lock clean
+.PHONY: install install-dev demo test chaos check format openapi bench load fuzz sbom lock clean
 
 install: $(VENV)/installed
 
@@ -61,6 +61,10 @@ openapi: install
 
 bench: install $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks
+
+# What practitioners do all day (checks, approvals, tables, pages) at a rising rate, until the service is full and beyond.
+load: install $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks.mix
 
 $(VENV)/installed-fuzz: requirements-fuzz.txt $(VENV)/installed
 	@echo "Installing the fuzzer"

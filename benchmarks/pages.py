@@ -47,7 +47,7 @@ async def time_all(gateway: Gateway) -> list[Timed]:
         for name in ("style.css", "portal.js"):
             async with stranger.get(f"{gateway.url}/static/{name}") as answer:
                 parts += len(await answer.read())
-        await _enter(gateway, optician)
+        await enter(gateway, optician)
         await _enter_desk(gateway, reviewer)
         for browser, paths in ((stranger, PUBLIC), (optician, PRACTICE), (reviewer, DESK)):
             for path in paths:
@@ -97,7 +97,8 @@ async def _glasses(gateway: Gateway, browser: aiohttp.ClientSession, card: dict[
     return typed | {f"right_lens.{name}": value for name, value in lens.items()}
 
 
-async def _enter(gateway: Gateway, browser: aiohttp.ClientSession) -> None:
+async def enter(gateway: Gateway, browser: aiohttp.ClientSession) -> None:
+    """Logs the optician in, on a browser's pages."""
     seed = seeds.OPTICIAN
     password = gateway.house.memory.data["practitioners"][seed.key]["password"]
     typed = {"scheme": seed.scheme, "value": seed.value, "password": password}

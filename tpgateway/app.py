@@ -141,6 +141,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
             state.limiter.keep_sharing(pool),
             state.request_log.keep_writing(),
             state.guard.keep_watching(),
+            state.pressure.keep_watching(),
             app[SHELF].keep_current(),
         )
         beside = [asyncio.create_task(work) for work in works]

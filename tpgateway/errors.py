@@ -70,6 +70,13 @@ class Problem(Exception):
         self.retry_after_seconds = retry_after_seconds
         self.headers = headers or {}
 
+    @property
+    def said_in_headers(self) -> dict[str, str]:
+        """What of it is said in the answer's headers, to machines and people alike."""
+        if self.retry_after_seconds is None:
+            return dict(self.headers)
+        return {**self.headers, "Retry-After": str(self.retry_after_seconds)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:

@@ -76,7 +76,9 @@ def test_it_plays_its_story_again_on_the_same_data_after_a_stop_and_after_it_was
     assert processes_of(tmp_path) == []
     values = asyncio.run(personal_values(tmp_path))
     assert len(values) > 10_000
-    assert found_in_logs(tmp_path, values | {"serving": "what does stand there"}) == {"serving": "what does stand there"}
+    assert found_in_logs(tmp_path, values | {"serving": "what does stand there"}) == {
+        "serving": "what does stand there"
+    }
 
 
 # Where the schema keeps what says who somebody is. Of it, and of secrets, words of six letters and more are looked for.

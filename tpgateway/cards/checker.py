@@ -8,6 +8,7 @@ neighbours are refused, and none waits for long where the database does not answ
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,9 +25,12 @@ from tpgateway.cards.model import Ask, CardCheck, Verdict
 from tpgateway.cards.store.checks import CheckLane, open_lane
 from tpgateway.cards.verdicts import Verdicts
 from tpgateway.database import faults
-from tpgateway.web.problems import DatabaseUnavailable
+from tpgateway.web.problems import DatabaseUnavailable, Overloaded
 
 _LARGEST = 500
+# Who would wait for longer than that for its turn is refused at once.
+_LONGEST_WAIT = 0.25
+_SMOOTHED = 0.1
 _RETRY_SECONDS = 0.25
 _LOST = (*faults.LOST, asyncpg.OperatorInterventionError)
 _log = structlog.get_logger(__name__)
@@ -62,6 +66,7 @@ class Checker:
         self._proof_life, self._patience = proof_life, patience
         self._queues: dict[UUID, deque[_Waiting]] = {}
         self._size = 0
+        self._per_second = 0.0  # how many are recorded, while there are any
         self._arrived = asyncio.Event()
         self._is_serving = False
         self._task: asyncio.Task[None] | None = None
@@ -91,11 +96,13 @@ class Checker:
         That is so where the insurer is unknown, the caller locked, the idempotency key used before or the proof taken, or
         where the insurer is asked live and was not, or the other way round.
 
-        Raises ``DatabaseUnavailable`` where the database is away or does not answer in time: whether the check was recorded
-        is then not known, as with any answer that is lost on its way.
+        Raises ``Overloaded`` where too many wait already, and ``DatabaseUnavailable`` where the database is away or does not
+        answer in time: whether the check was recorded is then not known, as with any answer that is lost on its way.
         """
         if not self._is_serving:
             raise DatabaseUnavailable(retry_after_seconds=1)
+        if self._size >= max(_LARGEST, self._per_second * _LONGEST_WAIT):
+            raise Overloaded(retry_after_seconds=1)
         future: asyncio.Future[Answered | None] = asyncio.get_running_loop().create_future()
         queue = self._queues.get(ask.practitioner_id)
         if queue is None:
@@ -140,9 +147,12 @@ class Checker:
                 return
             if not (gathered := self._gather()):
                 continue
+            began = time.perf_counter()
             try:
                 async with asyncio.timeout(self._patience):
                     checks = await lane.record([ask for ask, _ in gathered])
+                speed = len(gathered) / (time.perf_counter() - began)
+                self._per_second += (speed - self._per_second) * _SMOOTHED
                 # All answers at once, since the same few lines over and over are quick; then whoever waits goes on.
                 known = self.verdicts.remembered
                 answers: list[Answered | None] = [check and Answered.of(check, known(check)) for check in checks]

@@ -102,7 +102,9 @@ def page(request: web.Request, template: str, *, status: int = 200, **context: A
 
 async def error_page(request: web.Request, problem: Problem, request_id: str) -> web.Response:
     """A problem, as a person reads it."""
-    return page(request, "error.html", status=problem.status, problem=problem, request_id=request_id)
+    response = page(request, "error.html", status=problem.status, problem=problem, request_id=request_id)
+    response.headers.update(problem.said_in_headers)
+    return response
 
 
 def home_of(caller: Caller) -> str:

@@ -4,6 +4,7 @@ One middleware gives each request an id and turns whatever happens into an answe
 """
 
 import os
+import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -53,6 +54,11 @@ REMARKS: web.AppKey[Mapping[Access, Remarks]] = web.AppKey("remarks")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _FOR_SOFTWARE = ("/v1/", "/oauth/")
+_ALWAYS = ("/health/", "/metrics")
+_BUSY = (
+    '<!doctype html><html lang="fr"><meta charset="utf-8"><title>Service très sollicité</title>'
+    "<h1>{}</h1><p>{}</p></html>"
+)
 # What gives a request its session, where one is wanted.
 SESSIONS: web.AppKey[Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]] = web.AppKey("sessions")
 
@@ -82,15 +88,19 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
         response, operation = again
     else:
         request[REQUEST_ID] = request_id
-        response = await _answered(app, request, handler, request_id)
-        operation = request.match_info.route.name or "unmatched"
+        if state.pressure.refuses() and not request.path.startswith(_ALWAYS):
+            response, operation = _refused(app, request, request_id), "refused"
+        else:
+            response = await _answered(app, request, handler, request_id)
+            operation = request.match_info.route.name or "unmatched"
         if not response.prepared:
             headers = response.headers
             headers.setdefault("X-Content-Type-Options", "nosniff")
             headers.setdefault("Cache-Control", "no-store")
             if (allowance := request.get(ALLOWANCE)) is not None:
                 headers["RateLimit-Policy"], headers["RateLimit"] = allowance.policy, allowance.said
-            headers.update(await remarks(request))
+            if operation != "refused":
+                headers.update(await remarks(request))
             if response.status == 304 and (caller := request.get(CALLER)) is not None:
                 steady.keep(request, response, state.tokens, owner=caller.owner, operation=operation)
     spent = time.perf_counter() - started
@@ -101,6 +111,18 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
         response.headers["Server-Timing"] = f"total;dur={spent * 1000:.1f}"
     state.request_log.note(Entry(time.time(), request_id, operation, request.method, response.status, spent))
     return response
+
+
+def _refused(app: web.Application, request: web.Request, request_id: str) -> web.Response:
+    """That there is too much to do, at the least cost: before it is known what was asked."""
+    # Not the same for all, lest they come back together.
+    problem = problems.Overloaded(retry_after_seconds=random.randint(1, 4))  # noqa: S311
+    state = app[STATE]
+    state.metrics.problems.labels(problem.code).inc()
+    if _is_for_machines(request) or "text/html" not in request.headers.get("Accept", ""):
+        return problems.answer(problem, base_url=state.settings.base_url, request_id=request_id)
+    text = _BUSY.format(problem.message_fr, problem.next_step_fr)
+    return web.Response(status=problem.status, text=text, content_type="text/html", headers=problem.said_in_headers)
 
 
 async def _answered(

@@ -174,7 +174,7 @@ def _parameters(route: Route) -> Iterator[dict[str, Any]]:
 
 
 def _common_problems(route: Route) -> Iterator[type[Problem]]:
-    yield from (problems.RateLimited, problems.InternalError, problems.DatabaseUnavailable)
+    yield from (problems.RateLimited, problems.InternalError, problems.DatabaseUnavailable, problems.Overloaded)
     if route.access:
         yield from (problems.AuthenticationRequired, problems.TokenInvalid, problems.TokenExpired)
         yield problems.CallerNotAllowed

@@ -228,6 +228,15 @@ class DatabaseUnavailable(Problem):
     hint = "Try again after Retry-After seconds, with the same Idempotency-Key."
 
 
+class Overloaded(Problem):
+    code = "overloaded"
+    status = 503
+    title = "More requests come than can be answered at this moment"
+    message_fr = "Le service est très sollicité en ce moment."
+    next_step_fr = "Recommencez dans quelques instants."
+    hint = "Nothing was done. Try again after Retry-After seconds, and double that when it is refused again."
+
+
 class InternalError(Problem):
     code = "internal_error"
     status = 500
@@ -274,9 +283,7 @@ def document(problem: Problem, *, base_url: str, request_id: str) -> dict[str, A
 def answer(problem: Problem, *, base_url: str, request_id: str) -> web.Response:
     """The problem as an HTTP answer."""
     problem = same_or_several(problem)
-    headers = dict(problem.headers)
-    if problem.retry_after_seconds is not None:
-        headers["Retry-After"] = str(problem.retry_after_seconds)
+    headers = problem.said_in_headers
     if problem.status == 401:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="tpgateway"')
     text = json.dumps(document(problem, base_url=base_url, request_id=request_id), ensure_ascii=False)

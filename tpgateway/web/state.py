@@ -12,6 +12,7 @@ from tpgateway.settings import Settings
 from tpgateway.vault import Vault
 from tpgateway.web.limits import Limiter, Turns
 from tpgateway.web.metrics import Metrics
+from tpgateway.web.pressure import Pressure
 from tpgateway.web.request_log import RequestLog
 from tpgateway.web.tokens import Tokens
 
@@ -31,6 +32,7 @@ class State:
     request_log: RequestLog = field(init=False)
     turns: Turns = field(default_factory=lambda: Turns(_LONG_WORK))
     """Waited for by what holds a connection for long, so that it never takes all of them."""
+    pressure: Pressure = field(default_factory=Pressure)
     is_draining: bool = False
     parsing: dict[str, Settings] = field(init=False)
     """What shapes may look at while they are parsed."""
