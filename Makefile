@@ -71,9 +71,11 @@ $(VENV)/installed-fuzz: requirements-fuzz.txt $(VENV)/installed
 	@$(PIP) install --require-hashes -r requirements-fuzz.txt
 	@touch $@
 
-# Every operation with requests made up from the published document, by nobody, a practitioner and an insurer.
+# Every operation with requests made up from the published document, by nobody, a practitioner and an insurer. Then every parser
+# of outside input by itself, each for FUZZ_SECONDS (20), with inputs that are kept by what they reach.
 fuzz: install $(VENV)/installed-fuzz
 	$(BIN)/python -m benchmarks.fuzz
+	$(BIN)/python -m tests.fuzz
 
 # The bill of materials (CycloneDX) of what is installed with the product.
 sbom: install-dev

@@ -1,0 +1,1 @@
+"""Every parser of outside input, as one function of bytes each: what fuzzers run, and tests replay."""
