@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,11 @@ def test_a_card_reads_back_from_its_text_and_from_its_picture() -> None:
     assert datamatrix.parse(text) == PRINTED
     assert datamatrix.parse(f" {text.lower()}\r\n") == PRINTED
     assert datamatrix.read_photo(datamatrix.draw(text)) == text
+
+
+def test_a_card_is_written_with_all_four_digits_of_a_year() -> None:
+    ancient = replace(PRINTED, valid_from=date(602, 12, 30))
+    assert datamatrix.parse(datamatrix.write(ancient)) == ancient
 
 
 async def test_a_datamatrix_takes_the_place_of_the_cards_fields(pharmacist: Practitioner) -> None:

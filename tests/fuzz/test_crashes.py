@@ -21,6 +21,13 @@ def test_an_input_that_once_broke_a_parser_is_read_or_refused(path: Path) -> Non
     TARGETS[path.parent.name].run(path.read_bytes())
 
 
+def test_every_input_that_is_kept_is_one_of_a_parser_and_told_of() -> None:
+    told = (CRASHES / "README.md").read_text()
+    assert FILES
+    assert {path.parent.name for path in FILES} <= set(TARGETS)
+    assert [path.name for path in FILES if f"`{path.parent.name}/{path.name}`" not in told] == []
+
+
 @pytest.mark.parametrize(("name", "seed"), SEEDS)
 def test_a_seed_is_read_or_refused_as_it_says(name: str, seed: Seed) -> None:
     assert (TARGETS[name].run(seed.data) is not None) is seed.is_read

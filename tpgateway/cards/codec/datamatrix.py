@@ -74,8 +74,12 @@ def write(card: PrintedCard) -> str:
     people = "".join(f"/{born}-{rank}" for born, rank in card.beneficiaries)
     return (
         f"{VERSION}/{card.insurer_number}/{','.join(card.convention_types)}/{card.csr}/{card.membership_number}"
-        f"/{card.valid_from:%Y%m%d}/{card.valid_to:%Y%m%d}{people}"
+        f"/{_day(card.valid_from)}/{_day(card.valid_to)}{people}"
     )
+
+
+def _day(day: date) -> str:
+    return day.isoformat().replace("-", "")  # strftime leaves out the zeros of a year before 1000
 
 
 def parse(text: str) -> PrintedCard:
