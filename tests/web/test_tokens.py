@@ -262,6 +262,23 @@ def test_a_token_of_another_gateway_is_invalid_and_an_old_one_expired() -> None:
         ours.check(ours.issue(caller, now - timedelta(minutes=11)), now)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"scope": 5}, {"scope": None}, {"exp": 10**400}, {"client_id": []}],
+    ids=["number", "null", "no float", "list"],
+)
+def test_a_token_whose_claims_are_of_other_kinds_is_invalid_whoever_signed_it(changes: dict[str, Any]) -> None:
+    keys = json.loads(new_signing_keys_json())
+    tokens = Tokens(keys_json=json.dumps(keys), base_url="https://x.example", lifetime=timedelta(minutes=9))
+    caller = Caller(access=Access.INSURER_CLIENT, account_id=uuid4(), client_id=uuid4(), scopes=frozenset())
+    good = tokens.issue(caller, datetime.now(UTC))
+    claims = {**jwt.decode(good, options={"verify_signature": False}), **changes}
+    key = jwt.PyJWK(keys["keys"][0], algorithm="EdDSA").key
+    odd = jwt.encode(claims, key, algorithm="EdDSA", headers=jwt.get_unverified_header(good))
+    with pytest.raises(TokenInvalid):
+        tokens.check(odd, datetime.now(UTC))
+
+
 def test_a_token_of_a_key_that_was_rotated_out_of_signing_still_opens() -> None:
     old, new = (json.loads(new_signing_keys_json())["keys"][0] for _ in range(2))
     caller = Caller(access=Access.INSURER_CLIENT, account_id=uuid4(), client_id=uuid4(), scopes=frozenset())

@@ -118,11 +118,11 @@ class Tokens:
                 client_id=UUID(claims["client_id"]),
                 scopes=frozenset(claims["scope"].split()),
             )
+            return float(claims["exp"]), caller
         except jwt.ExpiredSignatureError:
             raise TokenExpired from None
-        except (jwt.PyJWTError, KeyError, ValueError, TypeError, RecursionError):
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             raise TokenInvalid from None
-        return float(claims["exp"]), caller
 
     def _forget(self, now: float) -> None:
         alive = {token: kept for token, kept in self._remembered.items() if kept[0] > now}
