@@ -166,6 +166,9 @@ def test_a_text_that_could_not_be_printed_is_refused_and_lists_links_and_images_
     with pytest.raises(ConventionUnreadable) as refused:
         refuse_unprintable(read_folder(builders.convention_files(tmp_path, text=wide))[0])
     assert "cannot be printed" in str(refused.value.detail)
+    mixed = "# A\n\n| a |\n|---|\n| un *mot* |\n"  # in cells the PDF library knows text or a mark, not both
+    with pytest.raises(ConventionUnreadable):
+        refuse_unprintable(read_folder(builders.convention_files(tmp_path, text=mixed))[0])
     for broken in ("", "\n", "a\0b"):
         with pytest.raises(ConventionUnreadable):
             read_folder(builders.convention_files(tmp_path, text=broken))

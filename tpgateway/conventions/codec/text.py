@@ -23,7 +23,7 @@ def refuse_unprintable(terms: ConventionTerms) -> None:
     try:
         to_html(draft)
         to_pdf(draft)
-    except (FPDFException, ValueError, LookupError, OSError) as error:
+    except (FPDFException, NotImplementedError, ValueError, LookupError, OSError) as error:
         raise ConventionUnreadable(f"{terms.specialty}.md cannot be printed: {error}") from None
 
 
