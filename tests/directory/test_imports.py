@@ -105,6 +105,13 @@ def test_professionals_are_read_by_the_names_of_columns() -> None:
     assert sum(isinstance(each, Entry) for each in read(lines_of(renamed))[1]) == 3
 
 
+def test_what_no_database_keeps_is_left_out_of_a_line() -> None:
+    _, records = read(lines_of(FINESS.replace("CH DE FLEYRIAT", "CH\0 DE\0 FLEYRIAT")))
+    first = next(records)
+    assert isinstance(first, Entry)
+    assert first.legal_name == "CH DE FLEYRIAT"
+
+
 @pytest.mark.parametrize("text", ["", "\n", "nothing;of;ours", "a|b|c", "finess,name", '{"json": 1}'])
 def test_a_file_that_is_no_directory_is_refused(text: str) -> None:
     with pytest.raises(DirectoryFileUnknown):

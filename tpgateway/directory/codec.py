@@ -45,7 +45,8 @@ def read(lines: BinaryIO) -> tuple[Source, Iterator[Record]]:
 
 
 def _text(line: bytes) -> str:
-    """UTF-8, as files are lately; what is none is ISO-8859-15, as they were before."""
+    """UTF-8, as files are lately; what is none is ISO-8859-15, as they were before. Less NULs, which no database keeps."""
+    line = line.replace(b"\0", b"")
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:
