@@ -176,6 +176,7 @@ async def test_a_datamatrix_takes_the_place_of_the_cards_fields(pharmacist: Prac
         ({"datamatrix": datamatrix.write(PRINTED).replace("TPG1", "TPG2")}, "/datamatrix", "card_unreadable"),
         ({"datamatrix": datamatrix.write(PRINTED).replace("20261231", "20261331")}, "/datamatrix", "card_unreadable"),
         ({"datamatrix": "]d2010034009"}, "/datamatrix", "card_unreadable"),
+        ({"datamatrix": datamatrix.write(PRINTED).replace("1234567", "ß")}, "/datamatrix", "card_unreadable"),
         (
             {"datamatrix": datamatrix.write(PRINTED), "membership_number": "1"},
             "/membership_number",

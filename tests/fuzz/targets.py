@@ -155,10 +155,12 @@ def rights_xml(data: bytes) -> int | None:
 
 def card_text(data: bytes) -> datamatrix.PrintedCard | None:
     """A card that was read is written and read again the same."""
+    text = data.decode("utf-8", "replace")
     try:
-        card = datamatrix.parse(data.decode("utf-8", "replace"))
+        card = datamatrix.parse(text)
     except CardUnreadable:
         return None
+    assert text.strip().isascii()
     assert datamatrix.write(card).isascii()
     assert datamatrix.parse(datamatrix.write(card)) == card
     return card
@@ -413,7 +415,9 @@ TARGETS: Mapping[str, Target] = {
     "identifier": Target(run=identifier, seeds=seeds.IDENTIFIERS, longest=60),
     "rights_file": Target(run=rights_file, seeds=seeds.RIGHTS_FILES, words=(";nir", "\r\n", "\x1f")),
     "rights_xml": Target(run=rights_xml, seeds=seeds.RIGHTS_XML, words=_XML_WORDS),
-    "card_text": Target(run=card_text, seeds=seeds.CARD_TEXTS, words=("TPG1/", "/00010101/"), longest=300),
+    "card_text": Target(
+        run=card_text, seeds=seeds.CARD_TEXTS, words=("TPG1/", "/00010101/", "ß", "ﬁ", "ſ"), longest=300
+    ),
     "card_photo": Target(
         run=card_photo,
         seeds=seeds.PHOTOS,

@@ -84,7 +84,8 @@ def _day(day: date) -> str:
 
 def parse(text: str) -> PrintedCard:
     """The card of a decoded text; raises ``CardUnreadable``."""
-    found = _FORM.fullmatch(text.strip().upper())
+    written = text.strip()
+    found = _FORM.fullmatch(written.upper()) if written.isascii() else None  # before upper case turns ß into SS
     if not found:
         raise CardUnreadable
     try:
