@@ -133,6 +133,17 @@ async def test_a_number_with_thousands_of_zeros_is_refused(optician: Practitione
     assert (reply.status, set(reply.faults.values())) == (422, {"xml_not_by_schema"})
 
 
+async def test_thousands_of_wrong_attributes_under_a_prefix_are_told_of_once_and_quickly(
+    optician: Practitioner,
+) -> None:
+    attributes, children = " ".join(f'a{n:x}=""' for n in range(3_500)), "<p:x/>" * 5_500
+    body = f'<p:prior_approval xmlns:p="{REQUEST}" {attributes}>{children}</p:prior_approval>'.encode()
+    started = time.monotonic()
+    reply = await send(optician, "/v1/prior-approvals/simulation", body)
+    assert (reply.status, set(reply.faults.values())) == (422, {"xml_not_by_schema"})
+    assert time.monotonic() - started < 2
+
+
 @pytest.mark.parametrize(
     ("accept", "is_xml"),
     [
