@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+import io
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from lxml import etree
 
 from tests import builders
 from tests.driver import Gateway
+from tpgateway.cards.codec import rights_files
 from tpgateway.cards.codec.rights_files import zstd
 from tpgateway.web.state import STATE
 
@@ -347,6 +350,15 @@ async def test_an_xml_file_that_cannot_be_read_changes_nothing(gateway: Gateway,
     reply = await insurer.load_bytes(content.encode(), headers={"Content-Type": "application/xml"})
     assert (reply.status, reply.code) == (422, "rights_file_unreadable")
     assert "passwd" not in str(reply.body)
+
+
+def test_an_element_with_thousands_of_attributes_is_a_reject_in_no_time() -> None:
+    attributes = {f"a{number}": "" for number in range(80_000)}
+    content, target = XML.format(rights=an_xml_right(**attributes)).encode(), io.BytesIO()
+    started = time.monotonic()
+    rights_files.prepare(io.BytesIO(content), target, None, limit=len(content))
+    assert target.getvalue() == b"1\x011234567;19800229;1\n"
+    assert time.monotonic() - started < 2
 
 
 async def test_a_nir_is_kept_sealed_and_hashed_and_never_in_clear(gateway: Gateway) -> None:

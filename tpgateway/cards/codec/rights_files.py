@@ -201,11 +201,15 @@ def _xml_lines(text: "io.BufferedReader[_Measured]") -> Iterator[_Line]:
 
 
 def _cells(element: "etree._Element", *, has_children: bool) -> list[str]:
-    attributes = dict(element.attrib)
-    is_right = element.tag == f"{{{NAMESPACE}}}right" and attributes.keys() <= _ATTRIBUTES
+    # The parser looks for each attribute among all: of an element with a million, only those that are wanted are read.
+    is_right = (
+        element.tag == f"{{{NAMESPACE}}}right"
+        and len(element.attrib) <= len(_ATTRIBUTES)
+        and _ATTRIBUTES.issuperset(element.attrib.keys())
+    )
     if not is_right or has_children or element.text:
-        return [str(attributes.get(name, "")) for name in _COLUMNS[:3]]  # a reject, but of somebody
-    return [str(attributes.get(name, "")) for name in (*_COLUMNS, "nir")]
+        return [str(element.get(name, "")) for name in _COLUMNS[:3]]  # a reject, but of somebody
+    return [str(element.get(name, "")) for name in (*_COLUMNS, "nir")]
 
 
 def _write(lines: Iterator[_Line], target: BinaryIO, vault: "OpenVault | None") -> None:
