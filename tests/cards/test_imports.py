@@ -361,6 +361,40 @@ def test_an_element_with_thousands_of_attributes_is_a_reject_in_no_time() -> Non
     assert time.monotonic() - started < 2
 
 
+class Lasting(io.RawIOBase):
+    """A start, and then the same again and again for 20 MB."""
+
+    def __init__(self, start: str, again: str) -> None:
+        self._rest, self._again, self.left = start.encode(), again.encode() * 1_000, 20_000_000
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
+        block = (self._rest + self._again)[: min(len(buffer), self.left)]
+        self._rest, self.left = (self._rest + self._again)[len(block) :], self.left - len(block)
+        buffer[: len(block)] = block
+        return len(block)
+
+
+@pytest.mark.parametrize(
+    ("start", "again"),
+    [
+        ("<!DOCTYPE rights [", "<!ENTITY x 'y'>"),
+        ("<!DOCTYPE rights [", "<!-- x -->"),
+        ("", "<?x y?>"),
+        ("<rights xmlns='urn:tpgateway:rights:1'>", "<!-- x -->"),
+        ("<rights xmlns='urn:tpgateway:rights:1'>", "\n"),
+    ],
+)
+def test_a_document_without_an_element_for_a_megabyte_is_read_no_further(start: str, again: str) -> None:
+    source = Lasting(f'<?xml version="1.0"?>{start}', again)
+    file = io.BufferedReader(source)
+    with pytest.raises(rights_files.Unreadable, match="no element"):
+        rights_files.prepare(file, io.BytesIO(), None, limit=1 << 30)
+    assert source.left > 15_000_000
+
+
 async def test_a_nir_is_kept_sealed_and_hashed_and_never_in_clear(gateway: Gateway) -> None:
     insurer = await gateway.admit()
     lines = [

@@ -164,12 +164,26 @@ def _csv_lines(text: "io.BufferedReader[_Measured]") -> Iterator[_Line]:
             yield number, line.decode().split(";")
 
 
+class _Watched:
+    """What the parser reads. It keeps in memory what comes before a tag and in it: neither may be endless."""
+
+    def __init__(self, text: "io.BufferedReader[_Measured]") -> None:
+        self._text, self.unseen = text, 0
+
+    def read(self, size: int) -> bytes:
+        self.unseen += size
+        if self.unseen > _ENDLESS:
+            raise Unreadable(f"there is no element for longer than {_ENDLESS} bytes")
+        return self._text.read(size)
+
+
 def _xml_lines(text: "io.BufferedReader[_Measured]") -> Iterator[_Line]:
     """One line for each ``right``, numbered in the order of the file: parsers do not count lines beyond 65,535."""
     from lxml import etree  # noqa: PLC0415
 
+    source = _Watched(text)
     parser = etree.iterparse(
-        text,
+        source,
         events=("start", "end"),
         resolve_entities=False,
         no_network=True,
@@ -182,6 +196,7 @@ def _xml_lines(text: "io.BufferedReader[_Measured]") -> Iterator[_Line]:
     root, number, has_children = None, 0, False
     try:
         for event, element in parser:
+            source.unseen = 0
             if root is None:
                 root = element
                 if element.getroottree().docinfo.doctype:
