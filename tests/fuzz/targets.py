@@ -169,12 +169,13 @@ def card_text(data: bytes) -> datamatrix.PrintedCard | None:
 def card_photo(data: bytes) -> str | None:
     """A file as it is, or (behind ``PNG``) chunks whose check sums are put right: type, length in two bytes, content."""
     try:
-        return datamatrix.read_photo(_png(data[3:]) if data.startswith(b"PNG") else data)
+        return datamatrix.read_photo(png(data[3:]) if data.startswith(b"PNG") else data)
     except (PhotoUnreadable, NoCodeInPhoto):
         return None
 
 
-def _png(data: bytes) -> bytes:
+def png(data: bytes) -> bytes:
+    """A PNG of these chunks: type, length in two bytes, content; what is pixels is packed."""
     written = [b"\x89PNG\r\n\x1a\n"]
     while len(data) >= 6:
         length = int.from_bytes(data[4:6])
