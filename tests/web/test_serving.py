@@ -20,6 +20,9 @@ from tests.driver import Gateway, until
 from tpgateway.settings import Settings
 from tpgateway.web.state import STATE
 
+HEAD = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
+LOGIN = b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
+
 
 @asynccontextmanager
 async def service(
@@ -71,6 +74,22 @@ async def test_a_stop_finishes_what_is_in_flight(database: str) -> None:
             await http.get(f"{url}/health/live")
 
 
+async def test_a_body_that_was_on_its_way_when_the_stop_came_is_read_to_its_end(database: str) -> None:
+    async with service(database) as (process, url):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(LOGIN + b'{"a"')
+        await asyncio.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        for byte in b":      }":  # longer than new requests are still taken
+            await asyncio.sleep(0.4)
+            writer.write(bytes([byte]))
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert head.startswith(b"HTTP/1.1 400")  # it was read, and is no JSON
+        assert b"connection: close" in head.lower()
+        writer.close()
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+
+
 async def test_a_worker_process_that_dies_is_replaced_and_all_stop_together(database: str) -> None:
     async with service(database, "--workers", "2") as (process, url), aiohttp.ClientSession() as http:
         parent = psutil.Process(process.pid)
@@ -90,10 +109,6 @@ async def test_a_worker_process_that_dies_is_replaced_and_all_stop_together(data
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 15) == 0
         assert not any(psutil.pid_exists(pid) for pid in before)
-
-
-HEAD = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
-LOGIN = b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
 
 
 NEVER_ENDING = {

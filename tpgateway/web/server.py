@@ -45,7 +45,14 @@ class _Handler(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         count, was_in_body = self._request_count, self._is_in_body()
-        super().data_received(data)
+        stopping = self._close, self._force_close
+        if was_in_body and any(stopping) and self.transport is not None and not self.transport.is_closing():
+            # While it stops the library reads no more of anything: what it waits for to answer would never come.
+            self._close = self._force_close = False
+            super().data_received(data)
+            self._close, self._force_close = stopping
+        else:
+            super().data_received(data)
         self._heard_at = self._loop.time()
         if self._request_count != count:
             self._head_since = None
