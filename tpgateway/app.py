@@ -44,7 +44,7 @@ from tpgateway.practitioners.routes import ROUTES as PRACTITIONERS
 from tpgateway.processes import was_asked_to_stop
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
-from tpgateway.web import docs, frame, logs, openapi, sessions
+from tpgateway.web import docs, frame, logs, openapi, sessions, tls
 from tpgateway.web.limits import Limiter
 from tpgateway.web.oauth import CLIENT_FINDERS, KEY_REFRESHER
 from tpgateway.web.routes import ROUTES as WEB
@@ -181,7 +181,7 @@ async def _serve_until_stopped(
         app, access_log=None, shutdown_timeout=settings.graceful_stop_seconds, keepalive_timeout=_IDLE_SECONDS
     )
     await runner.setup()
-    await web.SockSite(runner, listening, backlog=_BACKLOG).start()
+    await web.SockSite(runner, listening, backlog=_BACKLOG, ssl_context=tls.server_context(settings)).start()
     _log.info("serving", host=settings.host, port=listening.getsockname()[1], pid=os.getpid())
     serves()
     await stop.wait()

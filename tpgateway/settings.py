@@ -67,6 +67,16 @@ class Settings(DatabaseSettings):
     socket_fd: int | None = Field(
         default=None, ge=3, description="A listening socket inherited from whoever started us; host and port then rest."
     )
+    tls_certificate: Path | None = Field(
+        default=None, description="File of the certificate chain (PEM), where no proxy makes the connections safe."
+    )
+    tls_key: Path | None = Field(default=None, description="File of its private key (PEM).")
+    tls_client_authorities: Path | None = Field(
+        default=None, description="File of the authorities (PEM) whose client certificates are accepted."
+    )
+    tls_client_certificates: Literal["optional", "required"] = Field(
+        default="optional", description="Whether a connection without a client certificate is refused."
+    )
     base_url: str = Field(
         default="http://127.0.0.1:8080",
         description="The address practitioners and insurers see; links are made from it.",
@@ -182,6 +192,16 @@ class Settings(DatabaseSettings):
     def _psc_whole(self) -> Self:
         if self.psc_issuer and not (self.psc_client_id and self.psc_client_secret):
             raise ValueError("TPG_PSC_ISSUER needs TPG_PSC_CLIENT_ID and TPG_PSC_CLIENT_SECRET")
+        return self
+
+    @model_validator(mode="after")
+    def _tls_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("TPG_TLS_CERTIFICATE and TPG_TLS_KEY go together")
+        if self.tls_client_authorities is not None and self.tls_certificate is None:
+            raise ValueError("TPG_TLS_CLIENT_AUTHORITIES needs TPG_TLS_CERTIFICATE")
+        if self.tls_client_certificates == "required" and self.tls_client_authorities is None:
+            raise ValueError("TPG_TLS_CLIENT_CERTIFICATES=required needs TPG_TLS_CLIENT_AUTHORITIES")
         return self
 
     def unsafe(self) -> list[str]:

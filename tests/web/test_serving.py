@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -26,11 +27,18 @@ LOGIN = b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/jso
 
 @asynccontextmanager
 async def service(
-    database: str, *words: str, door: socket.socket | None = None, **settings: str | None
+    database: str,
+    *words: str,
+    door: socket.socket | None = None,
+    tls: ssl.SSLContext | None = None,
+    **settings: str | None,
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """``tpgateway serve`` on a port that it is handed; ``door`` where it shares it. A setting that is None is not set."""
+    """``tpgateway serve`` on a port that it is handed; ``door`` where it shares it, ``tls`` how it is spoken to.
+
+    A setting that is None is not set.
+    """
     listening = socket.create_server(("127.0.0.1", 0)) if door is None else door.dup()
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    url = f"http{'s' if tls else ''}://127.0.0.1:{listening.getsockname()[1]}"
     environment: dict[str, str | None] = {
         **os.environ,
         "TPG_DATABASE_URL": database,
@@ -50,7 +58,7 @@ async def service(
     )
     listening.close()
     try:
-        async with aiohttp.ClientSession() as http, http.get(f"{url}/health/ready") as answer:
+        async with aiohttp.ClientSession() as http, http.get(f"{url}/health/ready", ssl=tls or True) as answer:
             assert answer.status == 200
         yield process, url
     finally:

@@ -67,7 +67,7 @@ def serve(
     from tpgateway.app import serve as run
     from tpgateway.database.pool import verify
     from tpgateway.vault import Vault
-    from tpgateway.web import logs
+    from tpgateway.web import logs, tls
 
     with explained():
         settings = configuration.load()
@@ -76,6 +76,7 @@ def serve(
         with database_url(settings) as url:
             if only_checks:
                 Vault.from_json(settings.vault_keys.get_secret_value())
+                tls.server_context(settings)
                 asyncio.run(verify(url))
             else:
                 run(settings, url, workers=workers)

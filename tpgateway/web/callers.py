@@ -72,6 +72,8 @@ class Caller:
     role: Role | None = None
     session_id: UUID | None = None
     second_factor_at: datetime | None = None
+    certificate: str | None = None
+    """The thumbprint of the client certificate that its token is bound to."""
     owner: str = field(init=False)
     """Whose requests these are counted as: what people do must not stop their practice's software."""
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from tpgateway.database import faults
 from tpgateway.errors import InvalidRequest, Problem
 from tpgateway.settings import Settings
-from tpgateway.web import clock, problems, sessions, xml
+from tpgateway.web import clock, problems, sessions, tls, xml
 from tpgateway.web.callers import Access, Caller, Role
 from tpgateway.web.idempotency import KeptAnswer, Replay, parse_key
 from tpgateway.web.limits import Allowance
@@ -101,7 +101,7 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
                 headers["RateLimit-Policy"], headers["RateLimit"] = allowance.policy, allowance.said
             if operation != "refused":
                 headers.update(await remarks(request))
-            if response.status == 304 and (caller := request.get(CALLER)) is not None:
+            if response.status == 304 and (caller := request.get(CALLER)) is not None and caller.certificate is None:
                 steady.keep(request, response, state.tokens, owner=caller.owner, operation=operation)
     spent = time.perf_counter() - started
     if state.is_draining:
@@ -307,7 +307,7 @@ def _identifying(route: Route) -> Callable[[Call], Awaitable[Caller | None]]:
             if authorization is None:
                 caller = await _by_session(route, call)
             else:
-                caller = _by_token(authorization, call.state, call.now)
+                caller = _by_token(call.request, authorization, call.state, call.now)
             if caller.access not in access:
                 raise problems.CallerNotAllowed
             if caller.role is not None:
@@ -324,11 +324,14 @@ def _identifying(route: Route) -> Callable[[Call], Awaitable[Caller | None]]:
     return identify
 
 
-def _by_token(authorization: str, state: State, now: datetime) -> Caller:
+def _by_token(request: web.Request, authorization: str, state: State, now: datetime) -> Caller:
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise problems.AuthenticationRequired("the Authorization header is no Bearer token")
-    return state.tokens.check(token.strip(), now)
+    caller = state.tokens.check(token.strip(), now)
+    if caller.certificate is not None and caller.certificate != tls.certificate_of(request):
+        raise problems.TokenInvalid("the token is bound to another client certificate than this connection's")
+    return caller
 
 
 async def _by_session(route: Route, call: Call) -> Caller:

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from tpgateway.errors import REASONS
-from tpgateway.web import oauth
+from tpgateway.web import oauth, tls
 from tpgateway.web.callers import Caller, Scope
 from tpgateway.web.frame import read_body
 from tpgateway.web.payloads import (
@@ -44,6 +45,7 @@ async def issue_token(call: Call) -> Answer:
             raise
         caller = await _authenticate(call, form)
     tokens = call.state.tokens
+    caller = replace(caller, certificate=tls.certificate_of(call.request))
     return Answer(
         body=TokenView(
             access_token=tokens.issue(caller, call.now),
@@ -82,6 +84,7 @@ async def describe_authorization_server(call: Call) -> Answer:
             token_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post", "private_key_jwt"],
             token_endpoint_auth_signing_alg_values_supported=["EdDSA", "ES256", "PS256", "RS256"],
             scopes_supported=[scope.value for scope in Scope],
+            tls_client_certificate_bound_access_tokens=call.state.settings.tls_client_authorities is not None,
         )
     )
 

@@ -43,6 +43,7 @@ class AuthorizationServerView(View):
     token_endpoint_auth_methods_supported: list[str]
     token_endpoint_auth_signing_alg_values_supported: list[str]
     scopes_supported: list[str]
+    tls_client_certificate_bound_access_tokens: bool
 
 
 class ProblemKindView(View):

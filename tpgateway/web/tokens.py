@@ -15,6 +15,7 @@ from tpgateway.web.problems import TokenExpired, TokenInvalid
 
 ALGORITHM = "EdDSA"
 _REMEMBERED = 20_000
+_THUMBPRINT = "x5t#S256"
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
@@ -64,7 +65,7 @@ class Tokens:
 
     def issue(self, caller: Caller, now: datetime) -> str:
         """A token for the caller, good from now for the lifetime."""
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self.issuer,
             "aud": self.issuer,
             "sub": str(caller.account_id),
@@ -75,11 +76,16 @@ class Tokens:
             "exp": now + self.lifetime,
             "jti": uuid4().hex,
         }
+        if caller.certificate is not None:
+            claims["cnf"] = {_THUMBPRINT: caller.certificate}
         headers = {"kid": self._signing, "typ": "at+jwt"}
         return jwt.encode(claims, self._private[self._signing].key, algorithm=ALGORITHM, headers=headers)
 
     def check(self, token: str, now: datetime) -> Caller:
-        """The caller whom the token names; raises ``TokenInvalid`` or ``TokenExpired``."""
+        """The caller whom the token names; raises ``TokenInvalid`` or ``TokenExpired``.
+
+        Whether it came over a connection with the caller's ``certificate``, is for those to look who know the connection.
+        """
         remembered = self._remembered.get(token)
         if remembered is None:
             if not _FORM.fullmatch(token):
@@ -117,6 +123,7 @@ class Tokens:
                 account_id=UUID(claims["sub"]),
                 client_id=UUID(claims["client_id"]),
                 scopes=frozenset(claims["scope"].split()),
+                certificate=claims["cnf"][_THUMBPRINT] if "cnf" in claims else None,
             )
             return float(claims["exp"]), caller
         except jwt.ExpiredSignatureError:
