@@ -14,7 +14,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from tpgateway import portal, supervisor
+from tpgateway import portal, supervisor, traces
 from tpgateway.cards.checker import CHECKER, Checker
 from tpgateway.cards.client import LIVE, LiveInsurers
 from tpgateway.cards.routes import ROUTES as CARDS
@@ -110,6 +110,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         ),
         limiter=Limiter(settings.requests_per_minute),
         notices=notices,
+        traces=traces.of(settings, "tpgateway serve"),
     )
     app[CLAIMS_TOOLS] = ClaimsTools(checker.verdicts, TariffCache())
     app[SHELF] = Shelf(state.connection, state.notices)
@@ -152,6 +153,8 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         await checker.close()
         await http.close()
         await state.pool.close()
+        if state.traces is not None:
+            await asyncio.to_thread(state.traces.close)
 
     async def drain(_: web.Application) -> None:
         state.is_draining = True

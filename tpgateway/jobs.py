@@ -18,6 +18,7 @@ from pgqueuer.ports.driver import Driver
 
 from tpgateway.database import Connection, Pool
 from tpgateway.settings import Settings
+from tpgateway.traces import Traces
 from tpgateway.vault import Vault
 
 SCHEMA = "queue"
@@ -49,6 +50,7 @@ class Tools:
     settings: Settings
     vault: Vault
     http: aiohttp.ClientSession
+    traces: Traces | None = None
 
 
 # A job's handler gets the tools, the ids that were enqueued and how many times it was tried before.

@@ -167,6 +167,9 @@ class Settings(DatabaseSettings):
     idempotency_hours: int = Field(default=24, ge=24)
     requests_per_minute: int = Field(default=6000, ge=1, description="Per account and process; per address if nobody.")
 
+    traces_endpoint: str | None = Field(
+        default=None, description="Where traces are sent by OTLP over HTTP; needs the extra `traces`."
+    )
     environment: Literal["production", "development"] = Field(
         default="production", description="In production, what is not safe there is refused at the start."
     )

@@ -4,13 +4,14 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from pgqueuer import AsyncpgPoolDriver, Job, PgQueuer
 from pgqueuer.models import Schedule
 
-from tpgateway import links, mail
+from tpgateway import links, mail, traces
 from tpgateway.audit import chain
 from tpgateway.cards import keeping as kept_cards
 from tpgateway.cards import service as cards
@@ -91,7 +92,9 @@ async def run(settings: Settings, database_url: str, stop: asyncio.Event) -> Non
     try:
         async with client.open_session(allows_private=settings.webhook_private_targets) as http:
             vault = Vault.from_json(settings.vault_keys.get_secret_value())
-            tools = Tools(pool=pool, settings=settings, vault=vault, http=http)
+            tools = Tools(
+                pool=pool, settings=settings, vault=vault, http=http, traces=traces.of(settings, "tpgateway work")
+            )
             queue = build_queue(tools)
             await link_audit_once(tools)  # what came while no worker ran does not wait for the next minute
             notices = Notices(database_url, insurers.EVENTS_CHANNEL)
@@ -105,6 +108,8 @@ async def run(settings: Settings, database_url: str, stop: asyncio.Event) -> Non
                 for task in beside:
                     task.cancel()
                 await notices.close()
+                if tools.traces is not None:
+                    await asyncio.to_thread(tools.traces.close)
     finally:
         await pool.close()
 
@@ -149,7 +154,8 @@ def build_queue(tools: Tools) -> PgQueuer:
 def _entry(tools: Tools, kind: JobKind, handler: Handler):  # type: ignore[no-untyped-def]  # pgqueuer inspects it
     async def run_job(job: Job) -> None:
         try:
-            await handler(tools, ids_of(job.payload), job.attempts)
+            with tools.traces.job(kind.value) if tools.traces else nullcontext():
+                await handler(tools, ids_of(job.payload), job.attempts)
         except RetryRequested:
             raise
         except Exception as error:

@@ -64,7 +64,7 @@ def explained() -> Iterator[None]:
     except DatabaseNotUsable as error:
         err.print(f"[red]The database cannot be used[/]: {error}")
         raise typer.Exit(1) from None
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, ImportError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         err.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}")
         raise typer.Exit(1) from None
 

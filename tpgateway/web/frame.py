@@ -16,6 +16,7 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel
 
+from tpgateway import traces
 from tpgateway.database import faults
 from tpgateway.errors import InvalidRequest, Problem
 from tpgateway.settings import Settings
@@ -90,9 +91,14 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
         request[REQUEST_ID] = request_id
         if state.pressure.refuses() and not request.path.startswith(_ALWAYS):
             response, operation = _refused(app, request, request_id), "refused"
-        else:
+        elif state.traces is None:
             response = await _answered(app, request, handler, request_id)
             operation = request.match_info.route.name or "unmatched"
+        else:
+            with state.traces.request(request.headers, request_id) as span:
+                response = await _answered(app, request, handler, request_id)
+                operation = request.match_info.route.name or "unmatched"
+                traces.name(span, operation, request.method, response.status)
         if not response.prepared:
             headers = response.headers
             headers.setdefault("X-Content-Type-Options", "nosniff")

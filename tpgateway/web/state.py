@@ -9,6 +9,7 @@ from tpgateway.database import Connection, Pool
 from tpgateway.database.guard import Guard
 from tpgateway.database.notices import Notices
 from tpgateway.settings import Settings
+from tpgateway.traces import Traces
 from tpgateway.vault import Vault
 from tpgateway.web.limits import Limiter, Turns
 from tpgateway.web.metrics import Metrics
@@ -33,6 +34,7 @@ class State:
     turns: Turns = field(default_factory=lambda: Turns(_LONG_WORK))
     """Waited for by what holds a connection for long, so that it never takes all of them."""
     pressure: Pressure = field(default_factory=Pressure)
+    traces: Traces | None = None
     is_draining: bool = False
     parsing: dict[str, Settings] = field(init=False)
     """What shapes may look at while they are parsed."""
