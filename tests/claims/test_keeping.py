@@ -242,8 +242,9 @@ async def test_the_trail_of_three_years_ago_goes_and_what_is_left_still_verifies
     await connection.close()
 
 
-async def test_a_day_that_was_let_go_before_its_time_is_told(gateway: Gateway, optician: Practitioner) -> None:
+async def test_a_day_that_was_let_go_before_its_time_is_told(gateway: Gateway) -> None:
     connection = await gateway.connect()
+    await connection.execute("INSERT INTO audit_entries (actor_kind, action) VALUES ('system', 'dre:version:publish')")
     now = await connection.fetchval("SELECT now()")
     await chain.link(connection, now=now)
     await chain.link(connection, now=now + timedelta(days=2))
