@@ -49,6 +49,7 @@ from tpgateway.web.limits import Limiter
 from tpgateway.web.oauth import CLIENT_FINDERS, KEY_REFRESHER
 from tpgateway.web.routes import ROUTES as WEB
 from tpgateway.web.routing import Route
+from tpgateway.web.safety import SAFETY, Safety
 from tpgateway.web.server import Runner
 from tpgateway.web.state import STATE, State
 from tpgateway.web.steady import Steady
@@ -122,6 +123,8 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         watch=Watch(state.connection, settings, Post.of(settings, state.vault), state.metrics),
         live=app[LIVE],
     )
+    app[SAFETY] = safety = Safety(is_https=settings.is_https)
+    app.on_response_prepare.append(safety.before_sending)
     app[frame.STEADY] = Steady()
     app[frame.REMARKS] = INSURER_REMARKS
     app[frame.SESSIONS] = sessions.middleware(storage)

@@ -10,6 +10,7 @@ from PIL import Image
 from tests import builders
 from tests.claims.test_life import act, set_rules, submit
 from tests.driver import Gateway, Insurer, Practitioner
+from tests.web.test_safety import assert_safe
 
 ASKS = [{"domain": "OPTI", "document": "prescription"}]
 SECRET = b"vision de pres et de loin"
@@ -58,6 +59,7 @@ async def test_a_document_is_asked_for_given_and_looked_at(
         read = await party.call("GET", f"{place}/{given.body['id']}")
         assert (read.status, read.headers["Content-Type"], read.body) == (200, "application/pdf", PDF)
         assert read.headers["Content-Disposition"] == 'attachment; filename="prescription.pdf"'
+        assert_safe(read.headers)
     trace = "SELECT count(*) FROM audit_entries WHERE action = 'approval:attachment:read'"
     assert await gateway.fetchval(trace) == 2
     pieces = "SELECT count(*) FROM prior_approval_attachment_pieces WHERE position($1::bytea in sealed) > 0"

@@ -28,6 +28,7 @@ from tests import builders
 from tests.conftest import TABLE_KEYS
 from tests.dre.test_tables import publish
 from tests.driver import Gateway, Practitioner, Reply, run_command
+from tests.web.test_safety import assert_safe
 from tpgateway.dre import rules, service
 from tpgateway.dre.codec.signatures import SignatureWrong, Signer, verify
 from tpgateway.dre.errors import TablesChanged
@@ -127,6 +128,7 @@ async def test_each_format_says_the_same_and_the_xml_is_valid(
     assert "0099990011" in page.decode()
     _, headers, printed = await raw(optician, "/v1/dre/tables/1?format=pdf")
     assert (headers["Content-Type"], printed[:4]) == ("application/pdf", b"%PDF")
+    assert_safe(headers)
     archive = zipfile.ZipFile(io.BytesIO((await raw(optician, "/v1/dre/tables/1?format=csv"))[2]))
     assert archive.read("version.csv").decode().splitlines()[1].startswith("1;")
 

@@ -340,7 +340,6 @@ async def export_journal(call: Call, *, query: JournalSearch) -> Answer | web.St
             "Content-Type": "text/csv; charset=utf-8",
             "Content-Disposition": 'attachment; filename="journal.csv"',
             "X-Request-Id": call.request_id,
-            "Cache-Control": "no-store",
         }
     )
     async with call.state.connection() as connection:

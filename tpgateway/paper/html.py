@@ -11,7 +11,8 @@ from tpgateway.paper import day_fr
 # What a browser may do with such a page: show it in its own style, and nothing else.
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
-    " frame-ancestors 'none'"
+    " frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
 }
 
 

@@ -27,6 +27,7 @@ from tpgateway.web.limits import Allowance
 from tpgateway.web.logs import where
 from tpgateway.web.request_log import Entry
 from tpgateway.web.routing import Answer, Call, Route
+from tpgateway.web.safety import SAFETY
 from tpgateway.web.state import STATE, State
 from tpgateway.web.steady import Steady
 from tpgateway.web.validation import parse_json, parse_parameters
@@ -101,13 +102,12 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
                 traces.name(span, operation, request.method, response.status)
         if not response.prepared:
             headers = response.headers
-            headers.setdefault("X-Content-Type-Options", "nosniff")
-            headers.setdefault("Cache-Control", "no-store")
             if (allowance := request.get(ALLOWANCE)) is not None:
                 headers["RateLimit-Policy"], headers["RateLimit"] = allowance.policy, allowance.said
             if operation != "refused":
                 headers.update(await remarks(request))
             if response.status == 304 and (caller := request.get(CALLER)) is not None and caller.certificate is None:
+                app[SAFETY].put_on(request.path, response)
                 steady.keep(request, response, state.tokens, owner=caller.owner, operation=operation)
     spent = time.perf_counter() - started
     if state.is_draining:

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from tpgateway.web import frame, problems
+from tpgateway.web.safety import SAFETY, Safety
 from tpgateway.web.state import STATE
 
 _LOOK_SECONDS = 0.02
@@ -28,9 +29,10 @@ class _Handler(RequestHandler):
     the client's.
     """
 
-    __slots__ = ("_head_since", "_heard_at", "_unread", "_watch", "base_url", "patience")
+    __slots__ = ("_head_since", "_heard_at", "_unread", "_watch", "base_url", "patience", "safety")
     base_url: str
     patience: float
+    safety: Safety
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._head_since: float | None = self._loop.time()
@@ -101,6 +103,7 @@ class _Handler(RequestHandler):
         _log.info("request_malformed", request_id=request_id, failure=type(exc).__name__ if exc else None)
         response = problems.answer(problem or problems.InternalError(), base_url=self.base_url, request_id=request_id)
         response.headers["X-Request-Id"] = request_id
+        self.safety.put_on(request.path, response)
         response.force_close()
         return response
 
@@ -108,11 +111,13 @@ class _Handler(RequestHandler):
 class _Server(web.Server):
     base_url = ""
     patience = 20.0
+    safety: Safety
 
     def __call__(self) -> RequestHandler:
         handler = _Handler(self, loop=self._loop, **self._kwargs)
         handler.base_url = self.base_url
         handler.patience = self.patience
+        handler.safety = self.safety
         return handler
 
 
@@ -144,5 +149,6 @@ class Runner(web.AppRunner):
             **made._kwargs,
         )
         server.base_url = self.app[STATE].settings.base_url
+        server.safety = self.app[SAFETY]
         server.patience = self.app[STATE].settings.slow_client_seconds
         return server

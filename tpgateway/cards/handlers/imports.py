@@ -169,8 +169,6 @@ async def send_rejects(
         "Content-Type": "text/csv; charset=utf-8",
         "Content-Disposition": f'attachment; filename="rejects-{import_id}.csv"',
         "X-Request-Id": call.request_id,
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
     }
     response = web.StreamResponse(headers=headers)
     await response.prepare(call.request)

@@ -115,8 +115,6 @@ async def show_attachment(call: Call, *, path: AttachmentPath) -> web.StreamResp
             "Content-Type": attachment.media_type,
             "Content-Length": str(attachment.size),
             "Content-Disposition": f'attachment; filename="{attachment.kind}.{ENDINGS[attachment.media_type]}"',
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
             "X-Request-Id": call.request_id,
             **await remarks(call.request),
         }
