@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -113,7 +114,10 @@ class Settings(DatabaseSettings):
     session_idle_minutes: int = Field(default=30, ge=1)
     session_kept_days: int = Field(default=30, ge=1, description="Life of a session that was asked to be kept.")
     second_factor_minutes: int = Field(
-        default=10, ge=1, description="How long a second factor opens sensitive changes, and a mailed code is good."
+        default=10,
+        ge=1,
+        le=10,
+        description="How long a second factor opens sensitive changes, and a mailed code is good.",
     )
     known_device_days: int = Field(default=90, ge=1, description="How long a browser is known after a second factor.")
     login_failures: int = Field(default=10, ge=4, description="Failures after which a door is locked.")
@@ -212,9 +216,18 @@ class Settings(DatabaseSettings):
         checks = [
             (self.is_https, "TPG_BASE_URL is plain HTTP: give the https address that people and systems see"),
             (self.database_url is not None, "the embedded server is for trying out: set TPG_DATABASE_URL"),
+            (
+                self.database_url is None or _is_verified(self.database_url.get_secret_value()),
+                "TPG_DATABASE_URL reaches another machine without making sure that it is the right one: add"
+                " sslmode=verify-full, and sslrootcert=FILE with the authority that signed its certificate",
+            ),
             (self.database_role is not None, "TPG_DATABASE_ROLE is empty: the service would act as the schema's owner"),
             (not self.webhook_private_targets, "TPG_WEBHOOK_PRIVATE_TARGETS lets insurers reach into your network"),
             (not self.sandbox, "TPG_SANDBOX lets software move the clock that decisions are made by"),
+            (
+                not (self.psc_issuer or "").startswith("http:"),
+                "TPG_PSC_ISSUER is plain HTTP: anybody on the way could let people in",
+            ),
             (
                 self.smtp_encryption != "none" or self.smtp_host in _THIS_MACHINE,
                 "TPG_SMTP_ENCRYPTION is none: codes and links would cross the network in the clear",
@@ -242,6 +255,24 @@ class Settings(DatabaseSettings):
     def is_https(self) -> bool:
         """Whether people reach the gateway by TLS."""
         return self.base_url.startswith("https://")
+
+
+def _is_verified(database_url: str) -> bool:
+    """Whether each host of a database's URL is this machine, or must prove by TLS which one it is."""
+    parts = urlsplit(database_url)
+    asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    if asked.get("sslmode") in {"verify-full", "verify-ca"}:
+        return True
+    named = parts.netloc.rpartition("@")[2] or asked.get("host") or os.environ.get("PGHOST", "")
+    return all(_is_here(host) for host in unquote(named).split(",") if host)
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host, its port behind it or not, is a socket's folder or this machine."""
+    if host.startswith(("/", "@", ":")):
+        return True
+    bare = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return bare in _THIS_MACHINE
 
 
 def _as_made(value: SecretStr) -> SecretStr:

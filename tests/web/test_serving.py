@@ -14,6 +14,7 @@ import aiohttp
 import asyncpg
 import psutil
 import pytest
+from pydantic import SecretStr, ValidationError
 
 from tests import builders
 from tests.conftest import TOKEN_KEYS, VAULT_KEYS
@@ -286,9 +287,43 @@ def test_what_is_safe_is_not_refused() -> None:
         token_keys=TOKEN_KEYS,
         vault_keys=VAULT_KEYS,
         base_url="https://gateway.lac.test",
-        database_url="postgresql://db/tpgateway",
+        database_url="postgresql://db/tpgateway?sslmode=verify-full",
         mail_from="Réseau <ne-pas-repondre@lac.test>",
         support_contact="assistance@lac.test",
     )
     assert safe.unsafe() == []
     assert len(safe.model_copy(update={"base_url": "http://gateway.lac.test"}).unsafe()) == 1
+    assert len(safe.model_copy(update={"psc_issuer": "http://psc.lac.test"}).unsafe()) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "is_safe"),
+    [
+        ("postgresql://db/tpgateway", False),
+        ("postgresql://tpgateway:word@db:5432/tpgateway?sslmode=require", False),
+        ("postgresql://one:5432,two:5432/tpgateway", False),
+        ("postgresql://localhost,two/tpgateway", False),
+        ("postgresql:///tpgateway?host=db", False),
+        ("postgresql://db/tpgateway?sslmode=verify-full&sslmode=prefer", False),
+        ("postgresql://one:5432,two:5432/tpgateway?sslmode=verify-full", True),
+        ("postgresql://db/tpgateway?sslmode=verify-ca&sslrootcert=/etc/ca.pem", True),
+        ("postgresql://tpgateway@127.0.0.1:5432/tpgateway", True),
+        ("postgresql://[::1]:5432,localhost/tpgateway", True),
+        ("postgresql://tpgateway@%2Frun%2Fpostgresql/tpgateway", True),
+        ("postgresql:///tpgateway?host=/run/postgresql", True),
+    ],
+)
+def test_a_database_elsewhere_must_prove_which_one_it_is(
+    url: str, is_safe: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGHOST", raising=False)
+    settings = Settings(token_keys=TOKEN_KEYS, vault_keys=VAULT_KEYS, database_url=url)
+    assert any("sslmode=verify-full" in each for each in settings.unsafe()) == (not is_safe)
+    monkeypatch.setenv("PGHOST", "db")
+    elsewhere = settings.model_copy(update={"database_url": SecretStr("postgresql:///tpgateway")})
+    assert any("sslmode=verify-full" in each for each in elsewhere.unsafe())
+
+
+def test_a_mailed_code_lives_for_ten_minutes_at_most() -> None:
+    with pytest.raises(ValidationError, match="second_factor_minutes"):
+        Settings(token_keys=TOKEN_KEYS, vault_keys=VAULT_KEYS, second_factor_minutes=11)
