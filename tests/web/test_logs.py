@@ -1,15 +1,19 @@
 """Logs hold what is on the list, and nothing of people."""
 
+import ast
 import io
 import json
 import logging
+from pathlib import Path
 
 import pytest
 import structlog
 
+import tpgateway
 from tests import builders
 from tests.driver import Gateway
 from tpgateway.web import logs
+from tpgateway.web.logs import ALLOWED
 from tpgateway.web.state import STATE
 
 
@@ -46,6 +50,19 @@ def test_where_names_modules_and_lines_without_texts_or_paths() -> None:
         raise ValueError("the card of 1234567")
     except ValueError as error:
         assert logs.where(error).startswith("tests.web.test_logs:")
+
+
+def test_every_key_that_is_logged_anywhere_is_written() -> None:
+    dropped = []
+    for file in Path(tpgateway.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _is_log(node.func.value):
+                dropped += [f"{file.name}: {each.arg}" for each in node.keywords if each.arg not in {None, *ALLOWED}]
+    assert dropped == []
+
+
+def _is_log(node: ast.expr) -> bool:
+    return ast.unparse(node) in {"_log", "log", "structlog.get_logger()"}
 
 
 async def test_a_whole_visit_leaves_nothing_of_its_people_in_the_log(gateway: Gateway, worker: None) -> None:

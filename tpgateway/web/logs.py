@@ -16,7 +16,7 @@ ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "logger", "request_id", "operation", "method", "status", "milliseconds",
         "failure", "where", "insurer_id", "mail_id", "event_id", "endpoint_id", "job", "tries", "host", "port", "pid",
-        "rows", "day", "hash", "owner_id", "measure",
+        "rows", "day", "hash", "owner_id", "measure", "client_id", "reason", "is_last", "code",
     }
 )  # fmt: skip
 
