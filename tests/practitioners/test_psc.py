@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import jwt
 import pytest
+import structlog
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import RSAAlgorithm
@@ -137,8 +138,10 @@ async def test_who_has_no_account_is_told_so(
     await know(provider, "stranger", **claims)
     browser = gateway.browser()
     back = await log_in_there(browser, await go_to_provider(gateway, browser), "stranger")
-    landed = await gateway.call("GET", path_of(back), http=browser, headers=HTML)
+    with structlog.testing.capture_logs() as told:
+        landed = await gateway.call("GET", path_of(back), http=browser, headers=HTML)
     assert landed.status == status
+    assert [each["event"] for each in told] == ["psc_account_unknown" if status == 403 else "psc_refused"]
     assert (await gateway.call("GET", "/v1/me", http=browser)).code == "authentication_required"
 
 
@@ -161,8 +164,12 @@ async def test_a_suspended_account_does_not_come_in_by_this_way_either(
     await know(provider, "camille", SubjectNameID="810999999906")
     browser = gateway.browser()
     back = path_of(await log_in_there(browser, await go_to_provider(gateway, browser), "camille"))
-    landed = await gateway.call("GET", back, http=browser, headers=HTML)
+    with structlog.testing.capture_logs() as told:
+        landed = await gateway.call("GET", back, http=browser, headers=HTML)
     assert (landed.status, "suspendu" in landed.body.decode()) == (403, True)
+    assert [each["event"] for each in told] == ["account_suspended"]
+    refused = "SELECT count(*) FROM audit_entries WHERE action = 'member:session:forbid' AND subject_id IS NOT NULL"
+    assert await gateway.fetchval(refused) == 1
 
 
 # What must not be believed: a provider of our own that lies in one respect at a time -----------------------------------

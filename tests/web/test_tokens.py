@@ -5,10 +5,11 @@ import base64
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import jwt
 import pytest
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
@@ -224,10 +225,24 @@ async def test_a_practitioners_client_gets_no_more_than_its_scopes(
 async def test_a_revoked_client_gets_no_token(gateway: Gateway, practitioner: Practitioner) -> None:
     gone = await practitioner.in_person("DELETE", f"/v1/me/clients/{practitioner.client_id}")
     assert gone.status == 204
-    reply = await gateway.ask_token(basic=(practitioner.client_id, practitioner.client_secret))
+    with structlog.testing.capture_logs() as told:
+        reply = await gateway.ask_token(basic=(practitioner.client_id, practitioner.client_secret))
     assert reply.code == "invalid_client"
+    noted = {"event": "client_refused", "client_id": UUID(practitioner.client_id), "code": "invalid_client"}
+    assert noted.items() <= told[0].items()
+    assert told[0]["request_id"] == reply.headers["X-Request-Id"]
     again = await practitioner.in_person("DELETE", f"/v1/me/clients/{practitioner.client_id}")
     assert again.status == 404
+
+
+async def test_a_refusal_is_noted_with_its_reason_and_nothing_that_the_caller_made_up(gateway: Gateway) -> None:
+    with structlog.testing.capture_logs() as told:
+        await gateway.ask_token(basic=("camille@verrier.example", "a secret"))
+        await gateway.ask_token(client_id="1234567", client_secret="another")
+        await refused(gateway, (await gateway.admit()).assertion(exp=datetime(2020, 1, 1, tzinfo=UTC)))
+    noted = [each for each in told if each["event"] == "client_refused"]
+    assert [each["client_id"] is None for each in noted] == [True, True, False]
+    assert noted[2]["reason"] == "the assertion was refused: ExpiredSignatureError"
 
 
 async def test_an_insurer_cannot_call_what_is_for_practitioners(gateway: Gateway, worker: None) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import structlog
 from aiohttp import web
 from pydantic import ConfigDict
 
@@ -46,10 +47,12 @@ from tpgateway.practitioners.payloads import (
 )
 from tpgateway.web import sessions
 from tpgateway.web.callers import Access
-from tpgateway.web.frame import address_of, refuse_cross_site
+from tpgateway.web.frame import REQUEST_ID, address_of, refuse_cross_site
 from tpgateway.web.routing import Call
 from tpgateway.web.state import STATE
 from tpgateway.web.validation import parse_parameters
+
+_log = structlog.get_logger(__name__)
 
 
 async def activation(request: web.Request) -> web.Response:
@@ -177,6 +180,7 @@ async def psc(request: web.Request) -> web.Response:
         await spend(request, CODE_COST)
         address = await _provider(request).address(ticket)
     except Problem as problem:
+        _note_refusal(request, problem)
         return _login_page(request, {}, problem)
     await sessions.remember(request, _PSC, {"state": ticket.state, "nonce": ticket.nonce, "verifier": ticket.verifier})
     return see_other(address)
@@ -194,7 +198,7 @@ async def psc_return(request: web.Request) -> web.Response:
         identifier = access.identifier_of_psc(vouched.national_id)
         if identifier is None:
             raise PscUnknown
-        async with state.connection() as connection, connection.transaction():
+        async with state.connection() as connection:
             member = await access.enter_by_psc(
                 connection,
                 Post.of(settings, state.vault),
@@ -204,6 +208,7 @@ async def psc_return(request: web.Request) -> web.Response:
                 actor=call_of(request).actor,
             )
     except Problem as problem:
+        _note_refusal(request, problem)
         return _login_page(request, {}, problem)
     opened = sessions.Opened(
         member_id=member.id,
@@ -214,6 +219,11 @@ async def psc_return(request: web.Request) -> web.Response:
     )
     await sessions.log_in(request, opened)
     return see_other("/comptoir")
+
+
+def _note_refusal(request: web.Request, problem: Problem) -> None:
+    """In the log: why nobody came in by Pro Santé Connect. The reasons are words of ours."""
+    _log.warning(problem.code, request_id=request[REQUEST_ID], reason=problem.detail or None)
 
 
 PSC: web.AppKey[ProSanteConnect] = web.AppKey("psc", ProSanteConnect)

@@ -92,20 +92,24 @@ async def enter_by_psc(
     """The holder of the account that has the number which Pro Santé Connect vouches for.
 
     Raises ``PscUnknown``, ``AccountSuspended`` and the like. The first time, the holder is told by mail.
+
+    Not for a transaction that ends with what is raised: a refused attempt must stay in the audit trail.
     """
     store = PractitionerStore(connection)
     account = await store.at_door(identifier)
     if account is None:
         raise PscUnknown
     state = AccountState(account["state"])
-    if (problem := rules.login_problem(state, account["state_reason"], settings.support_contact)) is not None:
-        raise problem
     practitioner_id = PractitionerId(account["id"])
-    holder = await members.holder(connection, practitioner_id)
-    if await store.set_psc_subject(practitioner_id, subject):
-        await members.tell(connection, post, holder, "practitioners/psc_linked")
-        await audit.record(connection, actor=actor, action=Action.PSC_LINKED, subject_id=practitioner_id)
-    await record_login(connection, holder, actor=actor)
+    if (problem := rules.login_problem(state, account["state_reason"], settings.support_contact)) is not None:
+        await audit.record(connection, actor=actor, action=Action.LOGIN_REFUSED, subject_id=practitioner_id)
+        raise problem
+    async with connection.transaction():
+        holder = await members.holder(connection, practitioner_id)
+        if await store.set_psc_subject(practitioner_id, subject):
+            await members.tell(connection, post, holder, "practitioners/psc_linked")
+            await audit.record(connection, actor=actor, action=Action.PSC_LINKED, subject_id=practitioner_id)
+        await record_login(connection, holder, actor=actor)
     return holder
 
 

@@ -132,6 +132,16 @@ def asserted_client(form: Mapping[str, str]) -> UUID | None:
         return None
 
 
+def named_client(form: Mapping[str, str], authorization: str | None) -> UUID | None:
+    """Who a token request says that it is of, in whichever way; None where that cannot be one of ours."""
+    if "client_assertion" in form:
+        return asserted_client(form)
+    try:
+        return UUID(_basic(authorization)[0] if authorization is not None else form.get("client_id", ""))
+    except (TokenRequestInvalid, ValueError):
+        return None
+
+
 async def _by_secret(
     connection: Connection, finders: Sequence[ClientFinder], form: Mapping[str, str], authorization: str | None
 ) -> Client:
