@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from tests import builders
 from tests.conftest import TOKEN_KEYS, VAULT_KEYS
-from tests.driver import Gateway, until
+from tests.driver import Gateway, run_command, until
 from tpgateway.practitioners.client import ProSanteConnect, Ticket
 from tpgateway.practitioners.errors import PscRefused, PscUnavailable
 from tpgateway.settings import Settings
@@ -172,6 +173,35 @@ async def test_a_suspended_account_does_not_come_in_by_this_way_either(
     assert await gateway.fetchval(refused) == 1
 
 
+async def test_another_person_with_a_linked_number_is_refused_until_the_operator_unlinks_it(
+    gateway: Gateway, worker: None, provider: str, database: str
+) -> None:
+    optician = await gateway.join(scheme="rpps", value="10999999906", **builders.an_optician())
+
+    async def come_in_as(person: str) -> tuple[int, str]:
+        await know(provider, person, SubjectNameID="810999999906")
+        browser = gateway.browser()
+        back = path_of(await log_in_there(browser, await go_to_provider(gateway, browser), person))
+        landed = await gateway.call("GET", back, http=browser, headers=HTML)
+        me = await gateway.call("GET", "/v1/me", http=browser)
+        assert (landed.status == 303) == (me.status == 200)
+        return landed.status, landed.body.decode()
+
+    assert (await come_in_as("camille"))[0] == 303
+    status, page = await come_in_as("dominique")
+    assert (status, "autre identité Pro Santé Connect" in page, "contactez le réseau" in page) == (403, True, True)
+    assert (await come_in_as("camille"))[0] == 303
+    journal = (await optician.in_person("GET", "/v1/me/journal")).body["entries"]
+    assert [each["action"] for each in journal].count("member:psc:refuse") == 1
+
+    words = ("practitioners", "unlink-psc", "--scheme", "rpps", "--value", "10999999906")
+    keys = {"TPG_TOKEN_KEYS": TOKEN_KEYS, "TPG_VAULT_KEYS": VAULT_KEYS}
+    assert (await run_command(*words, database=database, **keys))[0] == 0
+    assert (await run_command(*words, database=database, **keys))[0] == 1
+    assert (await come_in_as("dominique"))[0] == 303
+    assert (await come_in_as("camille"))[0] == 403
+
+
 # What must not be believed: a provider of our own that lies in one respect at a time -----------------------------------
 
 
@@ -192,9 +222,11 @@ class Liar:
 
     async def describe(self, _: web.Request) -> web.Response:
         names = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri")
-        return web.json_response(
+        told = web.json_response(
             {"issuer": self.url, **{name: f"{self.url}/{name}" for name in names}, **self.discovery}
         )
+        told.enable_chunked_encoding()  # nothing says beforehand how long it is
+        return told
 
     async def keys(self, _: web.Request) -> web.Response:
         jwk = RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
@@ -265,6 +297,8 @@ async def test_what_is_right_is_believed(liar: Liar) -> None:
         {"claims": {"exp": datetime.now(UTC) - timedelta(minutes=5)}},
         {"claims": {"acr": "eidas0"}},
         {"claims": {"at_hash": "x"}},
+        {"claims": {"auth_time": time.time() - 13 * 3600}},
+        {"claims": {"auth_time": "now"}},
         {"headers": {"kid": "another"}},
         {"signing": generate_private_key(65537, 2048)},
         {"signing": "", "algorithm": "none"},
@@ -274,7 +308,8 @@ async def test_what_is_right_is_believed(liar: Liar) -> None:
         {"userinfo": {"sub": "x", "SubjectNameID": 5}},
     ],
     ids=[
-        "nonce", "no nonce", "audience", "azp", "issuer", "expired", "level", "at_hash", "key", "signature", "none",
+        "nonce", "no nonce", "audience", "azp", "issuer", "expired", "level", "at_hash", "long ago", "no moment",
+        "key", "signature", "none",
         "confusion", "other person", "no claim", "number",
     ],
 )  # fmt: skip
@@ -307,6 +342,13 @@ async def test_a_discovery_document_that_cannot_be_is_not_followed(liar: Liar, d
     liar.discovery = discovery
     with pytest.raises(PscUnavailable):
         await come_back(liar)
+
+
+async def test_an_endless_answer_of_the_provider_is_not_read_to_its_end(liar: Liar) -> None:
+    liar.discovery = {"endless": "x" * 300_000}
+    with pytest.raises(PscUnavailable) as raised:
+        await come_back(liar)
+    assert raised.value.detail == "the provider's answer is too long"
 
 
 async def test_a_provider_that_is_away_is_said_to_be(liar: Liar) -> None:

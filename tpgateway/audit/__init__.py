@@ -39,6 +39,8 @@ class Action(StrEnum):
     LOGIN_FAILED = "member:session:refuse"
     LOGIN_REFUSED = "member:session:forbid"
     PSC_LINKED = "member:psc:link"
+    PSC_REFUSED = "member:psc:refuse"
+    PSC_UNLINKED = "member:psc:unlink"
     LOGIN_LOCKED = "member:session:lock"
     LOGGED_OUT = "member:session:close"
     SESSION_ENDED = "member:session:end"

@@ -28,6 +28,8 @@ SENTENCES_FR: Mapping[Action, str] = {
     Action.LOGIN_FAILED: "Connexion refusée : mot de passe incorrect",
     Action.LOGIN_REFUSED: "Connexion refusée : le compte n'est pas en service",
     Action.PSC_LINKED: "Pro Santé Connect relié",
+    Action.PSC_REFUSED: "Connexion refusée : une autre identité Pro Santé Connect",
+    Action.PSC_UNLINKED: "Lien avec Pro Santé Connect retiré par le réseau",
     Action.LOGIN_LOCKED: "Connexion bloquée après trop d'essais",
     Action.CHECKS_LOCKED: "Vérifications de cartes bloquées après une activité inhabituelle",
     Action.CHECKS_UNLOCKED: "Vérifications de cartes débloquées par le réseau",

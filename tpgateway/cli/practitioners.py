@@ -216,6 +216,28 @@ def recover_practitioner(
     _told(with_post(act), "Recovered")
 
 
+@app.command("unlink-psc")
+def unlink_psc(
+    scheme: Annotated[Scheme, typer.Option()],
+    value: Annotated[str, typer.Option(help="The number that the account holds.")],
+) -> None:
+    """Let a holder whose identity at Pro Santé Connect changed be linked anew, once you have seen proof of who it is.
+
+    Who next comes from there with the account's number is linked, and the holder is told by mail.
+
+    Example: `tpgateway practitioners unlink-psc --scheme rpps --value 10999999906`
+    """
+
+    async def act(connection: Connection, _: Post) -> Any:
+        return await oversight.unlink_psc(connection, oversight.number(scheme, value), actor=OPERATOR)
+
+    done = with_post(act)
+    if done is None:
+        err.print("[red]No account that is linked holds this number[/]")
+        raise typer.Exit(1)
+    out.print(f"Unlinked: {escape(done.name)}.")
+
+
 def _email(text: str) -> str:
     from pydantic import TypeAdapter
 

@@ -223,7 +223,7 @@ async def psc_return(request: web.Request) -> web.Response:
 
 def _note_refusal(request: web.Request, problem: Problem) -> None:
     """In the log: why nobody came in by Pro Santé Connect. The reasons are words of ours."""
-    _log.warning(problem.code, request_id=request[REQUEST_ID], reason=problem.detail or None)
+    _log.warning(problem.code, request_id=request[REQUEST_ID], reason=problem.detail)
 
 
 PSC: web.AppKey[ProSanteConnect] = web.AppKey("psc", ProSanteConnect)

@@ -23,7 +23,7 @@ from tpgateway.members.door import Attempt, DoorLocked, Entered
 from tpgateway.members.errors import LoginRefused
 from tpgateway.members.model import Member
 from tpgateway.practitioners import rules, service
-from tpgateway.practitioners.errors import PscUnknown
+from tpgateway.practitioners.errors import PscOtherPerson, PscUnknown
 from tpgateway.practitioners.model import AccountState, Identifier, PractitionerId, Scheme
 from tpgateway.practitioners.store import PractitionerStore, RequestStore
 from tpgateway.settings import Settings
@@ -91,7 +91,8 @@ async def enter_by_psc(
 ) -> Member:
     """The holder of the account that has the number which Pro Santé Connect vouches for.
 
-    Raises ``PscUnknown``, ``AccountSuspended`` and the like. The first time, the holder is told by mail.
+    Raises ``PscUnknown``, ``PscOtherPerson``, ``AccountSuspended`` and the like. The first time, the holder is told by mail;
+    from then on nobody else comes in this way, whatever number is vouched for, until the operator unlinks the two.
 
     Not for a transaction that ends with what is raised: a refused attempt must stay in the audit trail.
     """
@@ -105,11 +106,18 @@ async def enter_by_psc(
         await audit.record(connection, actor=actor, action=Action.LOGIN_REFUSED, subject_id=practitioner_id)
         raise problem
     async with connection.transaction():
+        is_new = await store.link_psc(practitioner_id, subject)
+        is_same = is_new or await store.psc_subject(practitioner_id) == subject
         holder = await members.holder(connection, practitioner_id)
-        if await store.set_psc_subject(practitioner_id, subject):
+        if is_new:
             await members.tell(connection, post, holder, "practitioners/psc_linked")
             await audit.record(connection, actor=actor, action=Action.PSC_LINKED, subject_id=practitioner_id)
-        await record_login(connection, holder, actor=actor)
+        if is_same:
+            await record_login(connection, holder, actor=actor)
+        else:
+            await audit.record(connection, actor=actor, action=Action.PSC_REFUSED, subject_id=practitioner_id)
+    if not is_same:
+        raise PscOtherPerson
     return holder
 
 

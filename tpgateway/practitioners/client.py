@@ -7,6 +7,7 @@ algorithm of ours, for us, now, for this very log-in (nonce), and at the level t
 import base64
 import hashlib
 import hmac
+import json
 import secrets
 import time
 from collections.abc import Mapping
@@ -84,6 +85,7 @@ class ProSanteConnect:
             "nonce": ticket.nonce,
             "code_challenge": ticket.challenge,
             "code_challenge_method": "S256",
+            "max_age": str(self._longest_seconds),
             **({"acr_values": self.settings.psc_acr} if self.settings.psc_acr else {}),
         }
         endpoint = str(self._known["authorization_endpoint"])
@@ -170,9 +172,21 @@ class ProSanteConnect:
             raise PscRefused("azp")
         if self.settings.psc_acr and claims.get("acr") != self.settings.psc_acr:
             raise PscRefused("acr")
+        if "auth_time" in claims and not self._is_recent(claims["auth_time"]):
+            raise PscRefused("auth_time")
         if "at_hash" in claims and claims["at_hash"] != _half_hash(str(tokens.get("access_token", ""))):
             raise PscRefused("at_hash")
         return claims
+
+    @property
+    def _longest_seconds(self) -> int:
+        """How long ago the person may have logged in there: no longer than a session of ours lasts."""
+        return self.settings.session_hours * 3600
+
+    def _is_recent(self, logged_in_at: object) -> bool:
+        if not isinstance(logged_in_at, int | float):
+            return False
+        return time.time() - logged_in_at <= self._longest_seconds + _LEEWAY_SECONDS
 
     def _key(self, header: Mapping[str, Any]) -> jwt.PyJWK | None:
         """The provider's key that the header names, for an algorithm of ours and no other."""
@@ -210,10 +224,15 @@ async def _json(http: aiohttp.ClientSession, method: str, url: str, **options: A
         async with http.request(method, url, allow_redirects=False, **options) as answer:
             if answer.status in {400, 401, 403}:
                 raise PscRefused(f"the provider answered {answer.status}")
-            if answer.status != 200 or (answer.content_length or 0) > _ANSWER_BYTES:
+            if answer.status != 200:
                 raise PscUnavailable(f"the provider answered {answer.status}")
-            found = await answer.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raw = b""
+            async for piece in answer.content.iter_any():
+                raw += piece
+                if len(raw) > _ANSWER_BYTES:
+                    raise PscUnavailable("the provider's answer is too long")
+            found = json.loads(raw)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
         raise PscUnavailable(type(error).__name__) from None
     if not isinstance(found, dict):
         raise PscUnavailable("the provider answered with something else")

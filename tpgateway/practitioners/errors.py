@@ -199,3 +199,14 @@ class PscUnknown(Problem):
     message_fr = "Aucun compte du réseau ne porte votre numéro RPPS ou Adeli."
     next_step_fr = "Inscrivez-vous avec ce numéro, ou ajoutez-le à votre compte Adeli."
     hint = "Register by the same number, or add it with POST /v1/me/identifiers."
+
+
+class PscOtherPerson(Problem):
+    code = "psc_other_person"
+    status = 403
+    title = "The account is linked to another identity of Pro Santé Connect"
+    message_fr = "Ce compte est déjà relié à une autre identité Pro Santé Connect."
+    next_step_fr = (
+        "Connectez-vous avec votre numéro et votre mot de passe ; si l'identité est la vôtre, contactez le réseau."
+    )
+    hint = "The provider's sub is not the one that the account was linked to; the operator can unlink them."

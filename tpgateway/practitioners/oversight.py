@@ -121,6 +121,16 @@ async def restore(
     return practitioner
 
 
+async def unlink_psc(connection: Connection, identifier: Identifier, *, actor: Actor) -> Practitioner | None:
+    """Lets the account be linked anew, by who next comes from Pro Santé Connect; None where it is not linked."""
+    store = PractitionerStore(connection)
+    practitioner_id = await store.holder_of(identifier)
+    if practitioner_id is None or not await store.unlink_psc(practitioner_id):
+        return None
+    await audit.record(connection, actor=actor, action=Action.PSC_UNLINKED, subject_id=practitioner_id)
+    return await service.get(connection, practitioner_id)
+
+
 async def recover(
     connection: Connection,
     post: Post,

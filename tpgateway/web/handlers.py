@@ -50,7 +50,7 @@ async def issue_token(call: Call) -> Answer:
             request_id=call.request_id,
             client_id=client_id,
             code=refused.code,
-            reason=refused.detail or None,
+            reason=refused.detail,
         )
         raise
     tokens = call.state.tokens

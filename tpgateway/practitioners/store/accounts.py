@@ -267,12 +267,24 @@ class PractitionerStore:
             profile.is_listed,
         )
 
-    async def set_psc_subject(self, practitioner_id: PractitionerId, subject: str) -> bool:
-        """Links the account to whom Pro Santé Connect names so; False where it was already."""
+    async def link_psc(self, practitioner_id: PractitionerId, subject: str) -> bool:
+        """Links the account to whom Pro Santé Connect names so; False where it is linked, to whomever."""
         done = await self.connection.execute(
-            "UPDATE practitioners SET psc_subject = $2 WHERE id = $1 AND psc_subject IS DISTINCT FROM $2",
-            practitioner_id,
-            subject,
+            "UPDATE practitioners SET psc_subject = $2 WHERE id = $1 AND psc_subject IS NULL", practitioner_id, subject
+        )
+        return done == "UPDATE 1"
+
+    async def psc_subject(self, practitioner_id: PractitionerId) -> str | None:
+        """Whom the account is linked to at Pro Santé Connect."""
+        subject: str | None = await self.connection.fetchval(
+            "SELECT psc_subject FROM practitioners WHERE id = $1", practitioner_id
+        )
+        return subject
+
+    async def unlink_psc(self, practitioner_id: PractitionerId) -> bool:
+        """Forgets whom the account is linked to; False where it was linked to nobody."""
+        done = await self.connection.execute(
+            "UPDATE practitioners SET psc_subject = NULL WHERE id = $1 AND psc_subject IS NOT NULL", practitioner_id
         )
         return done == "UPDATE 1"
 
