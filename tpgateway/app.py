@@ -83,6 +83,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
             whole=timedelta(hours=settings.session_hours),
             idle=timedelta(minutes=settings.session_idle_minutes),
             kept=timedelta(days=settings.session_kept_days),
+            kept_idle=timedelta(days=settings.session_kept_idle_days),
         ),
     )
     app = web.Application()

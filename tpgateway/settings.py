@@ -113,6 +113,9 @@ class Settings(DatabaseSettings):
     session_hours: int = Field(default=12, ge=1)
     session_idle_minutes: int = Field(default=30, ge=1)
     session_kept_days: int = Field(default=30, ge=1, description="Life of a session that was asked to be kept.")
+    session_kept_idle_days: int = Field(
+        default=7, ge=1, description="How long a session that was asked to be kept may go unused."
+    )
     second_factor_minutes: int = Field(
         default=10,
         ge=1,

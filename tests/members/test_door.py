@@ -190,15 +190,34 @@ async def test_many_at_once_do_not_outrun_the_count(gateway: Gateway, pharmacist
     assert sum(reply.code == "login_refused" for reply in replies) == 3
 
 
-async def test_a_session_that_is_kept_outlives_idleness_and_its_cookie_the_browser(
+async def test_a_session_that_is_kept_outlives_the_browser_and_a_week_end_but_not_a_week(
     gateway: Gateway, pharmacist: Practitioner
 ) -> None:
     kept = await pharmacist.in_person("POST", "/v1/sessions", {**pharmacist.login, "keep_logged_in": True})
     assert "Max-Age=2592000" in kept.headers["Set-Cookie"]
-    await gateway.execute("UPDATE sessions SET seen_at = now() - interval '20 days'")
+    await gateway.execute("UPDATE sessions SET seen_at = now() - interval '6 days'")
     assert (await pharmacist.in_person("GET", "/v1/me")).status == 200
+    await gateway.execute("UPDATE sessions SET seen_at = now() - interval '8 days'")
+    assert (await pharmacist.in_person("GET", "/v1/me")).code == "authentication_required"
     plain = await pharmacist.in_person("POST", "/v1/sessions", pharmacist.login)
     assert "Max-Age" not in plain.headers["Set-Cookie"]
+
+
+async def test_a_second_factor_gives_the_session_another_cookie(gateway: Gateway, pharmacist: Practitioner) -> None:
+    await pharmacist.in_person("POST", "/v1/sessions", {**pharmacist.login, "keep_logged_in": True})
+
+    async def current() -> str:
+        listed = (await pharmacist.in_person("GET", "/v1/sessions")).body["sessions"]
+        return next(str(each["id"]) for each in listed if each["is_current"])
+
+    before, session = {each.key: each.value for each in pharmacist.browser.cookie_jar}, await current()
+    await pharmacist.give_code()
+    after = {each.key: each for each in pharmacist.browser.cookie_jar}
+    assert after["session"].value != before["session"]
+    assert int(after["session"]["max-age"]) > 29 * 86_400
+    copied = {"Cookie": f"session={before['session']}"}
+    assert (await gateway.call("GET", "/v1/me", headers=copied)).code == "authentication_required"
+    assert await current() == session
 
 
 async def test_one_sees_and_ends_ones_sessions(gateway: Gateway, pharmacist: Practitioner) -> None:

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from tests import builders
-from tests.driver import Gateway, Practitioner, Reply, link_token, mailed_code
+from tests.driver import Gateway, Practitioner, Reply, link_token, mailed_code, run_command
 from tpgateway.web.callers import Role
 
 HTML = {"Accept": "text/html"}
@@ -88,6 +88,16 @@ async def test_a_code_is_asked_for_each_time_and_strangers_learn_nothing(gateway
 
     await gateway.execute("UPDATE insurers SET state = 'suspended'")
     assert (await reviewer.knock()).status == 401
+
+
+async def test_a_suspension_ends_the_sessions_of_an_insurers_people_for_good(gateway: Gateway, worker: None) -> None:
+    await gateway.admit()
+    reviewer = await join(gateway, "0099990011", "claire@lac.example")
+    assert (await reviewer.call("GET", "/assureur")).status == 200
+    for words in (("suspend", "0099990011", "--why", "essai"), ("restore", "0099990011")):
+        assert (await run_command("insurers", *words, database=gateway.database))[0] == 0
+    assert (await reviewer.call("GET", "/assureur")).status == 303
+    assert (await reviewer.knock()).status == 303
 
 
 async def test_a_lost_password_is_replaced_by_mail(gateway: Gateway, worker: None) -> None:

@@ -22,7 +22,12 @@ async def test_the_cookie_is_hidden_from_scripts_and_from_other_sites(
 def test_by_https_the_cookie_is_bound_to_the_host() -> None:
     storage = PostgresStorage(
         is_https=True,
-        lives=Lives(whole=timedelta(hours=12), idle=timedelta(minutes=30), kept=timedelta(days=30)),
+        lives=Lives(
+            whole=timedelta(hours=12),
+            idle=timedelta(minutes=30),
+            kept=timedelta(days=30),
+            kept_idle=timedelta(days=7),
+        ),
     )
     assert storage.cookie_name == "__Host-session"
     assert storage.cookie_params["secure"] is True

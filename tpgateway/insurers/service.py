@@ -27,6 +27,7 @@ from tpgateway.insurers.model import (
 from tpgateway.insurers.store.accounts import ClientStore, InsurerStore
 from tpgateway.insurers.store.endpoints import EndpointStore
 from tpgateway.insurers.store.events import EventStore
+from tpgateway.members import service as members
 from tpgateway.vault import Vault
 
 EVENTS_CHANNEL = "insurer_events"
@@ -69,9 +70,13 @@ async def add(
 async def suspend(connection: Connection, number: str, reason: str, *, now: datetime, actor: Actor) -> Insurer:
     """The insurer leaves the network for a while: no token, no check, no request. Events go on, and are kept for it.
 
+    Its people's sessions end, and do not go on when it is back.
+
     Raises ``InsurerUnknown`` and ``InsurerStateAlready``.
     """
-    return await _set_state(connection, number, InsurerState.SUSPENDED, reason, now, Action.INSURER_SUSPENDED, actor)
+    insurer = await _set_state(connection, number, InsurerState.SUSPENDED, reason, now, Action.INSURER_SUSPENDED, actor)
+    await members.close(connection, insurer.id, now=now)
+    return insurer
 
 
 async def restore(connection: Connection, number: str, *, now: datetime, actor: Actor) -> Insurer:

@@ -119,6 +119,8 @@ async def factor_given(call: Call, code: str, *, knows_device: bool) -> dict[str
             address=address_of(call.request),
         )
         await sessions.complete(call.request, whole)
+    else:
+        await sessions.renew(call.request)
     token = None
     async with call.state.connection() as connection:
         if call.caller.is_pending:

@@ -276,7 +276,7 @@ async def remove(connection: Connection, account_id: UUID, member_id: MemberId, 
 
 
 async def close(connection: Connection, account_id: UUID, *, now: datetime) -> None:
-    """Ends every session of a practice, forgets its browsers, and voids the links that were mailed to its people."""
+    """Ends every session of a practice or insurer, forgets its browsers, and voids the links mailed to its people."""
     door = DoorStore(connection)
     await door.end_sessions_of_account(account_id)
     await door.forget_devices_of_account(account_id)

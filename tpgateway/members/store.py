@@ -284,11 +284,11 @@ class DoorStore:
             until,
         )
 
-    async def forget_devices_of_account(self, practitioner_id: UUID) -> None:
+    async def forget_devices_of_account(self, account_id: UUID) -> None:
         await self.connection.execute(
             "DELETE FROM member_devices d USING practitioner_members m"
-            " WHERE m.id = d.member_id AND m.practitioner_id = $1",
-            practitioner_id,
+            " WHERE m.id = d.member_id AND (m.practitioner_id = $1 OR m.insurer_id = $1)",
+            account_id,
         )
 
     async def forget_devices(self, member_id: UUID) -> None:
@@ -362,10 +362,11 @@ class DoorStore:
         )
         return int(done.split()[-1])
 
-    async def end_sessions_of_account(self, practitioner_id: UUID) -> None:
+    async def end_sessions_of_account(self, account_id: UUID) -> None:
         await self.connection.execute(
-            "DELETE FROM sessions s USING practitioner_members m WHERE m.id = s.member_id AND m.practitioner_id = $1",
-            practitioner_id,
+            "DELETE FROM sessions s USING practitioner_members m"
+            " WHERE m.id = s.member_id AND (m.practitioner_id = $1 OR m.insurer_id = $1)",
+            account_id,
         )
 
 

@@ -52,13 +52,15 @@ class Lives:
     whole: timedelta
     idle: timedelta
     kept: timedelta
+    kept_idle: timedelta
 
 
 class PostgresStorage(AbstractStorage):
     """aiohttp-session's storage over the table ``sessions``.
 
-    A session ends after so many hours, or when idle for so many minutes; one that was asked to be kept only after so many
-    days. By HTTPS the cookie carries the ``__Host-`` prefix; by plain HTTP (demo, development) browsers would refuse it.
+    A session ends after so many hours, or when idle for so many minutes; one that was asked to be kept after so many days,
+    of all or of idleness. By HTTPS the cookie carries the ``__Host-`` prefix; by plain HTTP (demo, development) browsers
+    would refuse it.
     """
 
     def __init__(self, *, is_https: bool, lives: Lives) -> None:
@@ -79,13 +81,14 @@ class PostgresStorage(AbstractStorage):
                             LEFT JOIN practitioners p ON p.id = m.practitioner_id
                             LEFT JOIN insurers i ON i.id = m.insurer_id
             WHERE t.token_hash = $1 AND s.token_hash = t.token_hash
-              AND t.expires_at > now() AND (t.is_kept OR t.seen_at > now() - $2::interval)
+              AND t.expires_at > now() AND t.seen_at > now() - CASE WHEN t.is_kept THEN $3::interval ELSE $2 END
               AND (t.member_id IS NULL OR m.state = 'active' AND coalesce(p.state, i.state) = 'active')
             RETURNING s.id, s.data, s.created_at, s.is_pending, s.second_factor_at, m.id AS member_id, m.role,
                       m.practitioner_id, m.insurer_id
             """,
             hash_token(cookie),
             self._lives.idle,
+            self._lives.kept_idle,
         )
         if row is None:
             return Session(None, data=None, new=True)
@@ -146,6 +149,22 @@ class PostgresStorage(AbstractStorage):
         session_id: UUID = row["id"]
         return session_id
 
+    async def renew(self, request: web.Request) -> None:
+        """The same session under another cookie; raises ``AuthenticationRequired`` where it was ended meanwhile."""
+        old, token = await get_session(request), secrets.token_urlsafe(32)
+        row = await self._fetchrow(
+            request,
+            "UPDATE sessions SET token_hash = $2 WHERE token_hash = $1 RETURNING is_kept, expires_at",
+            hash_token(old.identity or ""),
+            hash_token(token),
+        )
+        if row is None:
+            raise AuthenticationRequired
+        left = int((row["expires_at"] - datetime.now(UTC)).total_seconds())
+        session = await new_session(request)
+        session.set_new_identity(token)
+        session.update({**old, _COOKIE_SECONDS: left if row["is_kept"] else None})
+
     @staticmethod
     async def _fetchrow(request: web.Request, query: str, *values: object) -> asyncpg.Record | None:
         async with request.app[STATE].connection() as connection:
@@ -198,6 +217,16 @@ async def complete(request: web.Request, opened: Opened) -> UUID:
     storage = request[STORAGE_KEY]
     assert isinstance(storage, PostgresStorage)
     return await storage.open(request, opened)
+
+
+async def renew(request: web.Request) -> None:
+    """Gives somebody's session another cookie: who had a copy of the former has no part in what a second factor opens.
+
+    Raises ``AuthenticationRequired`` where the session was ended meanwhile.
+    """
+    storage = request[STORAGE_KEY]
+    assert isinstance(storage, PostgresStorage)
+    await storage.renew(request)
 
 
 async def _end_present(request: web.Request) -> bool:
