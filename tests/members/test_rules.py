@@ -39,6 +39,12 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
         ("Été-Août2026", None, ()),
         ("Août123456", PasswordTooCommon, ()),
         ("Azertyuiop1", PasswordTooCommon, ()),
+        ("Reseautierspayant1", PasswordTooCommon, ()),
+        ("Réseau-Tiers-Payant-26", None, ()),
+        ("1Pharmacie2Pharmacie3", PasswordTooCommon, ()),
+        ("Ma-Mutuelle-26", PasswordTooCommon, ()),
+        ("Aa1111111111", PasswordTooCommon, ()),
+        ("Un mot de passe de soixante-quatre signs, avec des espaces, 2026 !", None, ()),
     ],
 )
 def test_a_password_that_may_not_be_used_says_why(password: str, problem: type | None, named: tuple[str, ...]) -> None:

@@ -18,7 +18,9 @@ class PasswordTooCommon(Problem):
     title = "The password stands in lists of common ones"
     message_fr = "Ce mot de passe est trop courant : il serait vite deviné."
     next_step_fr = "Choisissez-en un autre, par exemple plusieurs mots qui ne vont pas ensemble."
-    hint = "Common words with digits or signs around them count as common too."
+    hint = (
+        "Common words with digits or signs around them, words of the trade with little else, and sequences count too."
+    )
 
 
 class PasswordsDiffer(Problem):

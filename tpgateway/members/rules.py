@@ -21,9 +21,16 @@ _COMMON_IN_FRENCH = frozenset(
     azerty azertyuiop motdepasse bonjour soleil marseille doudou chouchou loulou nicolas france pharmacie opticien optique
     lunettes hopital clinique infirmier infirmiere medecin docteur cabinet officine tierspayant mutuelle sante tpgateway
     janvier fevrier mars avril mai juin juillet aout septembre octobre novembre decembre printemps automne hiver
-    lundi mardi mercredi jeudi vendredi samedi dimanche
+    lundi mardi mercredi jeudi vendredi samedi dimanche reseau payant assurance assureur complementaire
     """.split()  # noqa: SIM905  # a list would fill a page
 )
+# Shorter ones stand within too many others. The longest first: what is left of a word is not one's own.
+_WORDS_WITHIN = re.compile(
+    "|".join(sorted((each for each in _COMMON_IN_FRENCH if len(each) >= 6), key=len, reverse=True))
+)
+_OF_ONES_OWN = 6
+# By zxcvbn, whose words are English: what repeats, counts on or lies side by side on a keyboard is few in any language.
+_FEW_GUESSES, _LOOKED_AT = 1_000_000, 72
 
 
 def password_fault(password: str, forbidden: Iterable[str] = ()) -> tuple[type[Problem], str | None] | None:
@@ -49,11 +56,24 @@ def password_fault(password: str, forbidden: Iterable[str] = ()) -> tuple[type[P
 
 
 def is_common(password: str) -> bool:
-    """Whether a password, or the one word that digits and signs are put around in it, stands in a list of common ones."""
+    """Whether a password is soon guessed: a common word with digits and signs around it, words of the trade and little else,
+    or something that repeats or counts on.
+    """
     bare = unicodedata.normalize("NFD", password.lower())
     lower = "".join(each for each in bare if not unicodedata.combining(each))
     word = re.sub(r"^[^a-z]+|[^a-z]+$", "", lower)
-    return any(each in _common() or each in _COMMON_IN_FRENCH for each in {lower, word} if len(each) >= 4)
+    if any(each in _common() or each in _COMMON_IN_FRENCH for each in {lower, word} if len(each) >= 4):
+        return True
+    without = _WORDS_WITHIN.sub("", lower)
+    if without != lower and sum(each.isalnum() for each in without) < _OF_ONES_OWN:
+        return True
+    return _guesses(password[:_LOOKED_AT]) < _FEW_GUESSES
+
+
+def _guesses(password: str) -> float:
+    from zxcvbn import zxcvbn  # noqa: PLC0415  # megabytes that few processes need
+
+    return float(zxcvbn(password)["guesses"])
 
 
 @cache
