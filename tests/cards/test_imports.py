@@ -8,11 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
 from lxml import etree
 
 from tests import builders
-from tests.driver import Gateway
+from tests.driver import Gateway, until
 from tpgateway.cards.codec import rights_files
 from tpgateway.cards.codec.rights_files import zstd
 from tpgateway.web.state import STATE
@@ -483,6 +484,35 @@ async def test_slow_uploads_hold_up_nobody(gateway: Gateway) -> None:
     await asyncio.sleep(0.3)
     assert (await gateway.call("GET", "/health/ready")).status == 200
     assert (await insurer.call("GET", "/v1/insurer")).status == 200
+    go_on.set()
+    assert {reply.status for reply in await asyncio.gather(*uploads)} == {201}
+
+
+async def test_files_of_one_insurer_are_written_to_disk_one_at_a_time(gateway: Gateway) -> None:
+    insurer, other = await gateway.admit(), await gateway.admit("0088880012")
+    go_on = asyncio.Event()
+
+    async def slow():  # type: ignore[no-untyped-def]
+        yield f"{builders.RIGHTS_HEADER}\n".encode()
+        await go_on.wait()
+        yield f"{builders.a_right()}\n".encode()
+
+    def spools() -> int:
+        children = psutil.Process().children()
+        return sum("tpgateway.cards.codec.rights_files" in child.cmdline() for child in children)
+
+    async def is_begun() -> bool:
+        return spools() > 0
+
+    path, headers = "/v1/insurer/rights-imports?mode=update", {"Content-Type": "text/csv"}
+    uploads = [
+        asyncio.create_task(gateway.call("POST", path, data=slow(), token=insurer.token, headers=headers))
+        for _ in range(4)
+    ]
+    await until(is_begun)
+    await asyncio.sleep(0.3)
+    assert spools() == 1
+    assert (await other.load(builders.a_right())).status == 201
     go_on.set()
     assert {reply.status for reply in await asyncio.gather(*uploads)} == {201}
 

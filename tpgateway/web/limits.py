@@ -56,8 +56,13 @@ class Turns:
     @asynccontextmanager
     async def turn(self, owner: UUID) -> AsyncIterator[None]:
         """Waits for the owner's turn, then for a place."""
-        own = self._owners.setdefault(owner, asyncio.Lock())
-        async with own, self._places:
+        async with self.own(owner), self._places:
+            yield
+
+    @asynccontextmanager
+    async def own(self, owner: UUID) -> AsyncIterator[None]:
+        """Waits for the owner's turn alone, for what comes before the work and takes no place from others."""
+        async with self._owners.setdefault(owner, asyncio.Lock()):
             yield
 
 

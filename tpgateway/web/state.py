@@ -33,6 +33,8 @@ class State:
     request_log: RequestLog = field(init=False)
     turns: Turns = field(default_factory=lambda: Turns(_LONG_WORK))
     """Waited for by what holds a connection for long, so that it never takes all of them."""
+    spooling: Turns = field(default_factory=lambda: Turns(_LONG_WORK))
+    """Waited for by what is written to disk before it is worked on, so that one owner does not fill that."""
     pressure: Pressure = field(default_factory=Pressure)
     traces: Traces | None = None
     is_draining: bool = False

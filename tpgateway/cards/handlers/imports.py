@@ -51,11 +51,14 @@ async def import_rights(call: Call, *, query: ImportQuery) -> web.StreamResponse
 async def take_rights(
     call: Call, chunks: AsyncIterable[bytes], *, query: ImportQuery, size: int | None
 ) -> web.StreamResponse:
-    """The same from wherever the file comes: a request's body, or a part of it. Its progress can be seen meanwhile."""
+    """The same from wherever the file comes: a request's body, or a part of it. Its progress can be seen meanwhile.
+
+    Nothing is read of an insurer's file before its last one is in: side by side, they would soon fill the disk.
+    """
     digest = hashlib.sha256()
     insurer = InsurerId(call.caller.account_id)
-    with tempfile.TemporaryFile() as spool:
-        async with uploads.followed(call.state, insurer, size) as progress:
+    async with uploads.followed(call.state, insurer, size) as progress, call.state.spooling.own(insurer):
+        with tempfile.TemporaryFile() as spool:
             # However slowly it comes, an upload holds no connection.
             ready = await _prepare(call, chunks, spool, digest, progress)
             await asyncio.to_thread(spool.seek, 0)
