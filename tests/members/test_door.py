@@ -1,6 +1,7 @@
 """Getting in, staying in, being kept out: passwords, second factors, browsers, sessions."""
 
 import asyncio
+import math
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -95,6 +96,7 @@ async def test_an_authenticator_application_replaces_mails_and_has_ten_spare_cod
     confirmed = await pharmacist.in_person("POST", confirm, {"code": totp.now()})
     spare = confirmed.body["recovery_codes"]
     assert len(set(spare)) == 10
+    assert all(math.log2(31) * len(code.replace("-", "")) > 112 for code in spare)
     await gateway.letter_about(pharmacist.form["email"], "Application d'authentification ajoutée")
     assert (await pharmacist.in_person("POST", "/v1/me/second-factor/totp")).code == "totp_already_there"
 

@@ -25,6 +25,7 @@ from tpgateway.web.sessions import hash_token
 _GUARD, _CODE, _RECOVERY = "login guard", "mailed code", "recovery code"
 _ISSUER = "Réseau tiers payant"
 _RECOVERY_CODES = 10
+_RECOVERY_LETTERS = 24  # 118 bits: whoever had the hashes and their key could not try them through
 # Without 0 O 1 I L, which are read one for another.
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 _CODES_PER_HOUR = 20
@@ -315,10 +316,10 @@ async def count_recovery_codes(connection: Connection, member: Member) -> int:
 
 
 async def _new_recovery_codes(connection: Connection, vault: Vault, member: Member) -> list[str]:
-    codes = ["".join(secrets.choice(_ALPHABET) for _ in range(10)) for _ in range(_RECOVERY_CODES)]
+    codes = ["".join(secrets.choice(_ALPHABET) for _ in range(_RECOVERY_LETTERS)) for _ in range(_RECOVERY_CODES)]
     hashes = [_hash_recovery(vault, member.id, code) for code in codes]
     await MemberStore(connection).replace_recovery_codes(member.id, hashes)
-    return [f"{code[:5]}-{code[5:]}" for code in codes]
+    return ["-".join(code[start : start + 6] for start in range(0, _RECOVERY_LETTERS, 6)) for code in codes]
 
 
 # Browsers and sessions -------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ Name = Annotated[str, StringConstraints(max_length=100), AfterValidator(_plain_n
 LegalName = Annotated[str, StringConstraints(max_length=200), AfterValidator(_plain_name)]
 Moment = Annotated[AwareDatetime, AfterValidator(_within_our_time)]
 Password = Annotated[str, StringConstraints(strip_whitespace=False, min_length=1, max_length=200)]
-Code = Annotated[str, StringConstraints(min_length=6, max_length=20, pattern=r"^[0-9A-Za-z -]+$")]
+Code = Annotated[str, StringConstraints(min_length=6, max_length=40, pattern=r"^[0-9A-Za-z -]+$")]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
