@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from jwt.algorithms import OKPAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
 from tests.driver import ASSERTION_TYPE, Gateway, Insurer, Reply, run_command, serving
 
@@ -69,6 +71,18 @@ async def test_keys_may_be_published_and_exchanged_without_telling_us(gateway: G
     assert (await ask(gateway, insurer, client, second)).status == 200
     assert (await ask(gateway, insurer, client, first)).code == "invalid_client"
     assert published.asked == 2
+
+
+async def test_a_published_key_of_former_strength_is_taken_until_it_is_replaced(
+    gateway: Gateway, published: KeyServer
+) -> None:
+    insurer, key = await gateway.admit(), generate_private_key(65537, 2048)
+    published.keys = [RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)]
+    made = await insurer.call("POST", "/v1/insurer/clients", {"name": "Gestion", "jwks_url": published.url})
+    client = made.body["client_id"]
+    claims = jwt.decode(insurer.assertion(iss=client, sub=client), options={"verify_signature": False})
+    signed = jwt.encode(claims, key, algorithm="RS256")
+    assert (await gateway.ask_token(client_assertion_type=ASSERTION_TYPE, client_assertion=signed)).status == 200
 
 
 @pytest.mark.parametrize(

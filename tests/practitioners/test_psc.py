@@ -344,6 +344,13 @@ async def test_a_discovery_document_that_cannot_be_is_not_followed(liar: Liar, d
         await come_back(liar)
 
 
+async def test_a_key_of_the_provider_that_can_be_broken_is_not_believed(liar: Liar) -> None:
+    liar.key = liar.signing = generate_private_key(65537, 1024)
+    with pytest.raises(PscRefused) as raised:
+        await come_back(liar)
+    assert raised.value.detail == "the ID token's key is too short"
+
+
 async def test_an_endless_answer_of_the_provider_is_not_read_to_its_end(liar: Liar) -> None:
     liar.discovery = {"endless": "x" * 300_000}
     with pytest.raises(PscUnavailable) as raised:

@@ -169,7 +169,8 @@ def rsa(bits: int, *, private: bool = False) -> dict[str, Any]:
         ed25519(crv="X25519"),
         ed25519(d="x"),
         rsa(1024),
-        rsa(2048, private=True),
+        rsa(2048),
+        rsa(3072, private=True),
         {"kty": "RSA", "n": "AQAB", "e": "AQAB"},
         {"kty": ["OKP"]},
     ],
@@ -180,6 +181,7 @@ def rsa(bits: int, *, private: bool = False) -> dict[str, Any]:
         "number",
         "other curve",
         "private",
+        "very short RSA",
         "short RSA",
         "factors",
         "tiny RSA",
@@ -192,7 +194,7 @@ async def test_a_key_that_is_weak_private_or_none_is_refused(practitioner: Pract
     assert (reply.status, reply.code) == (422, "public_key_invalid")
 
 
-@pytest.mark.parametrize("jwk", [ed25519(alg="none", use="enc", a="x" * 5_000), rsa(2048)], ids=["ed25519", "rsa"])
+@pytest.mark.parametrize("jwk", [ed25519(alg="none", use="enc", a="x" * 5_000), rsa(3072)], ids=["ed25519", "rsa"])
 async def test_of_a_key_the_public_members_alone_are_kept(
     gateway: Gateway, practitioner: Practitioner, jwk: dict[str, Any]
 ) -> None:

@@ -21,7 +21,7 @@ from tpgateway.insurers.errors import EndpointRefused, KeyRotates, OwnClient
 from tpgateway.insurers.model import InsurerClient, InsurerId
 from tpgateway.insurers.store.accounts import ClientStore
 from tpgateway.web.callers import Access, Caller
-from tpgateway.web.fields import PublicJwkField
+from tpgateway.web.fields import PublishedJwkField
 from tpgateway.web.oauth import Client
 from tpgateway.web.problems import TokenInvalid
 
@@ -30,7 +30,7 @@ _READ_AT_MOST_EVERY = timedelta(seconds=10)
 _READ_AGAIN_AFTER = timedelta(hours=1)
 _GOOD_FOR = timedelta(hours=24)
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
-_KEY: TypeAdapter[dict[str, Any]] = TypeAdapter(PublicJwkField)
+_KEY: TypeAdapter[dict[str, Any]] = TypeAdapter(PublishedJwkField)
 _log = structlog.get_logger(__name__)
 
 

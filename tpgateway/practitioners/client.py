@@ -17,11 +17,13 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from tpgateway.practitioners.errors import PscRefused, PscUnavailable
 from tpgateway.settings import Settings
 
 _ALGORITHMS = ("RS256", "PS256", "ES256")
+_LEAST_RSA_BITS = 2048
 _FRESH_SECONDS = 600
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 _LEEWAY_SECONDS = 30
@@ -201,7 +203,12 @@ class ProSanteConnect:
         named = [key for key in fitting if key.get("kid") == header.get("kid")] or (
             fitting if "kid" not in header else []
         )
-        return jwt.PyJWK(named[0], algorithm=header["alg"]) if len(named) == 1 else None
+        if len(named) != 1:
+            return None
+        key = jwt.PyJWK(named[0], algorithm=header["alg"])
+        if isinstance(key.key, RSAPublicKey) and key.key.key_size < _LEAST_RSA_BITS:
+            raise PscRefused("the ID token's key is too short")
+        return key
 
     async def _userinfo(
         self, http: aiohttp.ClientSession, tokens: Mapping[str, Any], claims: Mapping[str, Any]

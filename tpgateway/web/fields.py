@@ -1,6 +1,7 @@
 """The field's identifiers as types of request fields: parsed once, here, and trusted within."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from functools import partial
 from typing import Annotated, Any
 
 import jwt
@@ -21,7 +22,7 @@ class PublicKeyInvalid(Problem):
     title = "The public key cannot be used"
     message_fr = "La clé publique n'est pas utilisable."
     next_step_fr = "Contactez l'éditeur de votre logiciel."
-    hint = "A public JWK: Ed25519 (OKP), P-256 (EC) or RSA of 2048 to 4096 bits, without its private part."
+    hint = "A public JWK: Ed25519 (OKP), P-256 (EC) or RSA of 3072 to 4096 bits, without its private part."
 
 
 def parsed(validate: Callable[[str], Any], name: str) -> Callable[[str], Any]:
@@ -66,7 +67,7 @@ PostalCodeField = Annotated[
 
 _PRIVATE_MEMBERS = frozenset({"d", "k", "p", "q", "dp", "dq", "qi", "oth"})
 _JWK_MEMBERS = {"OKP": ("crv", "x"), "EC": ("crv", "x", "y"), "RSA": ("n", "e")}
-_RSA_BITS = range(2048, 4097)
+_RSA_BITS, _FORMER_RSA_BITS = range(3072, 4097), range(2048, 4097)
 # Points of small order on Ed25519, under which one signature fits every message (RFC 8032 leaves them to the verifier).
 _SMALL_ORDER = {
     *(number.to_bytes(32, "little") for number in (0, 1, 2**255 - 20, 2**255 - 19, 2**255 - 18)),
@@ -75,7 +76,7 @@ _SMALL_ORDER = {
 }
 
 
-def _public_jwk(value: dict[str, Any]) -> dict[str, str]:
+def _public_jwk(value: dict[str, Any], rsa_bits: Container[int] = _RSA_BITS) -> dict[str, str]:
     """The key's public members and nothing else; refuses private ones and keys too weak to sign with."""
     if not _PRIVATE_MEMBERS.isdisjoint(value):
         raise fault_error(PublicKeyInvalid, "Une clé privée ne doit jamais être envoyée.", "the key is not public")
@@ -87,16 +88,16 @@ def _public_jwk(value: dict[str, Any]) -> dict[str, str]:
         key = jwt.PyJWK(members)
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, NotImplementedError):
         raise fault_error(PublicKeyInvalid) from None
-    if key.algorithm_name not in oauth.ASSERTION_ALGORITHMS or not _is_strong(key.key):
+    if key.algorithm_name not in oauth.ASSERTION_ALGORITHMS or not _is_strong(key.key, rsa_bits):
         raise fault_error(PublicKeyInvalid)
     kept = {name: str(member) for name, member in members.items()}
     # An RSA key serves for two of ours: the one that it says it is for, the older one where it says nothing.
     return {**kept, "alg": "PS256"} if kind == "RSA" and value.get("alg") == "PS256" else kept
 
 
-def _is_strong(key: Any) -> bool:
+def _is_strong(key: Any, rsa_bits: Container[int]) -> bool:
     if isinstance(key, RSAPublicKey):
-        return key.key_size in _RSA_BITS and key.public_numbers().n % 2 == 1
+        return key.key_size in rsa_bits and key.public_numbers().n % 2 == 1
     if isinstance(key, Ed25519PublicKey):
         encoded = key.public_bytes_raw()
         return bytes([*encoded[:31], encoded[31] & 0x7F]) not in _SMALL_ORDER
@@ -108,3 +109,6 @@ PublicJwkField = Annotated[
     AfterValidator(_public_jwk),
     Field(examples=[{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]),
 ]
+
+# Of those who publish their keys, some have published shorter ones for long: they are taken until they are replaced.
+PublishedJwkField = Annotated[dict[str, Any], AfterValidator(partial(_public_jwk, rsa_bits=_FORMER_RSA_BITS))]
