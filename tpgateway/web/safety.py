@@ -10,11 +10,11 @@ _EVERYWHERE = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
 }
 _BY_HTTPS = {"Strict-Transport-Security": "max-age=63072000; includeSubDomains"}
-# Some addresses hold what was mailed to one person; software's answers lead nowhere that could be told of them.
-_IN_BROWSERS = {"Referrer-Policy": "same-origin"}
+# Some addresses hold what was mailed to one person. Software's answers lead nowhere that could be told of them, and cannot
+# be had from another site: that would bring neither token nor cookie.
+_IN_BROWSERS = {"Referrer-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin"}
 _FOR_SOFTWARE = ("/v1/", "/oauth/")
 _SERVER = "tpgateway"  # the library would say its version, and Python's
 
