@@ -101,13 +101,13 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
                 operation = request.match_info.route.name or "unmatched"
                 traces.name(span, operation, request.method, response.status)
         if not response.prepared:
+            app[SAFETY].put_on(request.path, response)
             headers = response.headers
             if (allowance := request.get(ALLOWANCE)) is not None:
                 headers["RateLimit-Policy"], headers["RateLimit"] = allowance.policy, allowance.said
             if operation != "refused":
                 headers.update(await remarks(request))
             if response.status == 304 and (caller := request.get(CALLER)) is not None and caller.certificate is None:
-                app[SAFETY].put_on(request.path, response)
                 steady.keep(request, response, state.tokens, owner=caller.owner, operation=operation)
     spent = time.perf_counter() - started
     if state.is_draining:

@@ -41,8 +41,9 @@ class Safety:
         said["Server"] = _SERVER
 
     async def before_sending(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
-        """The same as aiohttp calls it for whatever goes out (``on_response_prepare``)."""
-        self.put_on(request.path, response)
+        """The same for streams, as aiohttp calls it for whatever goes out (``on_response_prepare``)."""
+        if response.headers.get("Server") != _SERVER:
+            self.put_on(request.path, response)
 
 
 SAFETY: web.AppKey[Safety] = web.AppKey("safety", Safety)
