@@ -14,13 +14,15 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from tpgateway import portal, supervisor, traces
+from tpgateway import jobs, mail, portal, supervisor, traces
+from tpgateway.audit import chain
 from tpgateway.cards.checker import CHECKER, Checker
 from tpgateway.cards.client import LIVE, LiveInsurers
 from tpgateway.cards.routes import ROUTES as CARDS
 from tpgateway.cards.service import CHECKING, Checking
 from tpgateway.cards.verdicts import Verdicts
 from tpgateway.cards.watch import Watch
+from tpgateway.claims import service as claims
 from tpgateway.claims.routes import ROUTES as CLAIMS
 from tpgateway.claims.service import TOOLS as CLAIMS_TOOLS
 from tpgateway.claims.service import Tools as ClaimsTools
@@ -46,6 +48,7 @@ from tpgateway.settings import Settings
 from tpgateway.vault import Vault
 from tpgateway.web import docs, frame, logs, openapi, sessions, tls
 from tpgateway.web.limits import Limiter
+from tpgateway.web.metrics import BACKLOGS
 from tpgateway.web.oauth import CLIENT_FINDERS, KEY_REFRESHER
 from tpgateway.web.routes import ROUTES as WEB
 from tpgateway.web.routing import Route
@@ -126,6 +129,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
     )
     app[SAFETY] = safety = Safety(is_https=settings.is_https)
     app.on_response_prepare.append(safety.before_sending)
+    app[BACKLOGS] = (mail.backlog, jobs.backlog, chain.backlog, insurers.backlog, claims.backlog)
     app[frame.STEADY] = Steady()
     app[frame.REMARKS] = INSURER_REMARKS
     app[frame.SESSIONS] = sessions.middleware(storage)

@@ -69,6 +69,16 @@ async def enqueue(connection: Connection, kind: JobKind, *, delay: timedelta | N
     await queries(driver).enqueue(kind.value, payload, execute_after=delay)
 
 
+async def backlog(connection: Connection) -> Mapping[str, float]:
+    """What waits in the queue, as metrics."""
+    row = await connection.fetchrow(
+        f"SELECT count(*) FILTER (WHERE status = 'queued' AND execute_after <= now()),"  # noqa: S608
+        f" count(*) FILTER (WHERE status = 'failed') FROM {SCHEMA}.pgqueuer"
+    )
+    assert row is not None
+    return {"tpgateway_jobs_waiting": row[0], "tpgateway_jobs_held": row[1]}
+
+
 def ids_of(payload: bytes | None) -> dict[str, UUID]:
     """The ids that ``enqueue`` wrote."""
     parts: dict[str, Any] = json.loads(payload or b"{}")

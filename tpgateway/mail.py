@@ -149,6 +149,15 @@ async def oldest_waiting(connection: Connection) -> datetime | None:
     return waiting
 
 
+async def backlog(connection: Connection) -> Mapping[str, float]:
+    """What waits, as metrics."""
+    row = await connection.fetchrow(
+        "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float FROM mails WHERE sent_at IS NULL"
+    )
+    assert row is not None
+    return {"tpgateway_mails_waiting": row[0], "tpgateway_mail_oldest_seconds": row[1]}
+
+
 async def forget_sent(connection: Connection, *, now: datetime, days: int = 30) -> int:
     """Removes what is left of mails sent long ago; answers how many."""
     done = await connection.execute("DELETE FROM mails WHERE sent_at < $1", now - timedelta(days=days))

@@ -26,7 +26,7 @@ from tpgateway.app import ROUTES
 from tpgateway.cli import main
 from tpgateway.errors import CATALOGUE
 from tpgateway.settings import Settings
-from tpgateway.web.metrics import Metrics
+from tpgateway.web.metrics import GAUGES, Metrics
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -93,6 +93,7 @@ def test_what_is_asked_of_prometheus_is_counted() -> None:
     metrics.problems.labels("x").inc()
     metrics.locks.labels("x").inc()
     told = {line.partition(b"{")[0].decode() for line in metrics.exposition().splitlines() if line[:1] != b"#"}
+    told |= set(GAUGES)
     asked = {name for query in queries() for name in re.findall(r"\btpgateway_\w+", query)}
     assert asked <= told
     assert len(asked) > 4

@@ -184,6 +184,13 @@ async def _checks_of(connection: Connection, day: date) -> tuple[int, bytes]:
     return sum(row["checks"] for row in rows), whole.digest()
 
 
+async def backlog(connection: Connection) -> Mapping[str, float]:
+    """What is not linked yet, as metrics: what came after the last that is."""
+    newest = await connection.fetchval("SELECT entry_id FROM audit_links ORDER BY day DESC, number DESC LIMIT 1")
+    count = await connection.fetchval("SELECT count(*) FROM audit_entries WHERE id > $1", newest or UUID(int=0))
+    return {"tpgateway_audit_unlinked_entries": count}
+
+
 async def verify(connection: Connection) -> AsyncIterator[Finding]:
     """Goes through the whole chain, day by day; entries not linked yet come last, as a finding of the day they are from."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):

@@ -1,6 +1,6 @@
 """Use cases of prior approvals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -380,6 +380,11 @@ async def run_clock(
         )
     reason = reasons.NOT_ANSWERED if approval.waits_for is Party.PRACTITIONER else reasons.EXPIRED
     return await step(connection, approval, Kind.EXPIRED, reason, act, Action.APPROVAL_CLOCK_RAN_OUT, by="system")
+
+
+async def backlog(connection: Connection) -> Mapping[str, float]:
+    """What no worker has seen to, as metrics."""
+    return {"tpgateway_approvals_overdue": await ApprovalStore(connection).count_overdue()}
 
 
 async def due(

@@ -270,6 +270,13 @@ class ApprovalStore:
         )
         return [(InsurerId(row["insurer_id"]), ApprovalId(row["id"])) for row in rows]
 
+    async def count_overdue(self) -> int:
+        """Approvals whose clock ran out over five minutes ago, over all insurers."""
+        count: int = await self.connection.fetchval(
+            "SELECT count(*) FROM prior_approvals WHERE due_at < now() - interval '5 minutes'"
+        )
+        return count
+
     async def of_practitioner(self, practitioner: PractitionerId, search: Search) -> list[PriorApproval]:
         """A practitioner's approvals with whatever insurer, newest first: the one list that names no insurer."""
         rows = await self.connection.fetch(

@@ -253,6 +253,16 @@ async def pending_events(connection: Connection, insurer_id: InsurerId) -> int:
     return await EventStore(connection).pending(insurer_id, MOST_COUNTED)
 
 
+async def backlog(connection: Connection) -> Mapping[str, float]:
+    """What waits to be posted, as metrics."""
+    waiting, oldest, disabled = await EndpointStore(connection).backlog()
+    return {
+        "tpgateway_outbox_events": waiting,
+        "tpgateway_outbox_oldest_seconds": oldest,
+        "tpgateway_endpoints_disabled": disabled,
+    }
+
+
 async def forget_old(connection: Connection, *, now: datetime) -> int:
     """Removes events past the 13 months for which they are kept, with the log of their delivery; answers how many.
 

@@ -7,10 +7,12 @@ from urllib.parse import parse_qsl
 
 import structlog
 
+from tpgateway.database import faults
 from tpgateway.errors import REASONS
 from tpgateway.web import oauth, tls
 from tpgateway.web.callers import Caller, Scope
 from tpgateway.web.frame import read_body
+from tpgateway.web.metrics import BACKLOGS
 from tpgateway.web.payloads import (
     AuthorizationServerView,
     HealthView,
@@ -141,4 +143,10 @@ async def tell_ready(call: Call) -> Answer:
 
 async def expose_metrics(call: Call) -> Answer:
     call.state.request_log.write()
+    backlogs = call.state.metrics.backlogs
+    try:
+        async with call.state.connection() as connection:
+            await backlogs.look(connection, call.request.app[BACKLOGS])
+    except faults.ANY:
+        backlogs.leave()
     return Answer(body=call.state.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

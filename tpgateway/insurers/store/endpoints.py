@@ -345,6 +345,16 @@ class EndpointStore:
         )
         return failing_since
 
+    async def backlog(self) -> tuple[int, float, int]:
+        """How many events wait, for how many seconds the one due longest, and how many endpoints are out of service."""
+        row = await self.connection.fetchrow(
+            "SELECT count(*), coalesce(greatest(0, extract(epoch FROM now() - min(due_at))), 0)::float,"
+            " (SELECT count(*) FROM insurer_endpoints WHERE disabled_at IS NOT NULL AND removed_at IS NULL)"
+            " FROM insurer_outbox"
+        )
+        assert row is not None
+        return row[0], row[1], row[2]
+
     async def forget_idle(self) -> int:
         """Removes what waits for endpoints that are no more in use; answers how much."""
         done = await self.connection.execute(
