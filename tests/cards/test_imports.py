@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import io
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -498,8 +499,11 @@ async def test_files_of_one_insurer_are_written_to_disk_one_at_a_time(gateway: G
         yield f"{builders.a_right()}\n".encode()
 
     def spools() -> int:
-        children = psutil.Process().children()
-        return sum("tpgateway.cards.codec.rights_files" in child.cmdline() for child in children)
+        found = 0
+        for child in psutil.Process().children():
+            with suppress(psutil.Error):  # it ended meanwhile
+                found += "tpgateway.cards.codec.rights_files" in child.cmdline()
+        return found
 
     async def is_begun() -> bool:
         return spools() > 0

@@ -242,7 +242,7 @@ PUBLIC_KEYS = [
         b'{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",'
         b'"y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}'
     ),
-    Seed(json.dumps({"kty": "RSA", "n": _base64url(b"\xff" * 256), "e": "AQAB", "alg": "PS256"}).encode()),
+    Seed(json.dumps({"kty": "RSA", "n": _base64url(b"\xff" * 384), "e": "AQAB", "alg": "PS256"}).encode()),
     Seed(b'{"kty":"OKP","crv":"Ed25519","x":"AAAA"}', is_read=False),
 ]
 _SIGNER = Signer(SIGNING_KEYS)
