@@ -85,7 +85,10 @@ async def create(
 async def use(connection: Connection, purpose: Purpose, token: str, *, now: datetime) -> Link:
     """Uses the link up, in the caller's transaction; raises ``LinkUnknown``, ``LinkUsed``, ``LinkExpired``."""
     row = await connection.fetchrow(
-        "SELECT * FROM links WHERE token_hash = $1 AND purpose = $2 FOR UPDATE", _hash(token), purpose
+        "SELECT practitioner_id, insurer_id, subject_id, address, used_at, expires_at FROM links"
+        " WHERE token_hash = $1 AND purpose = $2 FOR UPDATE",
+        _hash(token),
+        purpose,
     )
     if row is None:
         raise LinkUnknown

@@ -38,7 +38,9 @@ from tpgateway.practitioners.model import PractitionerId
 _CLOCKS_APART = timedelta(minutes=10)
 _ERASING_SECONDS = 3600.0
 _SELECT = """
-SELECT a.*, i.number AS insurer_number,
+SELECT a.insurer_id, a.id, a.practitioner_id, a.card_check_id, a.domain, a.state, a.version, a.revision, a.care_date,
+       a.request, a.membership_number, a.birth_date, a.birth_rank, a.submitted_at, a.valid_until, a.billable_until,
+       a.waits_for, a.due_at, a.code, a.comment, a.standing, a.documents, i.number AS insurer_number,
        (SELECT json_agg(l ORDER BY l.line) FROM prior_approval_lines l
         WHERE l.insurer_id = a.insurer_id AND l.approval_id = a.id AND l.revision = a.revision) AS lines
 FROM prior_approvals a JOIN insurers i ON i.id = a.insurer_id
@@ -349,7 +351,8 @@ class ApprovalStore:
 
     async def events(self, insurer: InsurerId, approval: ApprovalId) -> list[ApprovalEvent]:
         rows = await self.connection.fetch(
-            "SELECT * FROM prior_approval_events WHERE insurer_id = $1 AND approval_id = $2 ORDER BY version",
+            "SELECT version, kind, state, actor_kind, reason_code, occurred_at, details FROM prior_approval_events"
+            " WHERE insurer_id = $1 AND approval_id = $2 ORDER BY version",
             insurer,
             approval,
         )
@@ -393,7 +396,8 @@ class ApprovalStore:
 
     async def attachments(self, insurer: InsurerId, approval: ApprovalId) -> list[Attachment]:
         rows = await self.connection.fetch(
-            "SELECT * FROM prior_approval_attachments WHERE insurer_id = $1 AND approval_id = $2 ORDER BY id",
+            "SELECT id, kind, media_type, size, sha256, added_at FROM prior_approval_attachments"
+            " WHERE insurer_id = $1 AND approval_id = $2 ORDER BY id",
             insurer,
             approval,
         )

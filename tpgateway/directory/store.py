@@ -12,6 +12,7 @@ _COLUMNS = (
     "scheme", "number", "place", "legal_name", "long_name", "last_name", "first_name", "postal_code", "is_cedex", "town",
     "siret", "category", "latitude", "longitude",
 )  # fmt: skip
+_ENTRY = ", ".join(_COLUMNS)
 _PATIENCE = 3600.0
 
 
@@ -108,12 +109,14 @@ class DirectoryStore:
 
     async def find(self, scheme: str, number: str) -> list[Entry]:
         rows = await self.connection.fetch(
-            "SELECT * FROM directory_entries WHERE scheme = $1 AND number = $2", scheme, number
+            f"SELECT {_ENTRY} FROM directory_entries WHERE scheme = $1 AND number = $2",  # noqa: S608
+            scheme,
+            number,
         )
         return [_entry(row) for row in rows]
 
     async def find_by_siret(self, siret: str) -> list[Entry]:
-        rows = await self.connection.fetch("SELECT * FROM directory_entries WHERE siret = $1", siret)
+        rows = await self.connection.fetch(f"SELECT {_ENTRY} FROM directory_entries WHERE siret = $1", siret)  # noqa: S608
         return [_entry(row) for row in rows]
 
     async def place_of(self, postal_code: str) -> asyncpg.Record | None:

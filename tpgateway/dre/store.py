@@ -28,7 +28,8 @@ class TableStore:
         """The next version."""
         row = await self.connection.fetchrow(
             "INSERT INTO dre_versions (version, effective_from, published_at, note, restores)"
-            " SELECT coalesce(max(version), 0) + 1, $1, $2, $3, $4 FROM dre_versions RETURNING *",
+            " SELECT coalesce(max(version), 0) + 1, $1, $2, $3, $4 FROM dre_versions"
+            " RETURNING id, version, effective_from, published_at, note, restores",
             effective_from,
             now,
             note,
@@ -66,7 +67,8 @@ class TableStore:
     async def versions(self, specialty: Specialty | None) -> list[Version]:
         """The versions that hold tables of a speciality (of any where none is named), newest first."""
         rows = await self.connection.fetch(
-            "SELECT v.* FROM dre_versions v WHERE EXISTS (SELECT FROM dre_files f"
+            "SELECT v.id, v.version, v.effective_from, v.published_at, v.note, v.restores"
+            " FROM dre_versions v WHERE EXISTS (SELECT FROM dre_files f"
             " WHERE f.version = v.version AND ($1::text IS NULL OR f.specialty = $1)) ORDER BY v.version DESC",
             specialty,
         )

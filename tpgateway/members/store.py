@@ -19,6 +19,9 @@ from tpgateway.members.model import (
 )
 from tpgateway.web.callers import Role
 
+_MEMBER = "id, practitioner_id, insurer_id, role, is_holder, state, name, email, totp_since, invited_at, joined_at"
+_SECRETS = "password_hash, totp_secret, totp_since, totp_last_step"
+
 
 class MemberStore:
     """People. One method, one statement."""
@@ -42,9 +45,10 @@ class MemberStore:
     ) -> Member | None:
         """A member to be; None where somebody of the account has the address."""
         row = await self.connection.fetchrow(
-            "INSERT INTO practitioner_members (practitioner_id, insurer_id, role, state, email, name, invited_at)"
+            "INSERT INTO practitioner_members (practitioner_id, insurer_id, role, state, email, name, invited_at)"  # noqa: S608
             " VALUES ((SELECT id FROM practitioners WHERE id = $1), (SELECT id FROM insurers WHERE id = $1), $2, 'invited',"
-            " $3, $4, $5) ON CONFLICT DO NOTHING RETURNING *",
+            " $3, $4, $5) ON CONFLICT DO NOTHING"
+            f" RETURNING {_MEMBER}",
             account_id,
             role,
             email,
@@ -66,19 +70,24 @@ class MemberStore:
         return done == "UPDATE 1"
 
     async def get(self, member_id: MemberId) -> Member | None:
-        row = await self.connection.fetchrow("SELECT * FROM practitioner_members WHERE id = $1", member_id)
+        row = await self.connection.fetchrow(
+            f"SELECT {_MEMBER} FROM practitioner_members WHERE id = $1",  # noqa: S608
+            member_id,
+        )
         return None if row is None else _member(row)
 
     async def holder(self, practitioner_id: UUID) -> Member | None:
         row = await self.connection.fetchrow(
-            "SELECT * FROM practitioner_members WHERE practitioner_id = $1 AND is_holder", practitioner_id
+            f"SELECT {_MEMBER} FROM practitioner_members WHERE practitioner_id = $1 AND is_holder",  # noqa: S608
+            practitioner_id,
         )
         return None if row is None else _member(row)
 
     async def find(self, account_id: UUID, email: str | None) -> tuple[Member, Secrets] | None:
         """Who logs in with these: the holder without an address, another of the account with his own."""
         row = await self.connection.fetchrow(
-            "SELECT * FROM practitioner_members WHERE (practitioner_id = $1 OR insurer_id = $1) AND state = 'active'"
+            f"SELECT {_MEMBER}, {_SECRETS} FROM practitioner_members"  # noqa: S608
+            " WHERE (practitioner_id = $1 OR insurer_id = $1) AND state = 'active'"
             " AND CASE WHEN $2::text IS NULL THEN is_holder ELSE lower(email) = lower($2) END",
             account_id,
             email,
@@ -86,14 +95,18 @@ class MemberStore:
         return None if row is None else (_member(row), _secrets(row))
 
     async def secrets(self, member_id: MemberId) -> Secrets:
-        row = await self.connection.fetchrow("SELECT * FROM practitioner_members WHERE id = $1 FOR UPDATE", member_id)
+        row = await self.connection.fetchrow(
+            f"SELECT {_SECRETS} FROM practitioner_members WHERE id = $1 FOR UPDATE",  # noqa: S608
+            member_id,
+        )
         assert row is not None
         return _secrets(row)
 
     async def list_all(self, account_id: UUID) -> list[Member]:
         """All of an account but those who were removed, the holder first."""
         rows = await self.connection.fetch(
-            "SELECT * FROM practitioner_members WHERE (practitioner_id = $1 OR insurer_id = $1) AND state <> 'removed'"
+            f"SELECT {_MEMBER} FROM practitioner_members"  # noqa: S608
+            " WHERE (practitioner_id = $1 OR insurer_id = $1) AND state <> 'removed'"
             " ORDER BY is_holder DESC, id",
             account_id,
         )
@@ -233,7 +246,9 @@ class DoorStore:
     async def lock_guard(self, key: bytes) -> Guard | None:
         """What happened at the door, others at it waiting until the transaction ends."""
         await self.connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 1))", key)
-        row = await self.connection.fetchrow("SELECT * FROM login_guards WHERE key = $1", key)
+        row = await self.connection.fetchrow(
+            "SELECT failures, failed_at, locked_until FROM login_guards WHERE key = $1", key
+        )
         return (
             None
             if row is None
@@ -330,7 +345,8 @@ class DoorStore:
     async def sessions(self, member_id: MemberId) -> list[OpenSession]:
         """The member's whole sessions, the one used last first."""
         rows = await self.connection.fetch(
-            "SELECT * FROM sessions WHERE member_id = $1 AND NOT is_pending AND expires_at > now() ORDER BY seen_at DESC",
+            "SELECT id, agent, address, is_kept, created_at, seen_at, expires_at FROM sessions"
+            " WHERE member_id = $1 AND NOT is_pending AND expires_at > now() ORDER BY seen_at DESC",
             member_id,
         )
         return [

@@ -308,7 +308,11 @@ _CLOCKS_APART = timedelta(minutes=10)
 """How much the database's clock, which makes ids, may be behind ours."""
 
 
-_SELECT = f"SELECT k.*, i.number, {_FOUND} FROM card_checks k JOIN insurers i ON i.id = k.insurer_id"  # noqa: S608
+_SELECT = f"""
+SELECT k.insurer_id, k.id, k.practitioner_id, k.agent_id, k.convention_type, k.csr, k.birth_date, k.nir_hash, k.domain,
+       k.care_date, k.checked_at, k.idempotency_key, k.proof, k.proof_expires_at, i.number, {_FOUND}
+FROM card_checks k JOIN insurers i ON i.id = k.insurer_id
+"""  # noqa: S608
 _FOUND_COLUMNS = len(Found._fields)
 
 

@@ -30,6 +30,7 @@ _IS_SAME = (
     "(r.valid_from, r.valid_to, r.csr, r.product_code) = (n.valid_from, n.valid_to, n.csr, n.product_code)"
     " AND r.convention_types = n.convention_types"
 )
+_IMPORT = "id, mode, lines, loaded, unchanged, rejected, closed, started_at, finished_at"
 _PERIOD = f"{_PERSON}, valid_from, valid_to, convention_types, csr, product_code"
 
 # One column at a time, the first fault of a line being the one that is told. Regular expressions only where they are short:
@@ -327,14 +328,18 @@ class RightsStore:
 
     async def get_import(self, insurer: InsurerId, import_id: ImportId) -> RightsImport | None:
         row = await self.connection.fetchrow(
-            "SELECT * FROM rights_imports WHERE insurer_id = $1 AND id = $2", insurer, import_id
+            f"SELECT {_IMPORT} FROM rights_imports WHERE insurer_id = $1 AND id = $2",  # noqa: S608
+            insurer,
+            import_id,
         )
         return None if row is None else _import(row)
 
     async def imports(self, insurer: InsurerId, limit: int) -> list[RightsImport]:
         """The insurer's imports, the last first."""
         rows = await self.connection.fetch(
-            "SELECT * FROM rights_imports WHERE insurer_id = $1 ORDER BY id DESC LIMIT $2", insurer, limit
+            f"SELECT {_IMPORT} FROM rights_imports WHERE insurer_id = $1 ORDER BY id DESC LIMIT $2",  # noqa: S608
+            insurer,
+            limit,
         )
         return [_import(row) for row in rows]
 
@@ -387,7 +392,8 @@ class UploadStore:
     async def list(self, insurer: InsurerId) -> list[Upload]:
         """The insurer's files on their way in, of processes that still live."""
         rows = await self.connection.fetch(
-            "SELECT * FROM rights_uploads WHERE insurer_id = $1 AND seen_at > now() - interval '2 minutes' ORDER BY id",
+            "SELECT stage, received, size, started_at FROM rights_uploads"
+            " WHERE insurer_id = $1 AND seen_at > now() - interval '2 minutes' ORDER BY id",
             insurer,
         )
         return [

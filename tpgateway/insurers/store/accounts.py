@@ -18,6 +18,9 @@ from tpgateway.insurers.model import (
     InsurerState,
 )
 
+_INSURER = "id, number, name, state, convention_types, approval_rules, contacts"
+_CLIENT = "id, name, jwks_url, jwks, created_at, last_used_at, former_until, revoked_at"
+
 
 class InsurerStore:
     """Accounts, and who answers checks itself."""
@@ -42,7 +45,7 @@ class InsurerStore:
         return InsurerId(added) if added else None
 
     async def get(self, insurer: InsurerId) -> Insurer | None:
-        row = await self.connection.fetchrow("SELECT * FROM insurers WHERE id = $1", insurer)
+        row = await self.connection.fetchrow(f"SELECT {_INSURER} FROM insurers WHERE id = $1", insurer)  # noqa: S608
         return None if row is None else _insurer(row)
 
     async def lock_approval_rules(self, insurer: InsurerId) -> ApprovalRules:
@@ -56,12 +59,12 @@ class InsurerStore:
         await self.connection.execute("UPDATE insurers SET approval_rules = $2 WHERE id = $1", insurer, dict(rules))
 
     async def find(self, number: str) -> Insurer | None:
-        row = await self.connection.fetchrow("SELECT * FROM insurers WHERE number = $1", number)
+        row = await self.connection.fetchrow(f"SELECT {_INSURER} FROM insurers WHERE number = $1", number)  # noqa: S608
         return None if row is None else _insurer(row)
 
     async def list(self) -> list[Insurer]:
         """All insurers, by number."""
-        rows = await self.connection.fetch("SELECT * FROM insurers ORDER BY number")
+        rows = await self.connection.fetch(f"SELECT {_INSURER} FROM insurers ORDER BY number")  # noqa: S608
         return [_insurer(row) for row in rows]
 
     async def set_contacts(self, insurer: InsurerId, contacts: Sequence[Mapping[str, str]]) -> None:
@@ -142,7 +145,8 @@ class ClientStore:
         self, insurer: InsurerId, *, name: str, public_jwk: Mapping[str, Any] | None, jwks_url: str | None
     ) -> InsurerClient:
         row = await self.connection.fetchrow(
-            "INSERT INTO insurer_clients (insurer_id, name, public_jwk, jwks_url) VALUES ($1, $2, $3, $4) RETURNING *",
+            "INSERT INTO insurer_clients (insurer_id, name, public_jwk, jwks_url) VALUES ($1, $2, $3, $4)"  # noqa: S608
+            f" RETURNING {_CLIENT}",
             insurer,
             name,
             None if public_jwk is None else dict(public_jwk),
@@ -153,13 +157,17 @@ class ClientStore:
 
     async def list(self, insurer: InsurerId) -> Sequence[InsurerClient]:
         """All clients, those revoked included, oldest first."""
-        rows = await self.connection.fetch("SELECT * FROM insurer_clients WHERE insurer_id = $1 ORDER BY id", insurer)
+        rows = await self.connection.fetch(
+            f"SELECT {_CLIENT} FROM insurer_clients WHERE insurer_id = $1 ORDER BY id",  # noqa: S608
+            insurer,
+        )
         return [_client(row) for row in rows]
 
     async def lock(self, insurer: InsurerId, client: UUID) -> InsurerClient | None:
         """A live client, locked until the transaction ends."""
         row = await self.connection.fetchrow(
-            "SELECT * FROM insurer_clients WHERE insurer_id = $1 AND id = $2 AND revoked_at IS NULL FOR UPDATE",
+            f"SELECT {_CLIENT} FROM insurer_clients"  # noqa: S608
+            " WHERE insurer_id = $1 AND id = $2 AND revoked_at IS NULL FOR UPDATE",
             insurer,
             client,
         )
@@ -176,13 +184,13 @@ class ClientStore:
     ) -> InsurerClient:
         """Puts another key in place; the one before stays good until ``former_until``."""
         row = await self.connection.fetchrow(
-            """
+            f"""
             UPDATE insurer_clients
             SET public_jwk = $3, jwks_url = $4, jwks = NULL, jwks_read_at = NULL, former_until = $5,
                 former_public_jwk = CASE WHEN $5::timestamptz IS NOT NULL THEN public_jwk END,
                 former_jwks = CASE WHEN $5::timestamptz IS NOT NULL THEN jwks END
-            WHERE insurer_id = $1 AND id = $2 RETURNING *
-            """,
+            WHERE insurer_id = $1 AND id = $2 RETURNING {_CLIENT}
+            """,  # noqa: S608
             insurer,
             client,
             None if public_jwk is None else dict(public_jwk),

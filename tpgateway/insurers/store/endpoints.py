@@ -18,6 +18,8 @@ from tpgateway.insurers.model import (
     Posted,
 )
 
+_ENDPOINT = "id, url, created_at, kinds, format, public_key, former_until, failing_since, disabled_at, disabled_for"
+
 
 class EndpointStore:
     """Where events are posted, and what came of it."""
@@ -38,11 +40,12 @@ class EndpointStore:
         now: datetime,
     ) -> Endpoint:
         row = await self.connection.fetchrow(
-            """
+            f"""
             INSERT INTO insurer_endpoints (insurer_id, url, kinds, format, secret, signing_key, public_key, created_at,
                                            first_sequence)
-            SELECT $1, $2, $3, $4, $5, $6, $7, $8, last + 1 FROM insurer_event_counters WHERE insurer_id = $1 RETURNING *
-            """,
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, last + 1 FROM insurer_event_counters WHERE insurer_id = $1
+            RETURNING {_ENDPOINT}
+            """,  # noqa: S608
             insurer,
             url,
             None if kinds is None else list(kinds),
@@ -58,14 +61,16 @@ class EndpointStore:
     async def list(self, insurer: InsurerId) -> Sequence[Endpoint]:
         """The endpoints that were not removed, oldest first."""
         rows = await self.connection.fetch(
-            "SELECT * FROM insurer_endpoints WHERE insurer_id = $1 AND removed_at IS NULL ORDER BY id", insurer
+            f"SELECT {_ENDPOINT} FROM insurer_endpoints WHERE insurer_id = $1 AND removed_at IS NULL ORDER BY id",  # noqa: S608
+            insurer,
         )
         return [_endpoint(row) for row in rows]
 
     async def get(self, insurer: InsurerId, endpoint: EndpointId) -> Endpoint | None:
         """An endpoint that was not removed, locked against other changes until the transaction ends."""
         row = await self.connection.fetchrow(
-            "SELECT * FROM insurer_endpoints WHERE insurer_id = $1 AND id = $2 AND removed_at IS NULL FOR NO KEY UPDATE",
+            f"SELECT {_ENDPOINT} FROM insurer_endpoints"  # noqa: S608
+            " WHERE insurer_id = $1 AND id = $2 AND removed_at IS NULL FOR NO KEY UPDATE",
             insurer,
             endpoint,
         )
@@ -102,13 +107,13 @@ class EndpointStore:
     ) -> Endpoint:
         """Puts other keys in place; those before sign too until ``former_until``."""
         row = await self.connection.fetchrow(
-            """
+            f"""
             UPDATE insurer_endpoints
             SET secret = $3, signing_key = $4, public_key = $5, former_until = $6,
                 former_secret = CASE WHEN $6::timestamptz IS NOT NULL THEN secret END,
                 former_signing_key = CASE WHEN $6::timestamptz IS NOT NULL THEN signing_key END
-            WHERE insurer_id = $1 AND id = $2 RETURNING *
-            """,
+            WHERE insurer_id = $1 AND id = $2 RETURNING {_ENDPOINT}
+            """,  # noqa: S608
             insurer,
             endpoint,
             secret,
@@ -257,7 +262,8 @@ class EndpointStore:
                 RETURNING o.sequence, o.tries, o.due_at, o.leased_until
             )
             SELECT e.id, e.sequence, e.kind, e.occurred_at, e.data, claimed.tries, claimed.due_at, claimed.leased_until,
-                   target.*
+                   target.url, target.format, target.secret, target.signing_key, target.former_until, target.former_secret,
+                   target.former_signing_key
             FROM claimed JOIN insurer_events e ON e.insurer_id = $1 AND e.sequence = claimed.sequence, target
             ORDER BY e.sequence
             """,

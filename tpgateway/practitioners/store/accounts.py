@@ -245,7 +245,9 @@ class PractitionerStore:
     async def get(self, practitioner_id: PractitionerId) -> Practitioner | None:
         row = await self.connection.fetchrow(
             f"""
-            SELECT p.*, {_NAME}, {_IDENTIFIERS}, m.email,
+            SELECT p.id, p.state, p.state_reason, p.first_name, p.last_name, p.legal_name, p.specialty, p.street,
+                   p.postal_code, p.town, p.mobile, p.finess, p.siret, p.is_listed, p.registered_at, p.activated_at,
+                   {_NAME}, {_IDENTIFIERS}, m.email,
                    (SELECT b.bic FROM bank_details b
                     WHERE b.practitioner_id = p.id AND b.in_force_from <= now() AND b.revoked_at IS NULL
                     ORDER BY b.in_force_from DESC, b.requested_at DESC LIMIT 1) AS bic
@@ -308,7 +310,7 @@ class PractitionerStore:
                 FROM practitioners
                 WHERE specialty = $1 AND is_listed AND state = 'active' AND latitude IS NOT NULL
             ), page AS (
-                SELECT * FROM near WHERE $4::bigint IS NULL OR (metres, id) > ($4, $5::uuid)
+                SELECT id, metres FROM near WHERE $4::bigint IS NULL OR (metres, id) > ($4, $5::uuid)
                 ORDER BY metres, id LIMIT $6
             )
             SELECT p.id, {_NAME}, p.specialty, p.street, p.postal_code, p.town, p.mobile, n.metres, {_IDENTIFIERS}

@@ -11,6 +11,8 @@ from tpgateway.practitioners.model import (
     PractitionerId,
 )
 
+_DETAILS = "id, bic, iban_ending, requested_at, in_force_from, revoked_at"
+
 
 class BankStore:
     """Bank details. One method, one statement."""
@@ -30,8 +32,8 @@ class BankStore:
         by: UUID | None,
     ) -> BankDetails:
         row = await self.connection.fetchrow(
-            "INSERT INTO bank_details (practitioner_id, bic, iban, iban_ending, requested_at, in_force_from, requested_by)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *",
+            "INSERT INTO bank_details (practitioner_id, bic, iban, iban_ending, requested_at, in_force_from, requested_by)"  # noqa: S608
+            f" VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {_DETAILS}",
             practitioner_id,
             bic,
             iban,
@@ -46,7 +48,9 @@ class BankStore:
     async def history(self, practitioner_id: PractitionerId) -> list[BankDetails]:
         """All details there ever were, newest first."""
         rows = await self.connection.fetch(
-            "SELECT * FROM bank_details WHERE practitioner_id = $1 ORDER BY requested_at DESC, id DESC", practitioner_id
+            f"SELECT {_DETAILS} FROM bank_details"  # noqa: S608
+            " WHERE practitioner_id = $1 ORDER BY requested_at DESC, id DESC",
+            practitioner_id,
         )
         return [_bank_details(row) for row in rows]
 

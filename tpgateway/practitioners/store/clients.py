@@ -13,6 +13,8 @@ from tpgateway.practitioners.model import (
     PractitionerId,
 )
 
+_CLIENT = "id, name, scopes, public_jwk, created_at, last_used_at, former_until, revoked_at"
+
 
 class ClientStore:
     """API clients. One method, one statement."""
@@ -30,8 +32,8 @@ class ClientStore:
         public_jwk: dict[str, Any] | None,
     ) -> ApiClient:
         row = await self.connection.fetchrow(
-            "INSERT INTO practitioner_clients (practitioner_id, name, scopes, secret_hash, public_jwk)"
-            " VALUES ($1, $2, $3, $4, $5) RETURNING *",
+            "INSERT INTO practitioner_clients (practitioner_id, name, scopes, secret_hash, public_jwk)"  # noqa: S608
+            f" VALUES ($1, $2, $3, $4, $5) RETURNING {_CLIENT}",
             practitioner_id,
             name,
             scopes,
@@ -44,14 +46,15 @@ class ClientStore:
     async def list_all(self, practitioner_id: PractitionerId) -> list[ApiClient]:
         """The clients, those revoked included, oldest first."""
         rows = await self.connection.fetch(
-            "SELECT * FROM practitioner_clients WHERE practitioner_id = $1 ORDER BY id", practitioner_id
+            f"SELECT {_CLIENT} FROM practitioner_clients WHERE practitioner_id = $1 ORDER BY id",  # noqa: S608
+            practitioner_id,
         )
         return [_client(row) for row in rows]
 
     async def rename(self, practitioner_id: PractitionerId, client_id: ClientId, name: str) -> ApiClient | None:
         row = await self.connection.fetchrow(
-            "UPDATE practitioner_clients SET name = $3"
-            " WHERE practitioner_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING *",
+            "UPDATE practitioner_clients SET name = $3"  # noqa: S608
+            f" WHERE practitioner_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING {_CLIENT}",
             practitioner_id,
             client_id,
             name,
@@ -61,7 +64,7 @@ class ClientStore:
     async def lock(self, practitioner_id: PractitionerId, client_id: ClientId) -> ApiClient | None:
         """A live client, locked until the transaction ends."""
         row = await self.connection.fetchrow(
-            "SELECT * FROM practitioner_clients"
+            f"SELECT {_CLIENT} FROM practitioner_clients"  # noqa: S608
             " WHERE practitioner_id = $1 AND id = $2 AND revoked_at IS NULL FOR UPDATE",
             practitioner_id,
             client_id,
@@ -79,13 +82,13 @@ class ClientStore:
     ) -> ApiClient | None:
         """Gives a live client another credential; the former one works until then, or no more."""
         row = await self.connection.fetchrow(
-            """
+            f"""
             UPDATE practitioner_clients SET
                 former_secret_hash = CASE WHEN $5::timestamptz IS NOT NULL THEN secret_hash END,
                 former_public_jwk = CASE WHEN $5::timestamptz IS NOT NULL THEN public_jwk END,
                 former_until = $5, secret_hash = $3, public_jwk = $4
-            WHERE practitioner_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING *
-            """,
+            WHERE practitioner_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING {_CLIENT}
+            """,  # noqa: S608
             practitioner_id,
             client_id,
             secret_hash,
