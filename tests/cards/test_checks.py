@@ -12,7 +12,7 @@ import pytest
 from tests import builders
 from tests.driver import Gateway, Insurer, Practitioner
 from tpgateway.cards.codec.proofs import parse_proof
-from tpgateway.cards.store.checks import LANE_SETTINGS, RECORD_CHECKS
+from tpgateway.cards.store.checks import LANE_SETTINGS, RECORD_CHECKS, open_lane
 
 
 async def test_a_covered_person_gets_a_proof_and_the_benefits_of_the_domain(pharmacist: Practitioner) -> None:
@@ -244,6 +244,18 @@ async def test_the_hot_statement_uses_its_indexes(gateway: Gateway, insurer: Ins
     read_whole = re.findall("Seq Scan on ([a-z_]+)", plan)
     assert set(read_whole) <= {"insurers", "insurer_live_sources"}, plan
     assert "hashed" not in plan
+
+
+async def test_a_process_that_has_no_check_to_make_holds_no_table(database: str) -> None:
+    lane = await open_lane(database, is_limited=True, proof_life=timedelta(days=30))
+    connection = await asyncpg.connect(database)
+    held = await connection.fetch(
+        "SELECT relation::regclass::text FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+        " WHERE a.application_name = 'tpgateway checks' AND a.datname = current_database() AND l.relation IS NOT NULL"
+    )
+    assert held == []
+    await connection.close()
+    lane.terminate()
 
 
 async def test_a_proof_lasts_thirty_days(pharmacist: Practitioner) -> None:

@@ -168,7 +168,11 @@ async def open_lane(url: str, *, is_limited: bool, proof_life: timedelta) -> Che
     """A lane of its own connection; raises what connecting raises."""
     settings = {**LANE_SETTINGS, **({"role": ROLE} if is_limited else {})}
     connection = await connecting.connect(url, server_settings=settings)
-    return CheckLane(connection, await connection.prepare(RECORD_CHECKS), proof_life)
+    statement = await connection.prepare(RECORD_CHECKS)
+    # The driver does not end the transaction that this begins. Until a first check came, it would hold a lock on each of the
+    # statement's tables: who alters one would wait for it, and everybody else behind that one.
+    await connection.execute("SELECT")
+    return CheckLane(connection, statement, proof_life)
 
 
 def _line(ask: Ask, proof: str, expires_at: datetime) -> str:
