@@ -1,6 +1,7 @@
 """The schema: migrations, what the service refuses, and what the database itself refuses."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import asyncpg
@@ -11,7 +12,7 @@ from alembic.script import ScriptDirectory
 from tests.conftest import _create
 from tpgateway.database import migrations
 from tpgateway.database.embedded import EmbeddedServer, database_url
-from tpgateway.database.migrations import known_revisions, migrate
+from tpgateway.database.migrations import TablesInUse, known_revisions, migrate, present_revision
 from tpgateway.database.notices import Notices
 from tpgateway.database.pool import DatabaseNotUsable, open_pool
 from tpgateway.settings import DatabaseSettings
@@ -31,6 +32,31 @@ async def test_migrating_twice_or_by_several_at_once_is_safe(empty: str) -> None
     applied = await asyncio.gather(*(migrate(empty) for _ in range(3)))
     assert sorted(applied) == [[], [], known_revisions()]
     assert await migrate(empty) == []
+
+
+async def test_a_revision_waits_for_a_moment_in_which_its_tables_are_free_and_holds_nobody_up(empty: str) -> None:
+    *_, before, last = known_revisions()
+    await migrate(empty, to=before)
+    reader, other = await asyncpg.connect(empty), await asyncpg.connect(empty)
+    transaction = reader.transaction()
+    await transaction.start()
+    read = "SELECT count(*) FROM prior_approvals"  # which the last revision changes
+    await reader.fetchval(read)
+    migrating = asyncio.create_task(migrate(empty, patience=1))
+    slowest = 0.0
+    while not migrating.done():
+        began = time.monotonic()
+        await other.fetchval(read)
+        slowest = max(slowest, time.monotonic() - began)
+    assert slowest < 0.5
+    with pytest.raises(TablesInUse, match="tpgateway migrate"):
+        await migrating
+    assert await present_revision(other) == before
+    migrating = asyncio.create_task(migrate(empty))
+    await transaction.rollback()
+    assert await migrating == [last]
+    await reader.close()
+    await other.close()
 
 
 async def test_approvals_from_before_count_and_end_as_new_ones_do(empty: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -105,12 +106,18 @@ def work() -> None:
 def migrate() -> None:
     """Bring the database to this program's schema. Safe to run twice, and by several machines at once.
 
+    Programs of the version before go on meanwhile: a table that they use is changed in a moment when it is free.
+
     Example: `TPG_DATABASE_URL=postgresql://tpgateway@db/tpgateway tpgateway migrate`
     """
     from tpgateway.database.migrations import migrate as run_migrations
 
+    @cache  # said once, however often it is tried
+    def tell() -> None:
+        err.print("Tables are in use: waiting for a moment in which they are free")
+
     with explained(), database_url(configuration.load_database()) as url:
-        applied = asyncio.run(run_migrations(url))
+        applied = asyncio.run(run_migrations(url, tell=tell))
     out.print("Applied: " + ", ".join(applied) if applied else "Up to date.")
 
 
