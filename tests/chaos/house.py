@@ -15,6 +15,7 @@ from typing import Any, cast
 import asyncpg
 import psutil
 
+import tpgateway
 from tests.conftest import TOKEN_KEYS, VAULT_KEYS
 from tests.driver import Gateway, until
 from tpgateway.database.embedded import EmbeddedServer
@@ -23,6 +24,7 @@ from tpgateway.demo.mailbox import Mailbox
 
 VICTIMS = ("service", "worker", "PostgreSQL")
 _WORDS = {"service": "serve", "worker": "work"}
+_PROGRAM = Path(tpgateway.__file__).parents[1]
 
 
 @dataclass(slots=True)
@@ -30,18 +32,20 @@ class House:
     """What stands for a whole installation. ``killed`` counts who was, and how often.
 
     ``database`` is the URL of a server that somebody else starts; without it there is one of the house's own. ``settings``
-    and ``words`` are more for the service.
+    and ``words`` are more for the service. ``program`` is the folder of the program, where another version is to be run.
     """
 
     folder: Path
     database: str = ""
     settings: dict[str, str] = field(default_factory=dict)
     words: tuple[str, ...] = ()
+    program: Path = _PROGRAM
     killed: Counter[str] = field(default_factory=Counter)
     mailbox: Mailbox = field(default_factory=Mailbox)
     server: EmbeddedServer = field(init=False)
     _listening: socket.socket = field(init=False)
     _processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    _former: list[asyncio.subprocess.Process] = field(default_factory=list)
 
     async def open(self) -> Gateway:
         """Starts all of it, durable as in production; answers who speaks to it."""
@@ -49,7 +53,10 @@ class House:
             self.server = EmbeddedServer(self.folder)
             await self.server.create_database()
             self.database = self.server.url()
-        await migrate(self.database)
+        if self.program == _PROGRAM:
+            await migrate(self.database)
+        else:
+            await self.command("migrate")
         await self.mailbox.open()
         # Kept open here, so that callers wait at the door while a service is started again.
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -62,7 +69,7 @@ class House:
         return f"http://127.0.0.1:{self._listening.getsockname()[1]}"
 
     async def close(self) -> None:
-        for process in self._processes.values():
+        for process in (*self._processes.values(), *self._former):
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
@@ -110,16 +117,47 @@ class House:
         await connection.close()
         return True
 
-    async def _start(self, name: str) -> None:
-        fd = self._listening.fileno()
-        environment = {
+    async def command(self, *words: str) -> str:
+        """What a command of the house's program printed; it must have gone well."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tpgateway.cli", *words),
+            env=self._environment(),
+            cwd=self.program,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        printed, _ = await process.communicate()
+        assert process.returncode == 0, printed.decode()
+        return printed.decode()
+
+    async def replace(self, program: Path) -> None:
+        """Starts another version on the same socket and, once it serves, lets this one's processes go."""
+        self._former, self.program = list(self._processes.values()), program
+        before = self._log("service").stat().st_size
+        for name in _WORDS:
+            await self._start(name)
+        count = int(self.words[self.words.index("--workers") + 1]) if "--workers" in self.words else 1
+
+        async def do_serve() -> bool:
+            return self._log("service").read_bytes()[before:].count(b'"event":"serving"') == count
+
+        await until(do_serve, 30)
+        for process in self._former:
+            process.terminate()
+        for process in self._former:
+            assert await asyncio.wait_for(process.wait(), 40) == 0
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def _environment(self) -> dict[str, str]:
+        return {
             **{key: value for key, value in os.environ.items() if not key.startswith("TPG_")},
+            "PYTHONPATH": str(self.program),
             "TPG_DATABASE_URL": self.database,
             "TPG_TOKEN_KEYS": TOKEN_KEYS,
             "TPG_VAULT_KEYS": VAULT_KEYS,
-            "TPG_BASE_URL": self.url,
             "TPG_ENVIRONMENT": "development",
-            "TPG_SOCKET_FD": str(fd),
             "TPG_SMTP_PORT": str(self.mailbox.smtp_port),
             "TPG_SMTP_ENCRYPTION": "none",
             "TPG_WEBHOOK_PRIVATE_TARGETS": "true",
@@ -128,11 +166,15 @@ class House:
             "TPG_REQUESTS_PER_MINUTE": "10000000",
             **self.settings,
         }
-        with (self.folder / f"{name}.log").open("ab") as log:
+
+    async def _start(self, name: str) -> None:
+        fd = self._listening.fileno()
+        with self._log(name).open("ab") as log:
             self._processes[name] = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", "tpgateway.cli", _WORDS[name], *(self.words if name == "service" else ())),
-                env=environment,
+                env={**self._environment(), "TPG_BASE_URL": self.url, "TPG_SOCKET_FD": str(fd)},
+                cwd=self.program,
                 pass_fds=(fd,),
                 stdout=log,
                 stderr=log,
