@@ -73,7 +73,8 @@ class House:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-        self._listening.close()
+        if hasattr(self, "_listening"):
+            self._listening.close()
         await self.mailbox.close()
         if hasattr(self, "server"):
             self.server.stop()

@@ -4,6 +4,7 @@ Nothing is tried twice: what fails is counted, with what was asked. What was acc
 """
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -13,12 +14,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
 
 from tests import builders
+from tests.chaos.house import House
 from tests.driver import ASSERTION_TYPE, Gateway, Insurer, Practitioner, Reply, until
 
 PEOPLE = 6_000
@@ -52,6 +57,17 @@ class Day:
     failed: Counter[str] = field(default_factory=Counter)
     good_at: list[float] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+    @classmethod
+    async def begin(cls, house: House, gateway: Gateway, folder: Path) -> "Day":
+        """An optician under its convention, and an insurer with people."""
+        insurer = await _admit(house, gateway, folder)
+        await insurer.log_in()
+        assert (await insurer.put_product()).status == 200
+        await insurer.load(*(builders.a_right(str(number)) for number in range(1, PEOPLE)))
+        optician = await gateway.join(**builders.an_optician())
+        await optician.sign()
+        return cls(gateway, optician, insurer)
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator["Day"]:
@@ -166,6 +182,29 @@ class Day:
         )
         await self._say("product", self.insurer.put_product())
         await self._say("rights", self.insurer.load(builders.a_right(str(PEOPLE + len(self.good_at)))), expected=201)
+
+
+async def _admit(house: House, gateway: Gateway, folder: Path) -> Insurer:
+    """An insurer and the conventions, by the commands of the house's version: this one's need its own schema."""
+    terms, key = folder / "conventions", Ed25519PrivateKey.generate()
+    terms.mkdir()
+    (folder / "insurer.jwk").write_text(OKPAlgorithm.to_jwk(key.public_key()))
+    words = (
+        "--number",
+        "0099990011",
+        "--name",
+        "Mutuelle",
+        "--convention-type",
+        "SP",
+        "--key",
+        str(folder / "insurer.jwk"),
+    )
+    made, _ = await asyncio.gather(
+        house.command("insurers", "add", *words, "--json"),
+        house.command("conventions", "publish", str(builders.convention_files(terms))),
+    )
+    id_ = await gateway.fetchval("SELECT id FROM insurers")
+    return Insurer(gateway, id_, "0099990011", json.loads(made.splitlines()[-1])["client_id"], key)
 
 
 def say(capsys: pytest.CaptureFixture[str], line: str) -> None:

@@ -1,22 +1,16 @@
 """A new version in place of the old one, its schema first, while everybody works: no request fails, nothing is lost."""
 
-import asyncio
 import io
-import json
 import shutil
 import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from jwt.algorithms import OKPAlgorithm
 
 import tpgateway
-from tests import builders
 from tests.chaos.house import House
-from tests.driver import Gateway, Insurer
-from tests.operations.day import PEOPLE, Day, say
+from tests.operations.day import Day, say
 from tpgateway.database.migrations import known_revisions, present_revision
 
 HERE = Path(tpgateway.__file__).parents[1]
@@ -71,43 +65,14 @@ def version_after(folder: Path) -> Path:
     return folder
 
 
-async def admitted(house: House, gateway: Gateway, folder: Path) -> Insurer:
-    """An insurer and the conventions, by the commands of the house's version: this one's need its own schema."""
-    terms, key = folder / "conventions", Ed25519PrivateKey.generate()
-    terms.mkdir()
-    (folder / "insurer.jwk").write_text(OKPAlgorithm.to_jwk(key.public_key()))
-    words = (
-        "--number",
-        "0099990011",
-        "--name",
-        "Mutuelle",
-        "--convention-type",
-        "SP",
-        "--key",
-        str(folder / "insurer.jwk"),
-    )
-    made, _ = await asyncio.gather(
-        house.command("insurers", "add", *words, "--json"),
-        house.command("conventions", "publish", str(builders.convention_files(terms))),
-    )
-    id_ = await gateway.fetchval("SELECT id FROM insurers")
-    return Insurer(gateway, id_, "0099990011", json.loads(made.splitlines()[-1])["client_id"], key)
-
-
 async def upgrade(old: Path, new: Path, folder: Path) -> tuple[Day, str, str]:
     """Puts one version in place of another under load; answers the day, and the revisions before and after."""
     house = House(folder, program=old, words=("--workers", "2"))
     try:
         async with await house.open() as gateway:
-            insurer = await admitted(house, gateway, folder)
-            await insurer.log_in()
-            assert (await insurer.put_product()).status == 200
-            await insurer.load(*(builders.a_right(str(number)) for number in range(1, PEOPLE)))
-            optician = await gateway.join(**builders.an_optician())
-            await optician.sign()
+            day = await Day.begin(house, gateway, folder)
             connection = await gateway.connect()
             before = await present_revision(connection)
-            day = Day(gateway, optician, insurer)
             async with day.at_work():
                 await day.goes_on(150)
                 house.program = new
