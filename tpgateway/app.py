@@ -97,6 +97,8 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
         verdicts=Verdicts(BenefitCache(), ApprovalDomains()),
         proof_life=timedelta(days=settings.proof_days),
         patience=settings.check_patience_milliseconds / 1000,
+        replica_url=None if settings.replica_url is None else settings.replica_url.get_secret_value(),
+        replica_lag=settings.replica_lag_seconds,
     )
 
     def leave() -> None:

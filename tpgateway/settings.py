@@ -138,6 +138,12 @@ class Settings(DatabaseSettings):
     psc_acr: str | None = Field(default="eidas1", description="Level that the provider must have checked.")
     psc_claim: str = Field(default="SubjectNameID", description="The claim that holds the national identifier.")
 
+    replica_url: SecretStr | None = Field(
+        default=None, description="A standby from which card checks look people up; they are recorded on the primary."
+    )
+    replica_lag_seconds: float = Field(
+        default=5.0, ge=0.5, le=300.0, description="How far behind it may be: beyond, the primary is asked."
+    )
     check_patience_milliseconds: int = Field(
         default=800, ge=100, description="How long a card check waits for the database before it is refused."
     )

@@ -55,15 +55,24 @@ _Waiting = tuple[Ask, "asyncio.Future[Answered | None]"]
 class Checker:
     """One a process. ``is_limited``: acts under the role of card checks, not as the login.
 
-    ``patience`` is how many seconds a check may wait for the database.
+    ``patience`` is how many seconds a check may wait for the database. ``replica_url`` is a standby to look people up in.
     """
 
     def __init__(
-        self, url: str, *, is_limited: bool, verdicts: Verdicts, proof_life: timedelta, patience: float
+        self,
+        url: str,
+        *,
+        is_limited: bool,
+        verdicts: Verdicts,
+        proof_life: timedelta,
+        patience: float,
+        replica_url: str | None = None,
+        replica_lag: float = 0,
     ) -> None:
         self.verdicts = verdicts
         self._url, self._is_limited = url, is_limited
         self._proof_life, self._patience = proof_life, patience
+        self._replica_url, self._replica_lag = replica_url, replica_lag
         self._queues: dict[UUID, deque[_Waiting]] = {}
         self._size = 0
         self._per_second = 0.0  # how many are recorded, while there are any
@@ -114,7 +123,13 @@ class Checker:
 
     async def _open_lane(self) -> CheckLane:
         async with asyncio.timeout(self._patience):
-            return await open_lane(self._url, is_limited=self._is_limited, proof_life=self._proof_life)
+            return await open_lane(
+                self._url,
+                is_limited=self._is_limited,
+                proof_life=self._proof_life,
+                replica_url=self._replica_url,
+                replica_lag=self._replica_lag,
+            )
 
     async def _keep_serving(self, lane: CheckLane) -> None:
         while True:

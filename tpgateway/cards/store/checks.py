@@ -19,6 +19,7 @@ from tpgateway.cards.model import (
     LiveSilence,
     Person,
 )
+from tpgateway.cards.store.replica import Replica
 from tpgateway.database import Connection, connecting
 from tpgateway.database.ids import first_id
 from tpgateway.guarantees.model import Domain
@@ -34,15 +35,7 @@ _FOUND = (
 # array a column would cost the driver several times what it costs the server to split the lines again.
 # A check comes back with no row whose insurer is unknown, whose caller is locked, whose idempotency key was used before,
 # whose proof is taken, or whose insurer is asked live otherwise than it was: not at all, or at another address.
-RECORD_CHECKS = f"""
-INSERT INTO card_checks (
-    insurer_id, practitioner_id, agent_id, checked_at, domain, care_date, convention_type, csr,
-    membership_number, birth_date, birth_rank, nir_hash, proof, proof_expires_at, idempotency_key,
-    convention_id,
-    is_domain_agreed,
-    has_signed,
-    participates,
-    is_silent, is_ambiguous, holds_type, holds_csr, rights_from, rights_to, product_version_id)
+LOOK_UP = """
 SELECT i.id, p.id, a[2]::uuid, a[3]::timestamptz, a[4], a[5]::date, a[6], coalesce(a[7], ''),
     coalesce(n.membership_number, a[8]), a[9], coalesce(n.birth_rank, a[10]::smallint), a[11]::bytea, a[12],
     a[13]::timestamptz, a[14],
@@ -97,8 +90,33 @@ LEFT JOIN product_versions v
 WHERE l.set_at IS NOT DISTINCT FROM a[22]::timestamptz
   AND NOT EXISTS (SELECT FROM check_locks k
                   WHERE k.owner_id IN (a[1]::uuid, a[2]::uuid) AND k.ends_at > a[3]::timestamptz)
+"""
+"""What is recorded of each check, in the order of the columns below."""
+
+_COLUMNS = {
+    **dict.fromkeys(("insurer_id", "practitioner_id", "agent_id"), "uuid"),
+    "checked_at": "timestamptz", "domain": "text", "care_date": "date", "convention_type": "text", "csr": "text",
+    "membership_number": "text", "birth_date": "text", "birth_rank": "smallint", "nir_hash": "bytea", "proof": "text",
+    "proof_expires_at": "timestamptz", "idempotency_key": "text", "convention_id": "uuid",
+    **dict.fromkeys(("is_domain_agreed", "has_signed", "participates", "is_silent", "is_ambiguous", "holds_type",
+                     "holds_csr"), "boolean"),
+    "rights_from": "date", "rights_to": "date", "product_version_id": "uuid",
+}  # fmt: skip
+_PROOF = list(_COLUMNS).index("proof")
+_RECORDED = f"""
 ON CONFLICT DO NOTHING
 RETURNING proof, insurer_id, id, {_FOUND}
+"""
+RECORD_CHECKS = f"INSERT INTO card_checks ({', '.join(_COLUMNS)}) {LOOK_UP} {_RECORDED}"
+# What was looked up elsewhere, where the caller is not locked and the insurer still takes part.
+RECORD_FOUND = f"""
+INSERT INTO card_checks ({", ".join(_COLUMNS)})
+SELECT f.* FROM unnest({", ".join(f"${at}::{kind}[]" for at, kind in enumerate(_COLUMNS.values(), 1))})
+    AS f ({", ".join(_COLUMNS)})
+WHERE NOT EXISTS (SELECT FROM check_locks k
+                  WHERE k.owner_id IN (f.practitioner_id, f.agent_id) AND k.ends_at > f.checked_at)
+  AND EXISTS (SELECT FROM insurers i WHERE i.id = f.insurer_id AND i.state = 'active')
+{_RECORDED}
 """  # noqa: S608
 
 
@@ -126,10 +144,12 @@ class CheckLane:
         connection: Connection,
         statement: "asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record]",
         proof_life: timedelta,
+        replica: Replica | None = None,
     ):
         self._connection = connection
         self._statement = statement
         self._proof_life = proof_life
+        self._replica = replica
 
     async def record(self, asks: Sequence[Ask]) -> list[CardCheck | None]:
         """Looks up and records all checks in one statement, each with a proof of its own; None for those not recorded."""
@@ -142,12 +162,25 @@ class CheckLane:
         life = self._proof_life
         expiries = [ask.checked_at + life for ask in asks]
         lines = [_line(*parts) for parts in zip(asks, proofs, expiries, strict=True)]
-        rows = {row[0]: row for row in await self._statement.fetch("\n".join([lines[at] for at in order]))}
+        rows = {row[0]: row for row in await self._rows([lines[at] for at in order])}
         return [
             CardCheck(row[1], row[2], proof, expires_at, ask, Found._make(row[3:]))
             if (row := rows.get(proof))
             else None
             for ask, proof, expires_at in zip(asks, proofs, expiries, strict=True)
+        ]
+
+    async def _rows(self, lines: Sequence[str]) -> Sequence[asyncpg.Record]:
+        if self._replica is None or not (found := await self._replica.look_up("\n".join(lines))):
+            return await self._statement.fetch("\n".join(lines))
+        rows = await self._connection.fetch(RECORD_FOUND, *map(list, zip(*found, strict=True)))
+        if len(found) == len(lines):
+            return rows
+        # Of a practice or an insurer that the standby does not know yet, the primary may know.
+        known = {row[_PROOF] for row in found}
+        return [
+            *rows,
+            *await self._statement.fetch("\n".join(each for each in lines if each.split("\t")[12] not in known)),
         ]
 
     @property
@@ -162,17 +195,28 @@ class CheckLane:
     def terminate(self) -> None:
         """Drops the connection, whatever it was at."""
         self._connection.terminate()
+        if self._replica is not None:
+            self._replica.close()
 
 
-async def open_lane(url: str, *, is_limited: bool, proof_life: timedelta) -> CheckLane:
-    """A lane of its own connection; raises what connecting raises."""
+async def open_lane(
+    url: str, *, is_limited: bool, proof_life: timedelta, replica_url: str | None = None, replica_lag: float = 0
+) -> CheckLane:
+    """A lane of its own connection; raises what connecting raises.
+
+    With ``replica_url`` people are looked up there, where it is no more than ``replica_lag`` seconds behind.
+    """
     settings = {**LANE_SETTINGS, **({"role": ROLE} if is_limited else {})}
     connection = await connecting.connect(url, server_settings=settings)
     statement = await connection.prepare(RECORD_CHECKS)
     # The driver does not end the transaction that this begins. Until a first check came, it would hold a lock on each of the
     # statement's tables: who alters one would wait for it, and everybody else behind that one.
     await connection.execute("SELECT")
-    return CheckLane(connection, statement, proof_life)
+    if replica_url is None:
+        return CheckLane(connection, statement, proof_life)
+    replica = Replica(replica_url, settings, LOOK_UP, lag=replica_lag)
+    replica.open(await connecting.connect(url, server_settings={"application_name": "tpgateway replica"}))
+    return CheckLane(connection, statement, proof_life, replica)
 
 
 def _line(ask: Ask, proof: str, expires_at: datetime) -> str:

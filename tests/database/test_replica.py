@@ -1,0 +1,126 @@
+"""Card checks that look people up on a standby: what it does not have yet is seen later, and no check fails for it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests import builders, postgres
+from tests.driver import Gateway, Insurer, Practitioner, until
+from tpgateway.database.migrations import migrate
+from tpgateway.settings import Settings
+
+LAG = 4.0
+
+
+@dataclass
+class Pair:
+    """A server and its standby."""
+
+    primary: postgres.Server
+    standby: postgres.Server
+
+    async def on_standby(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.standby.url())
+        await connection.execute(statement)
+        await connection.close()
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[Pair]:
+    with postgres.folder() as home:
+        primary = await postgres.Server.new(home, "primary")
+        standby = await primary.standby(home, "standby", slot="standby")
+        yield Pair(primary, standby)
+        await standby.stop("immediate")
+        await primary.stop("immediate")
+
+
+@pytest.fixture
+async def database(pair: Pair) -> str:
+    await migrate(pair.primary.url())
+    return pair.primary.url()
+
+
+@pytest.fixture
+def settings(settings: Settings, pair: Pair) -> Settings:
+    return settings.model_copy(
+        update={"replica_url": type(settings.token_keys)(pair.standby.url()), "replica_lag_seconds": LAG}
+    )
+
+
+@pytest.fixture
+async def both(gateway: Gateway, worker: None, tmp_path: Path) -> tuple[Insurer, Practitioner]:
+    await gateway.publish_conventions(builders.convention_files(tmp_path))
+    insurer = await gateway.admit()
+    await insurer.put_product()
+    await insurer.load(builders.a_right())
+    pharmacist = await gateway.join()
+    await pharmacist.sign()
+    return insurer, pharmacist
+
+
+async def outcome(pharmacist: Practitioner, membership: str = "1234567") -> str:
+    check = await pharmacist.check(builders.a_card(membership_number=membership), "PHAR")
+    assert check.status == 200, check.body
+    return str(check.body["outcome"])
+
+
+async def test_people_are_looked_up_on_the_standby_until_it_is_too_far_behind(
+    gateway: Gateway, pair: Pair, both: tuple[Insurer, Practitioner]
+) -> None:
+    insurer, pharmacist = both
+
+    async def is_caught_up() -> bool:
+        return await outcome(pharmacist) == "covered"
+
+    await until(is_caught_up)
+    await pair.on_standby("SELECT pg_wal_replay_pause()")
+    await insurer.load(builders.a_right("7654321"))
+    assert await outcome(pharmacist, "7654321") == "unknown_person"  # which only the standby can have said
+    assert await gateway.fetchval("SELECT count(*) FROM card_checks WHERE membership_number = '7654321'") == 1
+
+    async def is_seen() -> bool:
+        return await outcome(pharmacist, "7654321") == "covered"
+
+    await until(is_seen, LAG + 3)  # by the primary
+    await pair.on_standby("SELECT pg_wal_replay_resume()")
+    assert await is_seen()
+
+
+async def test_a_practice_that_the_standby_does_not_know_yet_is_served(
+    gateway: Gateway, pair: Pair, both: tuple[Insurer, Practitioner]
+) -> None:
+    assert await outcome(both[1]) == "covered"
+    await pair.on_standby("SELECT pg_wal_replay_pause()")
+    late = await gateway.join()
+    await late.sign()
+    assert await outcome(late) == "covered"
+    await pair.on_standby("SELECT pg_wal_replay_resume()")
+
+
+async def test_a_standby_that_goes_away_is_missed_by_nobody_and_asked_again_once_it_is_back(
+    pair: Pair, both: tuple[Insurer, Practitioner]
+) -> None:
+    insurer, pharmacist = both
+    assert await outcome(pharmacist) == "covered"
+    pair.standby.kill()
+    for _ in range(20):
+        assert await outcome(pharmacist) == "covered"
+    (pair.standby.data / "postmaster.pid").unlink(missing_ok=True)
+    await pair.standby.start()
+    numbers = count(7_000_000)
+
+    async def is_asked() -> bool:
+        """Whether somebody is unknown whom the primary knows."""
+        number = str(next(numbers))
+        await pair.on_standby("SELECT pg_wal_replay_pause()")
+        await insurer.load(builders.a_right(number))
+        found = await outcome(pharmacist, number)
+        await pair.on_standby("SELECT pg_wal_replay_resume()")
+        return found == "unknown_person"
+
+    await until(is_asked, 20)
