@@ -28,7 +28,7 @@ from tpgateway.cards.payloads import (
 from tpgateway.cards.uploads import Progress
 from tpgateway.insurers.model import InsurerId
 from tpgateway.web.frame import kept_from, replay_of, replayed, respond
-from tpgateway.web.problems import MediaTypeNotSupported, NotFound, WrongEncoding
+from tpgateway.web.problems import MediaTypeNotSupported, NotFound, Overloaded, WrongEncoding
 from tpgateway.web.routing import Answer, Call
 
 _CHUNK = 256 * 1024
@@ -102,6 +102,8 @@ async def _prepare(
 
 
 def _ready(said: bytes) -> Ready:
+    if not said:  # it was killed, for want of memory or with this process
+        raise Overloaded("the process that reads the file ended", retry_after_seconds=5)
     told = json.loads(said.splitlines()[-1])
     if "wrong_encoding" in told:
         raise WrongEncoding("only UTF-8 text without control characters is accepted")
