@@ -39,9 +39,10 @@ demo: install
 test: install-dev
 	$(BIN)/python -m pytest -n $(JOBS)
 
-# Five minutes of processes killed at random while requests come in: prints what was killed, and what was lost.
+# Five minutes of processes killed at random while requests come in, then one fault after the other (fail-over, a full disk, clocks
+# that jump, processes replaced, upgrades, a restore): prints what was done, and what was lost.
 chaos: install-dev
-	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q tests/chaos
+	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q tests/chaos tests/operations
 
 check: install-dev
 	$(BIN)/ruff format --check .

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import asyncpg
 import psutil
+import pytest
 
 import tpgateway
 from tests.conftest import TOKEN_KEYS, VAULT_KEYS
@@ -22,6 +23,7 @@ from tpgateway.database.embedded import EmbeddedServer
 from tpgateway.database.migrations import migrate
 from tpgateway.demo.mailbox import Mailbox
 
+AT_LENGTH = pytest.mark.skipif("CHAOS_SECONDS" not in os.environ, reason="takes its time: make chaos has it")
 VICTIMS = ("service", "worker", "PostgreSQL")
 _WORDS = {"service": "serve", "worker": "work"}
 _PROGRAM = Path(tpgateway.__file__).parents[1]

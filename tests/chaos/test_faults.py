@@ -26,13 +26,12 @@ import psutil
 import pytest
 
 from tests import builders, postgres
-from tests.chaos.house import House
+from tests.chaos.house import AT_LENGTH, House
 from tests.driver import Gateway, Practitioner, until
 from tests.web.test_renewal import children
 from tpgateway.demo.mailbox import Mailbox
 
 LONG = min(10, float(os.environ.get("CHAOS_SECONDS", "4")) / 4)
-AT_LENGTH = pytest.mark.skipif("CHAOS_SECONDS" not in os.environ, reason="takes its time: make chaos has it")
 FAKE_TIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 CALLERS = 6
 PEOPLE = int(6_000 * max(1, LONG))
@@ -260,6 +259,7 @@ async def test_clocks_that_jump_refuse_nobody_for_good(tmp_path: Path, capsys: p
         assert await load.lost(gateway.database) == 0
 
 
+@AT_LENGTH
 async def test_mails_wait_for_a_server_that_is_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with opened(tmp_path) as (house, gateway, _):
         port = house.mailbox.smtp_port

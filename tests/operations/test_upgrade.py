@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tpgateway
-from tests.chaos.house import House
+from tests.chaos.house import AT_LENGTH, House
 from tests.operations.day import Day, say
 from tpgateway.database.migrations import known_revisions, present_revision
 
@@ -91,6 +91,7 @@ async def upgrade(old: Path, new: Path, folder: Path) -> tuple[Day, str, str]:
         await house.close()
 
 
+@AT_LENGTH
 async def test_the_version_before_goes_on_while_the_schema_is_migrated_and_this_one_takes_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,8 +48,8 @@ class Load:
                     self.answers[type(error).__name__] += 1
 
     async def goes_on(self) -> None:
-        """Some hundred more answers."""
-        count = self.answers.total() + 300
+        """Two hundred more answers."""
+        count = self.answers.total() + 200
 
         async def has() -> bool:
             return self.answers.total() >= count

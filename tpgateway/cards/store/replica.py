@@ -84,8 +84,10 @@ class Replica:
             self._current_at = self._known.popleft()[0]
         while len(self._known) > self._lag / _EVERY + 10:
             self._known.popleft()
-        if self.is_current is not was_current:
-            _log.warning("replica_current" if self.is_current else "replica_behind")
+        if self.is_current and not was_current:
+            _log.warning("replica_current")
+        elif was_current and not self.is_current:
+            _log.warning("replica_behind")
 
     def _leave(self) -> None:
         self._statement = None
