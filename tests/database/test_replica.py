@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
 from tests import builders, postgres
 from tests.driver import Gateway, Insurer, Practitioner, until
@@ -47,9 +48,13 @@ async def database(pair: Pair) -> str:
 
 @pytest.fixture
 def settings(settings: Settings, pair: Pair) -> Settings:
-    return settings.model_copy(
-        update={"replica_url": type(settings.token_keys)(pair.standby.url()), "replica_lag_seconds": LAG}
-    )
+    many = dict.fromkeys(("people_per_hour", "people_per_day", "misses_per_hour", "misses_per_day"), 1_000_000)
+    changed = {
+        "replica_url": SecretStr(pair.standby.url()),
+        "replica_lag_seconds": LAG,
+        "check_quotas": {"default": many},
+    }
+    return settings.model_copy(update=changed)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from tpgateway.web.state import STATE
 
 def test_lateness_that_does_not_last_refuses_nobody() -> None:
     pressure = Pressure()
+    pressure.in_hand = 100
     for turn in range(20):
         pressure.note(late=0.3 if turn == 10 else 0.001, now=turn * 0.02)
     assert pressure.refused_share == 0
@@ -16,6 +17,7 @@ def test_lateness_that_does_not_last_refuses_nobody() -> None:
 
 def test_lateness_that_lasts_refuses_more_and_more_and_less_once_it_is_over() -> None:
     pressure = Pressure()
+    pressure.in_hand = 100
     shares = []
     for turn in range(60):
         pressure.note(late=0.2, now=turn * 0.22)
@@ -26,6 +28,14 @@ def test_lateness_that_lasts_refuses_more_and_more_and_less_once_it_is_over() ->
     assert 700 < sum(pressure.refuses() for _ in range(1000)) < 1000
     for turn in range(600):
         pressure.note(late=0.0, now=20 + turn * 0.02)
+    assert pressure.refused_share == 0
+
+
+def test_few_are_refused_nothing_however_late_the_machine_makes_them() -> None:
+    pressure = Pressure()
+    pressure.in_hand = 3
+    for turn in range(60):
+        pressure.note(late=0.5, now=turn * 0.52)
     assert pressure.refused_share == 0
 
 

@@ -81,7 +81,18 @@ async def surround(app: web.Application, request: web.Request, handler: Handler)
     started = time.perf_counter()
     offered = request.headers.get("X-Request-Id")
     request_id = offered if offered and _REQUEST_ID.fullmatch(offered) else os.urandom(16).hex()
-    state, steady = app[STATE], app[STEADY]
+    state = app[STATE]
+    state.pressure.in_hand += 1
+    try:
+        return await _surrounded(app, request, handler, state, request_id, started)
+    finally:
+        state.pressure.in_hand -= 1
+
+
+async def _surrounded(
+    app: web.Application, request: web.Request, handler: Handler, state: State, request_id: str, started: float
+) -> web.StreamResponse:
+    steady = app[STEADY]
     response: web.StreamResponse
     if (
         not state.is_draining
