@@ -103,7 +103,11 @@ def work() -> None:
 
 
 @app.command()
-def migrate() -> None:
+def migrate(
+    distribute: Annotated[
+        bool, typer.Option("--distribute", help="Then spread it over the servers of a Citus cluster, by insurer.")
+    ] = False,
+) -> None:
     """Bring the database to this program's schema. Safe to run twice, and by several machines at once.
 
     Programs of the version before go on meanwhile: a table that they use is changed in a moment when it is free.
@@ -111,6 +115,8 @@ def migrate() -> None:
     Example: `TPG_DATABASE_URL=postgresql://tpgateway@db/tpgateway tpgateway migrate`
     """
     from tpgateway.database.migrations import migrate as run_migrations
+    from tpgateway.database.migrations.distribute import NoCitus
+    from tpgateway.database.migrations.distribute import distribute as run_distribution
 
     @cache  # said once, however often it is tried
     def tell() -> None:
@@ -118,7 +124,16 @@ def migrate() -> None:
 
     with explained(), database_url(configuration.load_database()) as url:
         applied = asyncio.run(run_migrations(url, tell=tell))
-    out.print("Applied: " + ", ".join(applied) if applied else "Up to date.")
+        out.print("Applied: " + ", ".join(applied) if applied else "Up to date.")
+        if not distribute:
+            return
+        try:
+            is_new = asyncio.run(run_distribution(url))
+        except NoCitus:
+            err.print("[red]Not distributed[/]: this is no database of a Citus cluster.")
+            err.print("CREATE EXTENSION citus on each server, citus_add_node() for each worker, then run it again.")
+            raise typer.Exit(1) from None
+        out.print("Distributed by insurer." if is_new else "Distributed already.")
 
 
 @app.command(hidden=True)

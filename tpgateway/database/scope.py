@@ -6,9 +6,10 @@ from tpgateway.database import Connection
 
 
 async def limit(connection: Connection, *, insurer: UUID | None = None, practitioner: UUID | None = None) -> None:
-    """Until the transaction ends, rows of other insurers, or of other practitioners, are as if they did not exist."""
+    """Until the transaction ends, rows of other insurers, or of other practitioners, are as if they did not exist.
+
+    By SET, not by ``set_config``: where the data is spread over several servers, only SET is told to each of them.
+    """
     await connection.execute(
-        "SELECT set_config('tpgateway.insurer', $1, true), set_config('tpgateway.practitioner', $2, true)",
-        str(insurer or ""),
-        str(practitioner or ""),
+        f"SET LOCAL tpgateway.insurer = '{insurer or ''}'; SET LOCAL tpgateway.practitioner = '{practitioner or ''}'"
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent
 # Any constant will do, as long as all programs that migrate one database agree on it.
-_MIGRATION_LOCK = 7_452_001
+MIGRATION_LOCK = 7_452_001
 # How long a revision waits for a table: all who come after wait behind it, and a request may lose so much and be answered all
 # the same. One that holds a table on one connection and waits for another table on a second would wait for ever: PostgreSQL
 # does not see such a ring, and the revision must be the one that gives way.
@@ -56,7 +56,7 @@ async def migrate(
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: connecting.connect(url))
     guard = await connecting.connect(url)
     try:
-        await guard.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+        await guard.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
         before = await present_revision(guard)
         ends = asyncio.get_running_loop().time() + patience
         while True:
