@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from tests import worlds
+from tests.citus import cluster
 from tests.driver import Gateway, Practitioner
 from tests.insurers.server import Server
 from tests.worlds import Recipe, World
@@ -37,6 +38,14 @@ _worlds: dict[tuple[EmbeddedServer, Recipe], World] = {}
 TOKEN_KEYS = new_signing_keys_json()
 VAULT_KEYS = Vault.new_json()
 TABLE_KEYS = new_signing_keys_json()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--on-citus",
+        action="store_true",
+        help="have every test's database spread over the cluster of TPG_TEST_CITUS_URL; takes some seconds a test",
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -98,11 +107,18 @@ def recipe(request: pytest.FixtureRequest) -> Recipe | None:
 
 @pytest.fixture
 async def world(
-    server: EmbeddedServer, recipe: Recipe | None, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, recipe: Recipe | None, tmp_path_factory: pytest.TempPathFactory
 ) -> World | None:
     """What the test's database is a clone of, where somebody is in it."""
     if recipe is None:
         return None
+    if request.config.getoption("--on-citus"):  # where there are no clones
+        async with worlds.posted() as mailbox:
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                settings = _settings(mailbox, listening, tmp_path_factory.mktemp("world"))
+                url = await cluster.create()
+                return await worlds.make(recipe, url, settings, url, listening, mailbox)
+    server: EmbeddedServer = request.getfixturevalue("server")
     made = _worlds.get((server, recipe))
     if made is None or made.is_old:
         name = f"world_{next(_numbers)}"
@@ -116,8 +132,14 @@ async def world(
 
 
 @pytest.fixture
-async def database(server: EmbeddedServer, world: World | None) -> AsyncIterator[str]:
+async def database(request: pytest.FixtureRequest, world: World | None) -> AsyncIterator[str]:
     """The URL of a database of this test's own, migrated, and empty where the test has no world."""
+    if request.config.getoption("--on-citus"):
+        url = world.template if world else await cluster.create()
+        yield url
+        await cluster.drop(url)
+        return
+    server: EmbeddedServer = request.getfixturevalue("server")
     name = f"test_{next(_numbers)}"
     await _create(server, name, world.template if world else TEMPLATE)
     yield server.url(name)

@@ -71,7 +71,7 @@ async def create(
     token = secrets.token_urlsafe(32)
     await connection.execute(
         "INSERT INTO links (token_hash, purpose, practitioner_id, insurer_id, subject_id, address, expires_at)"
-        " VALUES ($1, $2, (SELECT id FROM practitioners WHERE id = $3), (SELECT id FROM insurers WHERE id = $3), $4, $5, $6)",
+        " SELECT $1, $2, (SELECT id FROM practitioners WHERE id = $3), (SELECT id FROM insurers WHERE id = $3), $4, $5, $6",
         _hash(token),
         purpose,
         account_id,

@@ -12,7 +12,8 @@ import pytest
 from tests import builders
 from tests.driver import Gateway, Insurer, Practitioner
 from tpgateway.cards.codec.proofs import parse_proof
-from tpgateway.cards.store.checks import LANE_SETTINGS, RECORD_CHECKS, open_lane
+from tpgateway.cards.store.checks import RECORD_CHECKS
+from tpgateway.cards.store.lanes import LANE_SETTINGS, open_lane
 
 
 async def test_a_covered_person_gets_a_proof_and_the_benefits_of_the_domain(pharmacist: Practitioner) -> None:

@@ -22,7 +22,7 @@ from aiohttp import web
 
 from tpgateway.cards.codec.answers import write_check
 from tpgateway.cards.model import Ask, CardCheck, Verdict
-from tpgateway.cards.store.checks import CheckLane, open_lane
+from tpgateway.cards.store.lanes import Lane, open_lane
 from tpgateway.cards.verdicts import Verdicts
 from tpgateway.database import faults
 from tpgateway.web.problems import DatabaseUnavailable, Overloaded
@@ -79,7 +79,7 @@ class Checker:
         self._arrived = asyncio.Event()
         self._is_serving = False
         self._task: asyncio.Task[None] | None = None
-        self._lane: CheckLane | None = None
+        self._lane: Lane | None = None
 
     async def open(self) -> None:
         """Begins to serve. The connection is made again whenever it is lost; until it is, checks are refused."""
@@ -121,7 +121,7 @@ class Checker:
         self._arrived.set()
         return future
 
-    async def _open_lane(self) -> CheckLane:
+    async def _open_lane(self) -> Lane:
         async with asyncio.timeout(self._patience):
             return await open_lane(
                 self._url,
@@ -131,7 +131,7 @@ class Checker:
                 replica_lag=self._replica_lag,
             )
 
-    async def _keep_serving(self, lane: CheckLane) -> None:
+    async def _keep_serving(self, lane: Lane) -> None:
         while True:
             try:
                 await self._serve(lane)
@@ -143,7 +143,7 @@ class Checker:
             lane = await self._reopen()
             self._is_serving = True
 
-    async def _reopen(self) -> CheckLane:
+    async def _reopen(self) -> Lane:
         while True:
             await asyncio.sleep(_RETRY_SECONDS)
             try:
@@ -151,7 +151,7 @@ class Checker:
             except Exception as error:  # whatever it is, the next try may do
                 _log.warning("check_lane_lost", failure=type(error).__name__)
 
-    async def _serve(self, lane: CheckLane) -> None:
+    async def _serve(self, lane: Lane) -> None:
         """Records what is gathered, again and again, until the connection is lost."""
         self._lane = lane
         lane.call_when_lost(self._arrived.set)

@@ -91,6 +91,7 @@ class ProductStore:
                                        renewal_months)
             SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::bigint[],
                                          $9::text[], $10::text[], $11::smallint[], $12::smallint[], $13::smallint[])
+            RETURNING domain  -- Citus, told nothing of this kind, would COPY, which row-level security does not let it
             """,
             insurer,
             version,

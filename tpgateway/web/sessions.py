@@ -76,15 +76,18 @@ class PostgresStorage(AbstractStorage):
         row = await self._fetchrow(
             request,
             """
-            UPDATE sessions s SET seen_at = now()
-            FROM sessions t LEFT JOIN practitioner_members m ON m.id = t.member_id
-                            LEFT JOIN practitioners p ON p.id = m.practitioner_id
-                            LEFT JOIN insurers i ON i.id = m.insurer_id
-            WHERE t.token_hash = $1 AND s.token_hash = t.token_hash
-              AND t.expires_at > now() AND t.seen_at > now() - CASE WHEN t.is_kept THEN $3::interval ELSE $2 END
-              AND (t.member_id IS NULL OR m.state = 'active' AND coalesce(p.state, i.state) = 'active')
-            RETURNING s.id, s.data, s.created_at, s.is_pending, s.second_factor_at, m.id AS member_id, m.role,
-                      m.practitioner_id, m.insurer_id
+            WITH known AS (
+                SELECT t.token_hash, m.id AS member_id, m.role, m.practitioner_id, m.insurer_id
+                FROM sessions t LEFT JOIN practitioner_members m ON m.id = t.member_id
+                                LEFT JOIN practitioners p ON p.id = m.practitioner_id
+                                LEFT JOIN insurers i ON i.id = m.insurer_id
+                WHERE t.token_hash = $1 AND t.expires_at > now()
+                  AND t.seen_at > now() - CASE WHEN t.is_kept THEN $3::interval ELSE $2 END
+                  AND (t.member_id IS NULL OR m.state = 'active' AND coalesce(p.state, i.state) = 'active')
+            )
+            UPDATE sessions s SET seen_at = now() FROM known k WHERE s.token_hash = k.token_hash
+            RETURNING s.id, s.data, s.created_at, s.is_pending, s.second_factor_at, k.member_id, k.role,
+                      k.practitioner_id, k.insurer_id
             """,
             hash_token(cookie),
             self._lives.idle,

@@ -1,42 +1,38 @@
 """SQL of card checks: the one statement of the hot path, and the readings of what it wrote."""
 
-from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from tpgateway.cards.codec.proofs import new_proofs
 from tpgateway.cards.model import (
     Ask,
     Card,
     CardCheck,
     CardCheckId,
     Found,
-    LiveFinding,
-    LiveRights,
-    LiveSilence,
     Person,
 )
-from tpgateway.cards.store.replica import Replica
-from tpgateway.database import Connection, connecting
+from tpgateway.database import Connection
 from tpgateway.database.ids import first_id
 from tpgateway.guarantees.model import Domain
 from tpgateway.insurers.model import InsurerId
 from tpgateway.practitioners.model import PractitionerId
 
-_FOUND = (
+FOUND = (
     "membership_number, birth_rank, convention_id, is_domain_agreed, has_signed, participates, is_silent,"
     " is_ambiguous, holds_type, holds_csr, rights_from, rights_to, product_version_id"
 )
+
 
 # Looks up and records any number of checks at once. They come as one text, a line each, with tabs between the values: an
 # array a column would cost the driver several times what it costs the server to split the lines again.
 # A check comes back with no row whose insurer is unknown, whose caller is locked, whose idempotency key was used before,
 # whose proof is taken, or whose insurer is asked live otherwise than it was: not at all, or at another address.
-LOOK_UP = """
-SELECT i.id, p.id, a[2]::uuid, a[3]::timestamptz, a[4], a[5]::date, a[6], coalesce(a[7], ''),
+def _look_up(*, insurer: str = "i.id", of_one: str = "") -> str:
+    return f"""
+SELECT {insurer}, p.id, a[2]::uuid, a[3]::timestamptz, a[4], a[5]::date, a[6], coalesce(a[7], ''),
     coalesce(n.membership_number, a[8]), a[9], coalesce(n.birth_rank, a[10]::smallint), a[11]::bytea, a[12],
     a[13]::timestamptz, a[14],
     c.id,
@@ -47,14 +43,14 @@ SELECT i.id, p.id, a[2]::uuid, a[3]::timestamptz, a[4], a[5]::date, a[6], coales
                 AND (s.left_on IS NULL OR s.left_on > a[5]::date)
                 AND (s.counts_from IS NULL OR s.counts_from <= a[5]::date) LIMIT 1), false),
     coalesce(c.every_insurer OR (SELECT true FROM convention_participants cp
-                                 WHERE cp.convention_id = c.id AND cp.insurer_id = i.id), false),
+                                 WHERE cp.convention_id = c.id AND cp.insurer_id = {insurer}), false),
     coalesce(a[16] = 'silent', false), coalesce(n.persons > 1, false),
     coalesce(a[6] = ANY (r.convention_types), false), coalesce(a[7] = nullif(r.csr, ''), true),
     r.valid_from, r.valid_to, v.id
 FROM string_to_table($1, E'\\n') AS line
 CROSS JOIN LATERAL string_to_array(line, E'\\t', '') AS a
 JOIN practitioners p ON p.id = a[1]::uuid
-JOIN insurers i ON i.number = a[15] AND i.state = 'active'
+JOIN insurers i ON i.number = a[15] AND i.state = 'active'{of_one}
 LEFT JOIN insurer_live_sources l ON l.insurer_id = i.id
 LEFT JOIN conventions c ON c.specialty = p.specialty AND c.validity @> a[5]::date
 LEFT JOIN LATERAL (
@@ -67,18 +63,19 @@ LEFT JOIN LATERAL (
     FROM (
         SELECT t.membership_number, t.birth_rank, coalesce((
                    SELECT true FROM insured_rights o
-                   WHERE o.insurer_id = i.id AND o.membership_number = t.membership_number AND o.birth_date = t.birth_date
-                     AND o.birth_rank = t.birth_rank AND a[5]::date BETWEEN o.valid_from AND o.valid_to
+                   WHERE o.insurer_id = {insurer} AND o.membership_number = t.membership_number
+                     AND o.birth_date = t.birth_date AND o.birth_rank = t.birth_rank
+                     AND a[5]::date BETWEEN o.valid_from AND o.valid_to
                    LIMIT 1), false) AS is_open
         FROM insured_nirs t
-        WHERE a[11] IS NOT NULL AND a[16] IS NULL AND t.insurer_id = i.id AND t.nir_hash = a[11]::bytea
+        WHERE a[11] IS NOT NULL AND a[16] IS NULL AND t.insurer_id = {insurer} AND t.nir_hash = a[11]::bytea
           AND t.birth_date = a[9] AND coalesce(t.birth_rank = a[10]::smallint, true)
     ) found
 ) n ON true
 LEFT JOIN LATERAL (
     (SELECT t.valid_from, t.valid_to, t.convention_types, t.csr, t.product_code
      FROM insured_rights t
-     WHERE a[16] IS NULL AND t.insurer_id = i.id AND t.membership_number = coalesce(n.membership_number, a[8])
+     WHERE a[16] IS NULL AND t.insurer_id = {insurer} AND t.membership_number = coalesce(n.membership_number, a[8])
        AND t.birth_date = a[9] AND t.birth_rank = coalesce(n.birth_rank, a[10]::smallint)
      ORDER BY a[5]::date BETWEEN t.valid_from AND t.valid_to DESC, t.valid_to DESC
      LIMIT 1)
@@ -86,14 +83,17 @@ LEFT JOIN LATERAL (
     SELECT a[17]::date, a[18]::date, string_to_array(a[19], ' '), coalesce(a[20], ''), a[21] WHERE a[16] = 'found'
 ) r ON true
 LEFT JOIN product_versions v
-    ON v.insurer_id = i.id AND v.code = r.product_code AND v.superseded_at IS NULL AND v.validity @> a[5]::date
+    ON v.insurer_id = {insurer} AND v.code = r.product_code AND v.superseded_at IS NULL AND v.validity @> a[5]::date
 WHERE l.set_at IS NOT DISTINCT FROM a[22]::timestamptz
   AND NOT EXISTS (SELECT FROM check_locks k
                   WHERE k.owner_id IN (a[1]::uuid, a[2]::uuid) AND k.ends_at > a[3]::timestamptz)
-"""
+"""  # noqa: S608
+
+
+LOOK_UP = _look_up()
 """What is recorded of each check, in the order of the columns below."""
 
-_COLUMNS = {
+COLUMNS = {
     **dict.fromkeys(("insurer_id", "practitioner_id", "agent_id"), "uuid"),
     "checked_at": "timestamptz", "domain": "text", "care_date": "date", "convention_type": "text", "csr": "text",
     "membership_number": "text", "birth_date": "text", "birth_rank": "smallint", "nir_hash": "bytea", "proof": "text",
@@ -102,146 +102,24 @@ _COLUMNS = {
                      "holds_csr"), "boolean"),
     "rights_from": "date", "rights_to": "date", "product_version_id": "uuid",
 }  # fmt: skip
-_PROOF = list(_COLUMNS).index("proof")
+PROOF = list(COLUMNS).index("proof")
 _RECORDED = f"""
 ON CONFLICT DO NOTHING
-RETURNING proof, insurer_id, id, {_FOUND}
+RETURNING proof, insurer_id, id, {FOUND}
 """
-RECORD_CHECKS = f"INSERT INTO card_checks ({', '.join(_COLUMNS)}) {LOOK_UP} {_RECORDED}"
+RECORD_CHECKS = f"INSERT INTO card_checks ({', '.join(COLUMNS)}) {LOOK_UP} {_RECORDED}"
+# Where insurers' data are on several servers, one is named, and his server does it all.
+RECORD_CHECKS_OF_ONE = f"INSERT INTO card_checks ({', '.join(COLUMNS)}) {_look_up(insurer='$2::uuid', of_one=' AND i.id = $2')} {_RECORDED}"
 # What was looked up elsewhere, where the caller is not locked and the insurer still takes part.
 RECORD_FOUND = f"""
-INSERT INTO card_checks ({", ".join(_COLUMNS)})
-SELECT f.* FROM unnest({", ".join(f"${at}::{kind}[]" for at, kind in enumerate(_COLUMNS.values(), 1))})
-    AS f ({", ".join(_COLUMNS)})
+INSERT INTO card_checks ({", ".join(COLUMNS)})
+SELECT f.* FROM unnest({", ".join(f"${at}::{kind}[]" for at, kind in enumerate(COLUMNS.values(), 1))})
+    AS f ({", ".join(COLUMNS)})
 WHERE NOT EXISTS (SELECT FROM check_locks k
                   WHERE k.owner_id IN (f.practitioner_id, f.agent_id) AND k.ends_at > f.checked_at)
   AND EXISTS (SELECT FROM insurers i WHERE i.id = f.insurer_id AND i.state = 'active')
 {_RECORDED}
 """  # noqa: S608
-
-
-ROLE = "tpgateway_checks"
-"""What the lane acts under: it may do what the statement above does, for all accounts at once, and nothing else."""
-
-LANE_SETTINGS = {
-    "application_name": "tpgateway checks",
-    # The plan is the same for every gathering: made anew each time it would take longer than its execution.
-    "plan_cache_mode": "force_generic_plan",
-    "jit": "off",
-    # How many lines there are is not known to the planner: it must look each up, and never read a table whole for them.
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_memoize": "off",
-    "enable_material": "off",
-}
-
-
-class CheckLane:
-    """A connection that records checks and does nothing else, its statement prepared once."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        statement: "asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record]",
-        proof_life: timedelta,
-        replica: Replica | None = None,
-    ):
-        self._connection = connection
-        self._statement = statement
-        self._proof_life = proof_life
-        self._replica = replica
-
-    async def record(self, asks: Sequence[Ask]) -> list[CardCheck | None]:
-        """Looks up and records all checks in one statement, each with a proof of its own; None for those not recorded."""
-        proofs = new_proofs(len(asks))
-        if any(ask.idempotency_key for ask in asks):
-            # In one order everywhere, so that no two processes wait for each other's keys in a ring.
-            order = sorted(range(len(asks)), key=lambda at: (asks[at].practitioner_id, asks[at].idempotency_key or ""))
-        else:
-            order = list(range(len(asks)))
-        life = self._proof_life
-        expiries = [ask.checked_at + life for ask in asks]
-        lines = [_line(*parts) for parts in zip(asks, proofs, expiries, strict=True)]
-        rows = {row[0]: row for row in await self._rows([lines[at] for at in order])}
-        return [
-            CardCheck(row[1], row[2], proof, expires_at, ask, Found._make(row[3:]))
-            if (row := rows.get(proof))
-            else None
-            for ask, proof, expires_at in zip(asks, proofs, expiries, strict=True)
-        ]
-
-    async def _rows(self, lines: Sequence[str]) -> Sequence[asyncpg.Record]:
-        if self._replica is None or not (found := await self._replica.look_up("\n".join(lines))):
-            return await self._statement.fetch("\n".join(lines))
-        rows = await self._connection.fetch(RECORD_FOUND, *map(list, zip(*found, strict=True)))
-        if len(found) == len(lines):
-            return rows
-        # Of a practice or an insurer that the standby does not know yet, the primary may know.
-        known = {row[_PROOF] for row in found}
-        return [
-            *rows,
-            *await self._statement.fetch("\n".join(each for each in lines if each.split("\t")[12] not in known)),
-        ]
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the server or the network ended the connection."""
-        return self._connection.is_closed()
-
-    def call_when_lost(self, callback: Callable[[], None]) -> None:
-        """Has ``callback`` called as soon as the connection ends."""
-        self._connection.add_termination_listener(lambda _: callback())
-
-    def terminate(self) -> None:
-        """Drops the connection, whatever it was at."""
-        self._connection.terminate()
-        if self._replica is not None:
-            self._replica.close()
-
-
-async def open_lane(
-    url: str, *, is_limited: bool, proof_life: timedelta, replica_url: str | None = None, replica_lag: float = 0
-) -> CheckLane:
-    """A lane of its own connection; raises what connecting raises.
-
-    With ``replica_url`` people are looked up there, where it is no more than ``replica_lag`` seconds behind.
-    """
-    settings = {**LANE_SETTINGS, **({"role": ROLE} if is_limited else {})}
-    connection = await connecting.connect(url, server_settings=settings)
-    statement = await connection.prepare(RECORD_CHECKS)
-    # The driver does not end the transaction that this begins. Until a first check came, it would hold a lock on each of the
-    # statement's tables: who alters one would wait for it, and everybody else behind that one.
-    await connection.execute("SELECT")
-    if replica_url is None:
-        return CheckLane(connection, statement, proof_life)
-    replica = Replica(replica_url, settings, LOOK_UP, lag=replica_lag)
-    replica.open(await connecting.connect(url, server_settings={"application_name": "tpgateway replica"}))
-    return CheckLane(connection, statement, proof_life, replica)
-
-
-def _line(ask: Ask, proof: str, expires_at: datetime) -> str:
-    """The values of a check, in the statement's order; none of them can hold a tab or a line's end."""
-    practitioner_id, agent_id, card, domain, care_date, checked_at, key, live = ask
-    person = live.rights if live and isinstance(live.rights, LiveRights) else card
-    return (
-        f"{practitioner_id}\t{agent_id or ''}\t{checked_at}\t{domain.value}\t{care_date}"
-        f"\t{card.convention_type}\t{card.csr}\t{person.membership_number or ''}\t{card.birth_date}"
-        f"\t{person.birth_rank or ''}\t{(card.nir_hash and _bytes(card.nir_hash)) or ''}\t{proof}\t{expires_at}"
-        f"\t{key or ''}\t{card.insurer_number}\t{_live(live) if live else ''}"
-    )
-
-
-def _bytes(value: bytes) -> str:
-    return f"\\x{value.hex()}"
-
-
-def _live(live: LiveFinding) -> str:
-    rights = live.rights
-    if isinstance(rights, LiveSilence):
-        return f"{rights.value}\t\t\t\t\t\t{live.source_set_at}"
-    types = " ".join(rights.convention_types)
-    period = f"{rights.valid_from}\t{rights.valid_to}"
-    return f"found\t{period}\t{types}\t{rights.csr}\t{rights.product_code}\t{live.source_set_at}"
 
 
 class CheckStore:
@@ -358,7 +236,7 @@ _CLOCKS_APART = timedelta(minutes=10)
 
 _SELECT = f"""
 SELECT k.insurer_id, k.id, k.practitioner_id, k.agent_id, k.convention_type, k.csr, k.birth_date, k.nir_hash, k.domain,
-       k.care_date, k.checked_at, k.idempotency_key, k.proof, k.proof_expires_at, i.number, {_FOUND}
+       k.care_date, k.checked_at, k.idempotency_key, k.proof, k.proof_expires_at, i.number, {FOUND}
 FROM card_checks k JOIN insurers i ON i.id = k.insurer_id
 """  # noqa: S608
 _FOUND_COLUMNS = len(Found._fields)

@@ -49,10 +49,9 @@ async def distribute(url: str) -> bool:
                 if statement.strip():
                     await connection.execute(statement, timeout=24 * 3600)
         for role in _ROLES:
-            # The coordinator comes to the other servers as the role that a statement acts under. Here nobody logs in as it.
-            for propagated, can in (("on", "LOGIN"), ("off", "NOLOGIN")):
-                await connection.execute(f"SET citus.enable_alter_role_propagation = {propagated}")
-                await connection.execute(f"ALTER ROLE {role} {can}")
+            # Servers come to each other as the role that a statement acts under. On the coordinator too: a server that is added
+            # later gets the roles as they are there.
+            await connection.execute(f"ALTER ROLE {role} LOGIN")
     finally:
         await connection.close()
     return True

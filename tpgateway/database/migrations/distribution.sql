@@ -10,6 +10,23 @@ ALTER TABLE prior_approval_lines DROP CONSTRAINT prior_approval_lines_insurer_id
 ALTER TABLE prior_approval_events DROP CONSTRAINT prior_approval_events_insurer_id_approval_id_fkey;
 ALTER TABLE prior_approval_attachments DROP CONSTRAINT prior_approval_attachments_insurer_id_approval_id_fkey;
 ALTER TABLE convention_signatures DROP CONSTRAINT convention_signatures_member_id_fkey;
+-- From the coordinator's own to what is on every node: with such a key they, and all that is bound to them, would be Citus' to
+-- plan, which takes few of their statements.
+ALTER TABLE insurer_clients DROP CONSTRAINT insurer_clients_insurer_id_fkey;
+ALTER TABLE insurer_endpoints DROP CONSTRAINT insurer_endpoints_insurer_id_fkey;
+ALTER TABLE insurer_event_counters DROP CONSTRAINT insurer_event_counters_insurer_id_fkey;
+ALTER TABLE insurer_events DROP CONSTRAINT insurer_events_insurer_id_fkey;
+ALTER TABLE insurer_feed_cursors DROP CONSTRAINT insurer_feed_cursors_insurer_id_fkey;
+ALTER TABLE practitioner_members DROP CONSTRAINT practitioner_members_practitioner_id_fkey;
+ALTER TABLE practitioner_members DROP CONSTRAINT practitioner_members_insurer_id_fkey;
+ALTER TABLE practitioner_reviews DROP CONSTRAINT practitioner_reviews_practitioner_id_fkey;
+ALTER TABLE practitioner_identifiers DROP CONSTRAINT practitioner_identifiers_practitioner_id_fkey;
+ALTER TABLE practitioner_clients DROP CONSTRAINT practitioner_clients_practitioner_id_fkey;
+ALTER TABLE links DROP CONSTRAINT practitioner_links_practitioner_id_fkey;
+ALTER TABLE links DROP CONSTRAINT links_insurer_id_fkey;
+ALTER TABLE bank_details DROP CONSTRAINT bank_details_practitioner_id_fkey;
+ALTER TABLE dre_readers DROP CONSTRAINT dre_readers_practitioner_id_fkey;
+ALTER TABLE dre_subscriptions DROP CONSTRAINT dre_subscriptions_practitioner_id_fkey;
 
 SELECT create_reference_table(each::regclass) FROM unnest(ARRAY[
     'insurers', 'practitioners', 'product_versions', 'benefit_lines', 'conventions', 'convention_participants',

@@ -1,0 +1,240 @@
+"""Connections that record card checks and do nothing else."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+import asyncpg
+
+from tpgateway.cards.codec.proofs import new_proofs
+from tpgateway.cards.model import Ask, CardCheck, Found, LiveFinding, LiveRights, LiveSilence
+from tpgateway.cards.store.checks import LOOK_UP, PROOF, RECORD_CHECKS, RECORD_CHECKS_OF_ONE, RECORD_FOUND
+from tpgateway.cards.store.replica import Replica
+from tpgateway.database import Connection, connecting
+from tpgateway.database.migrations.distribute import is_distributed
+
+ROLE = "tpgateway_checks"
+"""What the lane acts under: it may do what its statement does, for all accounts at once, and nothing else."""
+
+LANE_SETTINGS = {
+    "application_name": "tpgateway checks",
+    # The plan is the same for every gathering: made anew each time it would take longer than its execution.
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+    # How many lines there are is not known to the planner: it must look each up, and never read a table whole for them.
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_memoize": "off",
+    "enable_material": "off",
+}
+
+
+SPREAD_SETTINGS = {
+    **LANE_SETTINGS,
+    # Which server it goes to is only known with the insurer.
+    "plan_cache_mode": "force_custom_plan",
+}
+_AT_ONCE = 4
+_PROOF_AT = 12  # where a check's proof stands in its line
+
+
+class Lane(Protocol):
+    """What records checks."""
+
+    async def record(self, asks: Sequence[Ask]) -> list[CardCheck | None]:
+        """Looks up and records all checks, each with a proof of its own; None for those not recorded."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server or the network ended a connection."""
+
+    def call_when_lost(self, callback: Callable[[], None]) -> None:
+        """Has ``callback`` called as soon as a connection ends."""
+
+    def terminate(self) -> None:
+        """Drops all connections, whatever they were at."""
+
+
+class CheckLane:
+    """A connection that records checks and does nothing else, its statement prepared once."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        statement: "asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record]",
+        proof_life: timedelta,
+        replica: Replica | None = None,
+    ):
+        self._connection = connection
+        self._statement = statement
+        self._proof_life = proof_life
+        self._replica = replica
+
+    async def record(self, asks: Sequence[Ask]) -> list[CardCheck | None]:
+        """Looks up and records all checks in one statement, each with a proof of its own; None for those not recorded."""
+        return await self._record(asks)
+
+    async def _record(self, asks: Sequence[Ask], *more: object) -> list[CardCheck | None]:
+        proofs = new_proofs(len(asks))
+        if any(ask.idempotency_key for ask in asks):
+            # In one order everywhere, so that no two processes wait for each other's keys in a ring.
+            order = sorted(range(len(asks)), key=lambda at: (asks[at].practitioner_id, asks[at].idempotency_key or ""))
+        else:
+            order = list(range(len(asks)))
+        life = self._proof_life
+        expiries = [ask.checked_at + life for ask in asks]
+        lines = [_line(*parts) for parts in zip(asks, proofs, expiries, strict=True)]
+        rows = {row[0]: row for row in await self._rows([lines[at] for at in order], *more)}
+        return [
+            CardCheck(row[1], row[2], proof, expires_at, ask, Found._make(row[3:]))
+            if (row := rows.get(proof))
+            else None
+            for ask, proof, expires_at in zip(asks, proofs, expiries, strict=True)
+        ]
+
+    async def _rows(self, lines: Sequence[str], *more: object) -> Sequence[asyncpg.Record]:
+        if self._replica is None or not (found := await self._replica.look_up("\n".join(lines))):
+            return await self._statement.fetch("\n".join(lines), *more)
+        rows = await self._connection.fetch(RECORD_FOUND, *map(list, zip(*found, strict=True)))
+        if len(found) == len(lines):
+            return rows
+        # Of a practice or an insurer that the standby does not know yet, the primary may know.
+        known = {row[PROOF] for row in found}
+        unknown = [each for each in lines if each.split("\t")[_PROOF_AT] not in known]
+        return [*rows, *await self._statement.fetch("\n".join(unknown))]
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server or the network ended the connection."""
+        return self._connection.is_closed()
+
+    def call_when_lost(self, callback: Callable[[], None]) -> None:
+        """Has ``callback`` called as soon as the connection ends."""
+        self._connection.add_termination_listener(lambda _: callback())
+
+    def terminate(self) -> None:
+        """Drops the connection, whatever it was at."""
+        self._connection.terminate()
+        if self._replica is not None:
+            self._replica.close()
+
+
+class _InsurersLane(CheckLane):
+    """One of several: a statement takes the checks of one insurer."""
+
+    async def record_of(self, insurer: UUID, asks: Sequence[Ask]) -> list[CardCheck | None]:
+        return await self._record(asks, insurer)
+
+
+class SpreadLane:
+    """Where insurers' data are on several servers: a statement an insurer, some of them at once.
+
+    Each is recorded or not by itself. Where one fails, all who were gathered hear so.
+    """
+
+    def __init__(self, connections: Sequence[Connection], lanes: Sequence["_InsurersLane"]) -> None:
+        self._connections = connections
+        self._free = list(lanes)
+        self._insurers: dict[str, UUID] = {}
+
+    async def record(self, asks: Sequence[Ask]) -> list[CardCheck | None]:
+        places: dict[str, list[int]] = {}
+        for at, ask in enumerate(asks):
+            places.setdefault(ask.card.insurer_number, []).append(at)
+        if unknown := places.keys() - self._insurers.keys():
+            rows = await self._connections[0].fetch(
+                "SELECT number, id FROM insurers WHERE number = ANY ($1)", list(unknown)
+            )
+            self._insurers.update((row["number"], row["id"]) for row in rows)
+        checks: list[CardCheck | None] = [None] * len(asks)
+        todo = [(insurer, at) for number, at in places.items() if (insurer := self._insurers.get(number))]
+        todo.sort(key=lambda each: len(each[1]))
+
+        async def work(lane: "_InsurersLane") -> None:
+            while todo:
+                insurer, at = todo.pop()
+                for place, check in zip(at, await lane.record_of(insurer, [asks[each] for each in at]), strict=True):
+                    checks[place] = check
+
+        # All come to their end before the first failure is told: a connection carries one statement at a time.
+        done = await asyncio.gather(*(work(lane) for lane in self._free[: len(todo)]), return_exceptions=True)
+        for failure in done:
+            if failure is not None:
+                raise failure
+        return checks
+
+    @property
+    def is_lost(self) -> bool:
+        return any(connection.is_closed() for connection in self._connections)
+
+    def call_when_lost(self, callback: Callable[[], None]) -> None:
+        for connection in self._connections:
+            connection.add_termination_listener(lambda _: callback())
+
+    def terminate(self) -> None:
+        for connection in self._connections:
+            connection.terminate()
+
+
+async def open_lane(
+    url: str, *, is_limited: bool, proof_life: timedelta, replica_url: str | None = None, replica_lag: float = 0
+) -> Lane:
+    """A lane of its own connection, or where the data are spread of several; raises what connecting raises.
+
+    With ``replica_url`` people are looked up there, where it is no more than ``replica_lag`` seconds behind; not where the
+    data are spread.
+    """
+    role = {"role": ROLE} if is_limited else {}
+    settings = {**LANE_SETTINGS, **role}
+    connection = await connecting.connect(url, server_settings=settings)
+    if not await is_distributed(connection):
+        statement = await connection.prepare(RECORD_CHECKS)
+        # The driver does not end the transaction that this begins. Until a first check came, it would hold a lock on each of
+        # the statement's tables: who alters one would wait for it, and everybody else behind that one.
+        await connection.execute("SELECT")
+        if replica_url is None:
+            return CheckLane(connection, statement, proof_life)
+        replica = Replica(replica_url, settings, LOOK_UP, lag=replica_lag)
+        replica.open(await connecting.connect(url, server_settings={"application_name": "tpgateway replica"}))
+        return CheckLane(connection, statement, proof_life, replica)
+    await connection.close()
+    connections: list[Connection] = []
+    try:
+        for _ in range(_AT_ONCE):
+            connections.append(await connecting.connect(url, server_settings={**SPREAD_SETTINGS, **role}))
+        lanes = []
+        for each in connections:
+            lanes.append(_InsurersLane(each, await each.prepare(RECORD_CHECKS_OF_ONE), proof_life))
+            await each.execute("SELECT")  # as above
+        return SpreadLane(connections, lanes)
+    except BaseException:
+        for each in connections:
+            each.terminate()
+        raise
+
+
+def _line(ask: Ask, proof: str, expires_at: datetime) -> str:
+    """The values of a check, in the statement's order; none of them can hold a tab or a line's end."""
+    practitioner_id, agent_id, card, domain, care_date, checked_at, key, live = ask
+    person = live.rights if live and isinstance(live.rights, LiveRights) else card
+    return (
+        f"{practitioner_id}\t{agent_id or ''}\t{checked_at}\t{domain.value}\t{care_date}"
+        f"\t{card.convention_type}\t{card.csr}\t{person.membership_number or ''}\t{card.birth_date}"
+        f"\t{person.birth_rank or ''}\t{(card.nir_hash and _bytes(card.nir_hash)) or ''}\t{proof}\t{expires_at}"
+        f"\t{key or ''}\t{card.insurer_number}\t{_live(live) if live else ''}"
+    )
+
+
+def _bytes(value: bytes) -> str:
+    return f"\\x{value.hex()}"
+
+
+def _live(live: LiveFinding) -> str:
+    rights = live.rights
+    if isinstance(rights, LiveSilence):
+        return f"{rights.value}\t\t\t\t\t\t{live.source_set_at}"
+    types = " ".join(rights.convention_types)
+    period = f"{rights.valid_from}\t{rights.valid_to}"
+    return f"found\t{period}\t{types}\t{rights.csr}\t{rights.product_code}\t{live.source_set_at}"
