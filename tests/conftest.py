@@ -106,44 +106,48 @@ def recipe(request: pytest.FixtureRequest) -> Recipe | None:
 
 
 @pytest.fixture
+def clones(request: pytest.FixtureRequest) -> EmbeddedServer | None:
+    """The server whose databases tests clone; None where each gets one on a cluster, where there are no clones."""
+    return None if request.config.getoption("--on-citus") else request.getfixturevalue("server")
+
+
+@pytest.fixture
 async def world(
-    request: pytest.FixtureRequest, recipe: Recipe | None, tmp_path_factory: pytest.TempPathFactory
+    clones: EmbeddedServer | None, recipe: Recipe | None, tmp_path_factory: pytest.TempPathFactory
 ) -> World | None:
     """What the test's database is a clone of, where somebody is in it."""
     if recipe is None:
         return None
-    if request.config.getoption("--on-citus"):  # where there are no clones
+    if clones is None:
         async with worlds.posted() as mailbox:
             with socket.create_server(("127.0.0.1", 0)) as listening:
                 settings = _settings(mailbox, listening, tmp_path_factory.mktemp("world"))
                 url = await cluster.create()
                 return await worlds.make(recipe, url, settings, url, listening, mailbox)
-    server: EmbeddedServer = request.getfixturevalue("server")
-    made = _worlds.get((server, recipe))
+    made = _worlds.get((clones, recipe))
     if made is None or made.is_old:
         name = f"world_{next(_numbers)}"
-        await _create(server, name, TEMPLATE)
+        await _create(clones, name, TEMPLATE)
         async with worlds.posted() as mailbox:
             with socket.create_server(("127.0.0.1", 0)) as listening:
                 settings = _settings(mailbox, listening, tmp_path_factory.mktemp("world"))
-                made = await worlds.make(recipe, name, settings, server.url(name), listening, mailbox)
-        _worlds[server, recipe] = made
+                made = await worlds.make(recipe, name, settings, clones.url(name), listening, mailbox)
+        _worlds[clones, recipe] = made
     return made
 
 
 @pytest.fixture
-async def database(request: pytest.FixtureRequest, world: World | None) -> AsyncIterator[str]:
+async def database(clones: EmbeddedServer | None, world: World | None) -> AsyncIterator[str]:
     """The URL of a database of this test's own, migrated, and empty where the test has no world."""
-    if request.config.getoption("--on-citus"):
+    if clones is None:
         url = world.template if world else await cluster.create()
         yield url
         await cluster.drop(url)
         return
-    server: EmbeddedServer = request.getfixturevalue("server")
     name = f"test_{next(_numbers)}"
-    await _create(server, name, world.template if world else TEMPLATE)
-    yield server.url(name)
-    connection = await asyncpg.connect(server.url("postgres"))
+    await _create(clones, name, world.template if world else TEMPLATE)
+    yield clones.url(name)
+    connection = await asyncpg.connect(clones.url("postgres"))
     await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await connection.close()
 

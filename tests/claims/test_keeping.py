@@ -3,6 +3,8 @@
 import asyncio
 import json
 import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,37 +29,61 @@ ENVIRONMENT = {"TPG_TOKEN_KEYS": TOKEN_KEYS, "TPG_VAULT_KEYS": VAULT_KEYS, "TPG_
 PERSON = ("--insurer", "0099990011", "--membership-number", "1234567", "--birth-date", "19800229", "--birth-rank", "1")
 
 
-async def as_owner(gateway: Gateway, *statements: str) -> None:
-    """As an administrator who sets the clock of what happened back: the triggers are off for this session."""
+@asynccontextmanager
+async def owner_of(gateway: Gateway) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """As an administrator who sets the clock of what happened back: no trigger runs, on any server."""
     connection = await gateway.connect()
-    await connection.execute("SET session_replication_role = replica")
-    for statement in statements:
-        await connection.execute(statement)
+    async with connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = 'replica'")
+        yield connection
     await connection.close()
+
+
+async def as_owner(gateway: Gateway, *statements: str) -> None:
+    async with owner_of(gateway) as owner:
+        for statement in statements:
+            await owner.execute(statement)
 
 
 async def grow_old(gateway: Gateway, what: str, months: int) -> None:
     """Everything of a kind happened so many months earlier. Ids begin with their moment."""
-    by = f"make_interval(months => {months})"
-    if what == "card_checks":
-        await as_owner(
-            gateway,
-            f"CREATE TEMP TABLE moved AS SELECT id AS was, uuidv7(uuid_extract_timestamp(id) - now() - {by}) AS id"
-            " FROM card_checks",
-            f"UPDATE card_checks k SET id = m.id, checked_at = checked_at - {by} FROM moved m WHERE m.was = k.id",
-            "UPDATE prior_approvals a SET card_check_id = m.id FROM moved m WHERE m.was = a.card_check_id",
-        )
-        return
     belongs = ("prior_approval_lines", "prior_approval_events", "prior_approval_attachments", "benefit_uses")
-    await as_owner(
-        gateway,
-        f"CREATE TEMP TABLE moved AS SELECT id AS was, uuidv7(uuid_extract_timestamp(id) - now() - {by}) AS id"
-        " FROM prior_approvals",
-        f"UPDATE prior_approvals a SET id = m.id, submitted_at = submitted_at - {by} FROM moved m WHERE m.was = a.id",
-        *(f"UPDATE {each} b SET approval_id = m.id FROM moved m WHERE m.was = b.approval_id" for each in belongs),
-        "UPDATE insurer_events e SET subject_id = m.id FROM moved m WHERE m.was = e.subject_id",
-        f"UPDATE prior_approval_events SET occurred_at = occurred_at - {by}",
-    )
+    moment = "checked_at" if what == "card_checks" else "submitted_at"
+    earlier = f"make_interval(months => {months})"
+    async with owner_of(gateway) as owner:
+        rows = await owner.fetch(
+            f"SELECT insurer_id, id, {moment} - {earlier},"
+            f" uuidv7(uuid_extract_timestamp(id) - clock_timestamp() - {earlier}) FROM {what}"
+        )
+        for insurer, was, at, now in rows:
+            await owner.execute(
+                f"UPDATE {what} SET id = $3, {moment} = $4 WHERE insurer_id = $1 AND id = $2", insurer, was, now, at
+            )
+            if what == "card_checks":
+                await owner.execute(
+                    "UPDATE prior_approvals SET card_check_id = $3 WHERE insurer_id = $1 AND card_check_id = $2",
+                    insurer,
+                    was,
+                    now,
+                )
+                continue
+            for each in belongs:
+                await owner.execute(
+                    f"UPDATE {each} SET approval_id = $3 WHERE insurer_id = $1 AND approval_id = $2", insurer, was, now
+                )
+            await owner.execute(
+                "UPDATE insurer_events SET subject_id = $3 WHERE insurer_id = $1 AND subject_id = $2", insurer, was, now
+            )
+        if what == "card_checks":
+            return
+        events = await owner.fetch(
+            f"SELECT insurer_id, approval_id, version, occurred_at - {earlier} FROM prior_approval_events"
+        )
+        await owner.executemany(
+            "UPDATE prior_approval_events SET occurred_at = $4"
+            " WHERE insurer_id = $1 AND approval_id = $2 AND version = $3",
+            events,
+        )
 
 
 async def retain(gateway: Gateway) -> dict[str, int]:
@@ -122,9 +148,9 @@ async def test_an_approval_that_ended_two_years_ago_is_archived_and_removed_afte
     assert await gateway.fetchval("SELECT count(*) FROM prior_approval_attachment_pieces") > 0
     assert (await retain(gateway))["approvals_archived"] == 0
 
-    await as_owner(gateway, "UPDATE archived_approvals SET ended_at = ended_at - interval '34 months'")
+    await as_owner(gateway, "UPDATE archived_approvals SET ended_at = now() - interval '59 months'")
     assert (await retain(gateway))["approvals_forgotten"] == 0
-    await as_owner(gateway, "UPDATE archived_approvals SET ended_at = ended_at - interval '2 months'")
+    await as_owner(gateway, "UPDATE archived_approvals SET ended_at = now() - interval '61 months'")
     assert (await retain(gateway))["approvals_forgotten"] == 1
     assert await gateway.fetchval("SELECT count(*) FROM prior_approval_attachment_pieces") == 0
 
@@ -186,7 +212,7 @@ async def test_of_a_check_of_a_year_ago_only_the_audit_trail_is_left(
     for check in made:
         assert (await optician.call("GET", f"/v1/card-checks/{check['id']}")).status == 404
 
-    await as_owner(gateway, "UPDATE card_check_traces SET agent_id = uuidv7(), leaf = sha256('x') WHERE id IN"
+    await as_owner(gateway, "UPDATE card_check_traces SET agent_id = id, leaf = sha256('x') WHERE id IN"
                             " (SELECT id FROM card_check_traces LIMIT 1)")  # fmt: skip
     connection = await gateway.connect()
     faults = [finding.fault async for finding in chain.verify(connection) if finding.fault]

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import structlog
 
-from tpgateway.database import Connection
+from tpgateway.database import Connection, scope
 
 _log = structlog.get_logger(__name__)
 _LOCK = 7_452_002
@@ -290,9 +290,12 @@ async def forget(connection: Connection, *, months: int) -> int:
     Raises asyncpg's ``RestrictViolationError`` for less than a year.
     """
     days = 0
-    while await connection.fetchval("SELECT forget_audit_day($1)", months, timeout=3600) is not None:
+    while True:
+        async with connection.transaction():
+            await scope.let_go(connection)
+            if await connection.fetchval("SELECT forget_audit_day($1)", months, timeout=3600) is None:
+                return days
         days += 1
-    return days
 
 
 def _prefixed() -> str:

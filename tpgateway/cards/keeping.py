@@ -8,7 +8,7 @@ from tpgateway.cards.codec.nirs import NIR_PURPOSE
 from tpgateway.cards.model import Person
 from tpgateway.cards.store.checks import CheckStore
 from tpgateway.cards.store.rights import RightsStore
-from tpgateway.database import Connection
+from tpgateway.database import Connection, scope
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import InsurerId
 from tpgateway.vault import Vault
@@ -23,9 +23,13 @@ async def forget_checks(connection: Connection, *, months: int) -> int:
     ``RestrictViolationError`` for less than half a year.
     """
     store, count = CheckStore(connection), 0
-    while forgotten := await store.forget(months=months, most=_AT_ONCE):
+    while True:
+        async with connection.transaction():
+            await scope.let_go(connection)
+            forgotten = await store.forget(months=months, most=_AT_ONCE)
+        if not forgotten:
+            return count
         count += forgotten
-    return count
 
 
 async def forget_rights(connection: Connection, *, months: int, today: date) -> int:

@@ -11,8 +11,10 @@ from tpgateway.cards.model import Person
 from tpgateway.claims.documents import piece_purpose
 from tpgateway.claims.model import ApprovalId, AttachmentId
 from tpgateway.claims.store import ApprovalStore, ArchiveStore
-from tpgateway.database import Connection
+from tpgateway.database import Connection, scope
+from tpgateway.database.migrations.distribute import is_distributed
 from tpgateway.database.sealed import Sealed
+from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import InsurerId
 from tpgateway.vault import Vault
 
@@ -39,22 +41,26 @@ async def archive_old(connection: Connection, vault: Vault, *, months: int, now:
     Nobody's call finds them there. It is the database that judges, by its own clock, which are old enough.
     """
     store, count = ArchiveStore(connection), 0
-    after: tuple[InsurerId, ApprovalId] | None = None
-    while page := await store.ended(months=months, now=now, after=after, limit=_AT_ONCE):
-        for insurer, approval in page:
-            async with connection.transaction():
-                if (whole := await store.whole(insurer, approval)) is None:
-                    continue
-                kept = whole["approval"]
-                person = Person(kept["membership_number"], kept["birth_date"], kept["birth_rank"])
-                count += await store.archive(
-                    insurer,
-                    approval,
-                    months=months,
-                    person=person_hash(vault, insurer, person),
-                    sealed=vault.seal(zlib.compress(json.dumps(whole).encode()), purpose=_purpose(approval)),
-                )
-        after = page[-1]
+    # On a cluster the function that moves it locks it itself, on a connection of its own, which would wait for ours.
+    read = store.whole if await is_distributed(connection) else store.lock_whole
+    for insurer in [each.id for each in await insurers.list_all(connection)]:
+        after: ApprovalId | None = None
+        while page := await store.ended(insurer, months=months, now=now, after=after, limit=_AT_ONCE):
+            for approval in page:
+                async with connection.transaction():
+                    await scope.let_go(connection)
+                    if (whole := await read(insurer, approval)) is None:
+                        continue
+                    kept = whole["approval"]
+                    person = Person(kept["membership_number"], kept["birth_date"], kept["birth_rank"])
+                    count += await store.archive(
+                        insurer,
+                        approval,
+                        months=months,
+                        person=person_hash(vault, insurer, person),
+                        sealed=vault.seal(zlib.compress(json.dumps(whole).encode()), purpose=_purpose(approval)),
+                    )
+            after = page[-1]
     return count
 
 
@@ -105,4 +111,5 @@ async def erase(connection: Connection, vault: Vault, insurer: InsurerId, person
     What no longer says who it was stays: traces of checks, entries of the audit trail. Needs the schema's owner: the
     service's role may not, and asyncpg's ``InsufficientPrivilegeError`` is raised.
     """
+    await scope.let_go(connection)
     return await ArchiveStore(connection).erase(insurer, person, person_hash(vault, insurer, person))

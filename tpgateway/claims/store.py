@@ -54,6 +54,21 @@ _FILTER = """
 """
 
 
+_WHOLE = """
+SELECT jsonb_build_object(
+    'approval', to_jsonb(a),
+    'lines', (SELECT jsonb_agg(to_jsonb(l) ORDER BY l.revision, l.line) FROM prior_approval_lines l
+              WHERE l.insurer_id = $1 AND l.approval_id = $2),
+    'events', (SELECT jsonb_agg(to_jsonb(e) ORDER BY e.version) FROM prior_approval_events e
+               WHERE e.insurer_id = $1 AND e.approval_id = $2),
+    'attachments', (SELECT coalesce(jsonb_agg(to_jsonb(d) ORDER BY d.id), '[]') FROM prior_approval_attachments d
+                    WHERE d.insurer_id = $1 AND d.approval_id = $2),
+    'uses', (SELECT coalesce(jsonb_agg(to_jsonb(u) ORDER BY u.line, u.used_on), '[]') FROM benefit_uses u
+             WHERE u.insurer_id = $1 AND u.approval_id = $2))
+FROM prior_approvals a WHERE a.insurer_id = $1 AND a.id = $2
+"""
+
+
 class _Statement:
     """A statement whose arrays begin at some parameter: it stands alone, or as part of a larger one.
 
@@ -438,49 +453,37 @@ class ArchiveStore:
         self.connection = connection
 
     async def ended(
-        self, *, months: int, now: datetime, after: tuple[InsurerId, ApprovalId] | None, limit: int
-    ) -> list[tuple[InsurerId, ApprovalId]]:
-        """Approvals that ended so many months ago, past a place in the order of the key. It is the worker's question.
+        self, insurer: InsurerId, *, months: int, now: datetime, after: ApprovalId | None, limit: int
+    ) -> list[ApprovalId]:
+        """An insurer's approvals that ended so many months ago, past a place in the order of their ids.
 
         What ended then began before: no more is looked through.
         """
         rows = await self.connection.fetch(
             """
-            SELECT a.insurer_id, a.id FROM insurers i CROSS JOIN LATERAL (
-                SELECT a.insurer_id, a.id FROM prior_approvals a
-                WHERE a.insurer_id = i.id AND a.id < first_id($1::timestamptz - make_interval(months => $2))
-                  AND a.due_at IS NULL AND ended_at(a) < $1::timestamptz - make_interval(months => $2)
-                  AND ($3::uuid IS NULL OR (a.insurer_id, a.id) > ($3, $4::uuid))
-                ORDER BY a.id LIMIT $5
-            ) a WHERE $3::uuid IS NULL OR i.id >= $3 ORDER BY a.insurer_id, a.id LIMIT $5
-            """,
-            now,
-            months,
-            after and after[0],
-            after and after[1],
-            limit,
-        )
-        return [(InsurerId(row["insurer_id"]), ApprovalId(row["id"])) for row in rows]
-
-    async def whole(self, insurer: InsurerId, approval: ApprovalId) -> dict[str, Any] | None:
-        """All that is kept of an approval, as it is kept; locked until the transaction ends."""
-        found: dict[str, Any] | None = await self.connection.fetchval(
-            """
-            SELECT jsonb_build_object(
-                'approval', to_jsonb(a),
-                'lines', (SELECT jsonb_agg(to_jsonb(l) ORDER BY l.revision, l.line) FROM prior_approval_lines l
-                          WHERE l.insurer_id = $1 AND l.approval_id = $2),
-                'events', (SELECT jsonb_agg(to_jsonb(e) ORDER BY e.version) FROM prior_approval_events e
-                           WHERE e.insurer_id = $1 AND e.approval_id = $2),
-                'attachments', (SELECT coalesce(jsonb_agg(to_jsonb(d) ORDER BY d.id), '[]') FROM prior_approval_attachments d
-                                WHERE d.insurer_id = $1 AND d.approval_id = $2),
-                'uses', (SELECT coalesce(jsonb_agg(to_jsonb(u) ORDER BY u.line, u.used_on), '[]') FROM benefit_uses u
-                         WHERE u.insurer_id = $1 AND u.approval_id = $2))
-            FROM prior_approvals a WHERE a.insurer_id = $1 AND a.id = $2 FOR UPDATE OF a
+            SELECT a.id FROM prior_approvals a
+            WHERE a.insurer_id = $1 AND a.id < first_id($2::timestamptz - make_interval(months => $3)) AND a.due_at IS NULL
+              AND (SELECT max(e.occurred_at) FROM prior_approval_events e WHERE e.insurer_id = $1 AND e.approval_id = a.id)
+                  < $2::timestamptz - make_interval(months => $3)
+              AND ($4::uuid IS NULL OR a.id > $4)
+            ORDER BY a.id LIMIT $5
             """,
             insurer,
-            approval,
+            now,
+            months,
+            after,
+            limit,
         )
+        return [ApprovalId(row["id"]) for row in rows]
+
+    async def whole(self, insurer: InsurerId, approval: ApprovalId) -> dict[str, Any] | None:
+        """All that is kept of an approval, as it is kept."""
+        found: dict[str, Any] | None = await self.connection.fetchval(_WHOLE, insurer, approval)
+        return found
+
+    async def lock_whole(self, insurer: InsurerId, approval: ApprovalId) -> dict[str, Any] | None:
+        """The same, locked until the transaction ends."""
+        found: dict[str, Any] | None = await self.connection.fetchval(_WHOLE + " FOR UPDATE OF a", insurer, approval)
         return found
 
     async def archive(

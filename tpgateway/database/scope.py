@@ -13,3 +13,11 @@ async def limit(connection: Connection, *, insurer: UUID | None = None, practiti
     await connection.execute(
         f"SET LOCAL tpgateway.insurer = '{insurer or ''}'; SET LOCAL tpgateway.practitioner = '{practitioner or ''}'"
     )
+
+
+async def let_go(connection: Connection) -> None:
+    """Until the transaction ends, the database's own functions may remove what is append-only, on every server.
+
+    They say so themselves as well, but where the data is spread over several servers only this server hears it.
+    """
+    await connection.execute("SET LOCAL tpgateway.forgets = 'yes'")

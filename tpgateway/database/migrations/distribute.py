@@ -6,6 +6,7 @@ from tpgateway.database import Connection, connecting
 from tpgateway.database.migrations import MIGRATION_LOCK
 
 _SQL = Path(__file__).parent / "distribution.sql"
+_FUNCTIONS = Path(__file__).parent / "distributed_functions.sql"
 _ROLES = ("tpgateway_service", "tpgateway_checks")
 # What later revisions and every transaction need there: our triggers are copied to all servers, and so are our settings.
 _SETTINGS = {"citus.enable_unsafe_triggers": "on", "citus.propagate_set_commands": "local"}
@@ -48,9 +49,10 @@ async def distribute(url: str) -> bool:
             for statement in _SQL.read_text().split(";\n"):
                 if statement.strip():
                     await connection.execute(statement, timeout=24 * 3600)
+            await connection.execute(_FUNCTIONS.read_text())
         for role in _ROLES:
-            # Servers come to each other as the role that a statement acts under. On the coordinator too: a server that is added
-            # later gets the roles as they are there.
+            # Servers come to each other as the role that a statement acts under. It may log in on the coordinator too: a server
+            # that is added later gets the roles as they are there.
             await connection.execute(f"ALTER ROLE {role} LOGIN")
     finally:
         await connection.close()
