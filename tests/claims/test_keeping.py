@@ -110,7 +110,7 @@ async def found_anywhere(gateway: Gateway, *texts: str) -> set[str]:
         schema = "queue" if name.startswith("pgqueuer") else "public"
         for text in texts:
             if await connection.fetchval(
-                f'SELECT EXISTS (SELECT FROM {schema}."{name}" t WHERE position($1 IN t::text) > 0)', text
+                f'SELECT EXISTS (SELECT FROM {schema}."{name}" t WHERE position($1 IN to_jsonb(t)::text) > 0)', text
             ):
                 found.add(name)
     await connection.close()
