@@ -108,8 +108,9 @@ ON CONFLICT DO NOTHING
 RETURNING proof, insurer_id, id, {FOUND}
 """
 RECORD_CHECKS = f"INSERT INTO card_checks ({', '.join(COLUMNS)}) {LOOK_UP} {_RECORDED}"
-# Where insurers' data are on several servers, one is named, and his server does it all.
-RECORD_CHECKS_OF_ONE = f"INSERT INTO card_checks ({', '.join(COLUMNS)}) {_look_up(insurer='$2::uuid', of_one=' AND i.id = $2')} {_RECORDED}"
+# Where insurers' data are on several servers, one is named, and its server does it all.
+_OF_ONE = _look_up(insurer="$2::uuid", of_one=" AND i.id = $2")
+RECORD_CHECKS_OF_ONE = f"INSERT INTO card_checks ({', '.join(COLUMNS)}) {_OF_ONE} {_RECORDED}"
 # What was looked up elsewhere, where the caller is not locked and the insurer still takes part.
 RECORD_FOUND = f"""
 INSERT INTO card_checks ({", ".join(COLUMNS)})

@@ -179,7 +179,13 @@ class SpreadLane:
 
 
 async def open_lane(
-    url: str, *, is_limited: bool, proof_life: timedelta, replica_url: str | None = None, replica_lag: float = 0
+    url: str,
+    *,
+    is_limited: bool,
+    proof_life: timedelta,
+    replica_url: str | None = None,
+    replica_lag: float = 0,
+    at_once: int = _AT_ONCE,
 ) -> Lane:
     """A lane of its own connection, or where the data are spread of several; raises what connecting raises.
 
@@ -202,7 +208,7 @@ async def open_lane(
     await connection.close()
     connections: list[Connection] = []
     try:
-        for _ in range(_AT_ONCE):
+        for _ in range(at_once):
             connections.append(await connecting.connect(url, server_settings={**SPREAD_SETTINGS, **role}))
         lanes = []
         for each in connections:
