@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--on-citus",
         action="store_true",
-        help="have every test's database spread over the cluster of TPG_TEST_CITUS_URL; takes some seconds a test",
+        help="have every test's database spread over the cluster of TPG_TEST_CITUS_URL; by one process (-n 0)",
     )
 
 

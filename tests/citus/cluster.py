@@ -30,7 +30,7 @@ async def _servers() -> list[tuple[str, int]]:
     return [(own.hostname or "", own.port or 5432), *((row[0], row[1]) for row in rows)]
 
 
-async def create_empty() -> str:
+async def create_empty(shards: int) -> str:
     """A new database on all servers, which know each other; gives its URL."""
     name = f"tpgateway_{uuid4().hex[:12]}"
     servers = await _servers()
@@ -48,14 +48,14 @@ async def create_empty() -> str:
     for host, port in servers[1:]:
         await connection.execute("SELECT citus_add_node($1, $2)", host, port)
     # Each table in each shard takes its time to make.
-    await connection.execute(f"ALTER DATABASE {name} SET citus.shard_count = 4")
+    await connection.execute(f"ALTER DATABASE {name} SET citus.shard_count = {shards}")
     await connection.close()
     return url
 
 
-async def create() -> str:
+async def create(shards: int = 4) -> str:
     """A new database, migrated and distributed; gives its URL."""
-    url = await create_empty()
+    url = await create_empty(shards)
     await migrate(url)
     await distribute(url)
     return url

@@ -108,11 +108,9 @@ async def found_anywhere(gateway: Gateway, *texts: str) -> set[str]:
     found = set()
     for name in (f"{row['tablename']}" for row in tables):
         schema = "queue" if name.startswith("pgqueuer") else "public"
-        for text in texts:
-            if await connection.fetchval(
-                f'SELECT EXISTS (SELECT FROM {schema}."{name}" t WHERE position($1 IN to_jsonb(t)::text) > 0)', text
-            ):
-                found.add(name)
+        rows = str([tuple(row) for row in await connection.fetch(f'SELECT * FROM {schema}."{name}"')])
+        if any(text in rows for text in texts):
+            found.add(name)
     await connection.close()
     return found
 

@@ -51,8 +51,8 @@ async def distribute(url: str) -> bool:
                     await connection.execute(statement, timeout=24 * 3600)
             await connection.execute(_FUNCTIONS.read_text())
         for role in _ROLES:
-            # Servers come to each other as the role that a statement acts under. It may log in on the coordinator too: a server
-            # that is added later gets the roles as they are there.
+            # Servers come to each other as the role that a statement acts under. It may log in on the coordinator too:
+            # a server that is added later gets the roles as they are there.
             await connection.execute(f"ALTER ROLE {role} LOGIN")
     finally:
         await connection.close()
