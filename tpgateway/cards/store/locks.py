@@ -17,7 +17,8 @@ WITH since AS (
            max(ends_at) FILTER (WHERE ends_at > $3) AS locked_until
     FROM check_locks WHERE owner_id IN ($1, $2)
 ), seen AS (
-    SELECT (k.insurer_id, coalesce(k.membership_number, encode(k.nir_hash, 'hex')), k.birth_date, k.birth_rank) AS person,
+    SELECT concat_ws(' ', k.insurer_id, coalesce(k.membership_number, encode(k.nir_hash, 'hex')), k.birth_date, k.birth_rank)
+               AS person,
            has_convention.yes AND k.is_domain_agreed AND k.has_signed AND k.participates AND NOT k.is_silent
                AND (k.is_ambiguous OR k.rights_from IS NULL) AS is_miss,
            k.checked_at > $3 - interval '1 hour' AS is_recent,
