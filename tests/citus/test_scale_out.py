@@ -1,5 +1,6 @@
 """The main story on a database spread over several servers."""
 
+import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -181,3 +182,15 @@ async def test_the_operators_commands(gateway: Gateway, insurers: list[Insurer],
     for words in (("audit", "verify"), ("retention", "run"), ("secrets", "reseal")):
         status, printed, complaint = await run_command(*words, database=gateway.database, **keys)
         assert status == 0, (words, printed, complaint)
+
+
+async def test_of_two_requests_at_once_for_one_person_exactly_one_is_granted(
+    gateway: Gateway, optician: Practitioner
+) -> None:
+    proofs = [
+        (await optician.check(builders.a_card(NUMBERS[0], membership_number="1007"))).body["proof"] for _ in range(4)
+    ]
+    asked = [builders.a_request(proof, NUMBERS[0]) for proof in proofs]
+    replies = await asyncio.gather(*(optician.call("POST", "/v1/prior-approvals", each) for each in asked))
+    assert {reply.status for reply in replies} == {201}, [reply.body for reply in replies]
+    assert sorted(reply.body["state"] for reply in replies) == ["approved", "refused", "refused", "refused"]
