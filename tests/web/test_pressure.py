@@ -46,6 +46,10 @@ async def test_who_is_refused_is_told_when_to_come_again_and_health_is_always_to
     refused = await pharmacist.check(builders.a_card(), "PHAR")
     assert (refused.status, refused.code) == (503, "overloaded")
     assert 1 <= int(refused.headers["Retry-After"]) <= 4
+    assert int(refused.headers["Content-Length"]) > 100
+    assert refused.headers["X-Content-Type-Options"] == "nosniff"
+    bare = await pharmacist.call("HEAD", "/v1/me")
+    assert bare.status == 503
     page = await gateway.call("GET", "/connexion", headers={"Accept": "text/html"})
     assert (page.status, "Retry-After" in page.headers) == (503, True)
     assert "très sollicité" in page.body.decode()

@@ -29,7 +29,7 @@ from tpgateway.web.request_log import Entry
 from tpgateway.web.routing import Answer, Call, Route
 from tpgateway.web.safety import SAFETY
 from tpgateway.web.state import STATE, State
-from tpgateway.web.steady import Steady
+from tpgateway.web.steady import Brief, Steady, stays_open
 from tpgateway.web.validation import parse_json, parse_parameters
 
 _log = structlog.get_logger(__name__)
@@ -130,14 +130,22 @@ async def _surrounded(
     return response
 
 
-def _refused(app: web.Application, request: web.Request, request_id: str) -> web.Response:
+def _refused(app: web.Application, request: web.Request, request_id: str) -> web.StreamResponse:
     """That there is too much to do, at the least cost: before it is known what was asked."""
     # Not the same for all, lest they come back together.
     problem = problems.Overloaded(retry_after_seconds=random.randint(1, 4))  # noqa: S311
     state = app[STATE]
     state.metrics.problems.labels(problem.code).inc()
     if _is_for_machines(request) or "text/html" not in request.headers.get("Accept", ""):
-        return problems.answer(problem, base_url=state.settings.base_url, request_id=request_id)
+        answer = problems.answer(problem, base_url=state.settings.base_url, request_id=request_id)
+        text = answer.text
+        if state.is_draining or not stays_open(request) or request.method == "HEAD" or text is None:
+            return answer
+        app[SAFETY].put_on(request.path, answer)
+        answer.headers["X-Request-Id"] = request_id
+        answer.headers["Content-Length"] = str(len(text.encode()))
+        lines = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
+        return Brief(f"HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n{text}", status=503)
     text = _BUSY.format(problem.message_fr, problem.next_step_fr)
     return web.Response(status=problem.status, text=text, content_type="text/html", headers=problem.said_in_headers)
 
