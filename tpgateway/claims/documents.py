@@ -16,7 +16,7 @@ from tpgateway.claims.model import (
     State,
 )
 from tpgateway.claims.parties import Act, ApprovalUnknown, Owned, attachments, events, locked
-from tpgateway.claims.store import ApprovalStore
+from tpgateway.claims.store.approvals import ApprovalStore
 from tpgateway.database import Connection
 from tpgateway.database.sealed import Sealed
 from tpgateway.insurers import service as insurers

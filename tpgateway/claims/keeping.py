@@ -10,7 +10,8 @@ from uuid import UUID
 from tpgateway.cards.model import Person
 from tpgateway.claims.documents import piece_purpose
 from tpgateway.claims.model import ApprovalId, AttachmentId
-from tpgateway.claims.store import ApprovalStore, ArchiveStore
+from tpgateway.claims.store.approvals import ApprovalStore
+from tpgateway.claims.store.archive import ArchiveStore
 from tpgateway.database import Connection, scope
 from tpgateway.database.migrations.distribute import is_distributed
 from tpgateway.database.sealed import Sealed

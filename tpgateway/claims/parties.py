@@ -17,7 +17,7 @@ from tpgateway.claims.model import (
     PriorApproval,
     Search,
 )
-from tpgateway.claims.store import ApprovalStore
+from tpgateway.claims.store.approvals import ApprovalStore
 from tpgateway.database import Connection
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import InsurerId, Reference

@@ -43,7 +43,7 @@ from tpgateway.claims.steps import (
     step,
     tell_insurer,
 )
-from tpgateway.claims.store import ApprovalStore
+from tpgateway.claims.store.approvals import ApprovalStore
 from tpgateway.database import Connection
 from tpgateway.guarantees.model import Domain, Use
 from tpgateway.guarantees.service import TariffCache

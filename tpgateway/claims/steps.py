@@ -21,7 +21,7 @@ from tpgateway.claims.model import (
 from tpgateway.claims.parties import Act
 from tpgateway.claims.rules import decisions, life, reasons
 from tpgateway.claims.rules.consumption import regranted, uses_of
-from tpgateway.claims.store import ApprovalStore
+from tpgateway.claims.store.approvals import ApprovalStore
 from tpgateway.database import Connection
 from tpgateway.errors import Reason
 from tpgateway.guarantees.service import tariffs

@@ -1,0 +1,1 @@
+"""The SQL of prior approvals; of those that ended, and of one person's."""
