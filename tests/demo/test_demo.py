@@ -110,7 +110,7 @@ async def personal_values(folder: Path) -> dict[str, str]:
                 take(each, where)
         elif value is not None and not isinstance(value, bool):
             for form in {str(value), str(value).replace("-", "")}:
-                if len(form) >= 6 and form not in {"clamp", "127.0.0.1"}:
+                if len(form) >= 6 and form != "127.0.0.1":
                     found[form] = where
 
     try:
