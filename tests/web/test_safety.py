@@ -7,9 +7,9 @@ from aiohttp import web
 
 from tests import builders
 from tests.driver import Gateway, Practitioner
+from tests.web.test_pressure import overload
 from tests.web.test_problems import exchange
 from tpgateway.web.safety import Safety
-from tpgateway.web.state import STATE
 
 PAGES = ("/", "/connexion", "/docs", "/nowhere")
 FOR_SOFTWARE = ("/v1/problems", "/v1/nowhere", "/v1/me", "/v1/conventions")
@@ -70,7 +70,7 @@ async def test_checks_the_answers_that_nothing_is_new_and_streams_do_so_too(
 
 
 async def test_what_is_refused_before_it_is_known_what_was_asked_does_so_too(gateway: Gateway) -> None:
-    gateway.app[STATE].pressure.refused_share = 1.0
+    overload(gateway)
     for path, wanted in (("/v1/problems", "*/*"), ("/connexion", "text/html")):
         refused = await gateway.call("GET", path, headers={"Accept": wanted})
         assert refused.status == 503

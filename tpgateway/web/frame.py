@@ -3,7 +3,6 @@
 One middleware gives each request an id and turns whatever happens into an answer; one closure a route does the rest.
 """
 
-import os
 import random
 import re
 import time
@@ -29,7 +28,7 @@ from tpgateway.web.request_log import Entry
 from tpgateway.web.routing import Answer, Call, Route
 from tpgateway.web.safety import SAFETY
 from tpgateway.web.state import STATE, State
-from tpgateway.web.steady import Brief, Steady, stays_open
+from tpgateway.web.steady import Steady
 from tpgateway.web.validation import parse_json, parse_parameters
 
 _log = structlog.get_logger(__name__)
@@ -57,6 +56,8 @@ REMARKS: web.AppKey[Mapping[Access, Remarks]] = web.AppKey("remarks")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _FOR_SOFTWARE = ("/v1/", "/oauth/")
 _ALWAYS = ("/health/", "/metrics")
+# After how many seconds who is refused may try again: not the same for all, lest they come back together.
+COME_AGAIN = (1, 2, 3, 4)
 _BUSY = (
     '<!doctype html><html lang="fr"><meta charset="utf-8"><title>Service très sollicité</title>'
     "<h1>{}</h1><p>{}</p></html>"
@@ -76,13 +77,20 @@ def mount(app: web.Application, routes: Sequence[Route]) -> None:
             app.router.add_route("HEAD", route.path, framed, name=f"{route.operation}.head")
 
 
+def id_for(headers: Mapping[str, str]) -> str:
+    """What a request is called: as its caller did, or by chance."""
+    offered = headers.get("X-Request-Id")
+    if offered and _REQUEST_ID.fullmatch(offered):
+        return offered
+    return f"{random.getrandbits(128):032x}"  # a name, no secret; asking the system costs ten times as much
+
+
 async def surround(app: web.Application, request: web.Request, handler: Handler) -> web.StreamResponse:
     """Outermost: request id, problems, timing, metrics and the log line."""
     started = time.perf_counter()
-    offered = request.headers.get("X-Request-Id")
-    request_id = offered if offered and _REQUEST_ID.fullmatch(offered) else os.urandom(16).hex()
+    request_id = id_for(request.headers)
     state = app[STATE]
-    state.pressure.in_hand += 1
+    state.pressure.begin()
     try:
         return await _surrounded(app, request, handler, state, request_id, started)
     finally:
@@ -131,21 +139,12 @@ async def _surrounded(
 
 
 def _refused(app: web.Application, request: web.Request, request_id: str) -> web.StreamResponse:
-    """That there is too much to do, at the least cost: before it is known what was asked."""
-    # Not the same for all, lest they come back together.
-    problem = problems.Overloaded(retry_after_seconds=random.randint(1, 4))  # noqa: S311
+    """That there is too much to do, before it is known what was asked; most hear it before they come this far."""
+    problem = problems.Overloaded(retry_after_seconds=random.choice(COME_AGAIN))  # noqa: S311
     state = app[STATE]
     state.metrics.problems.labels(problem.code).inc()
-    if _is_for_machines(request) or "text/html" not in request.headers.get("Accept", ""):
-        answer = problems.answer(problem, base_url=state.settings.base_url, request_id=request_id)
-        text = answer.text
-        if state.is_draining or not stays_open(request) or request.method == "HEAD" or text is None:
-            return answer
-        app[SAFETY].put_on(request.path, answer)
-        answer.headers["X-Request-Id"] = request_id
-        answer.headers["Content-Length"] = str(len(text.encode()))
-        lines = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
-        return Brief(f"HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n{text}", status=503)
+    if _is_for_machines(request.path) or "text/html" not in request.headers.get("Accept", ""):
+        return problems.answer(problem, base_url=state.settings.base_url, request_id=request_id)
     text = _BUSY.format(problem.message_fr, problem.next_step_fr)
     return web.Response(status=problem.status, text=text, content_type="text/html", headers=problem.said_in_headers)
 
@@ -196,15 +195,15 @@ async def _answer(app: web.Application, request: web.Request, problem: Problem, 
     problem = problems.same_or_several(problem)
     app[STATE].metrics.problems.labels(problem.code).inc()
     wants_page = (
-        ERROR_PAGE in app and not _is_for_machines(request) and "text/html" in request.headers.get("Accept", "")
+        ERROR_PAGE in app and not _is_for_machines(request.path) and "text/html" in request.headers.get("Accept", "")
     )
     if wants_page:
         return await app[ERROR_PAGE](request, problem, request_id)
     return problems.answer(problem, base_url=app[STATE].settings.base_url, request_id=request_id)
 
 
-def _is_for_machines(request: web.Request) -> bool:
-    return request.path.startswith(("/v1/", "/oauth/", "/.well-known/", "/health/"))
+def _is_for_machines(path: str) -> bool:
+    return path.startswith(("/v1/", "/oauth/", "/.well-known/", "/health/"))
 
 
 def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

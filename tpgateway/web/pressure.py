@@ -1,13 +1,12 @@
 """Refuses some of the requests when more come than can be answered, so that those taken are answered in time.
 
 How late the event loop is tells how long whatever came has to wait for its turn, and whoever merely waits (for a database, an
-insurer, news) does not count. Lateness that lasts while many are at it is overload; then a share of what comes is refused
-at once, larger or smaller as the lateness goes on or ends. With few at it the machine is busy with something else, and
-refusing them would make nothing quicker.
+insurer, news) does not count. Lateness that lasts while many are at it is overload; then only so many may be in hand at a
+time, fewer or more as the lateness goes on or ends, and what comes on top is refused at once. With few at it the machine is
+busy with something else, and refusing them would make nothing quicker.
 """
 
 import asyncio
-import random
 
 import structlog
 
@@ -17,7 +16,9 @@ _LATE = 0.03
 _LASTS = 0.5
 _SMOOTHED = 0.1
 _MANY = 16
-_MORE, _LESS, _MOST = 0.03, 0.005, 0.95
+# How much the limit changes at a look: at most by so much, and less the nearer the lateness is.
+_FEWER, _MORE = 0.9, 1.02
+_OVER = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -25,15 +26,29 @@ class Pressure:
     """Of one process; ``keep_watching`` runs beside everything else."""
 
     def __init__(self) -> None:
-        self.refused_share = 0.0
+        self.limit: float | None = None
+        """How many may be in hand; None while there is no overload."""
         self.in_hand = 0
         """How many requests are being answered."""
+        self.coming = 0
+        """How many were read and are about to be."""
         self._lateness = 0.0
         self._late_since: float | None = None
+        self._has_refused = False
+        self._refused_at = 0.0
 
     def refuses(self) -> bool:
-        """Whether the request that has just come is one of those to be refused."""
-        return self.refused_share > 0 and random.random() < self.refused_share  # noqa: S311
+        """Whether the request that has just come, and is counted, is one too many."""
+        if self.limit is None or self.in_hand + self.coming <= self.limit:
+            return False
+        self._has_refused = True
+        return True
+
+    def begin(self) -> None:
+        """A request is being answered from now on."""
+        self.in_hand += 1
+        if self.coming:
+            self.coming -= 1
 
     async def keep_watching(self) -> None:
         """Looks how late the loop is, until cancelled."""
@@ -44,17 +59,31 @@ class Pressure:
             self.note(late=loop.time() - due, now=loop.time())
 
     def note(self, *, late: float, now: float) -> None:
-        """The loop came so late; once this lasts, more is refused, and less as soon as it is over."""
+        """The loop came so late; once this lasts, so many may be in hand as let it be in time again."""
+        self.coming = 0  # some of them may never have become requests
         self._lateness += (late - self._lateness) * _SMOOTHED
-        if self._lateness <= _LATE or self.in_hand < _MANY:
+        if self.limit is not None:
+            self._follow(self.limit, now)
+        elif self._lateness <= _LATE or self.in_hand < _MANY:
             self._late_since = None
-            if self.refused_share and (share := max(0.0, self.refused_share - _LESS)) != self.refused_share:
-                self.refused_share = share
-                if not share:
-                    _log.warning("overload_over")
+        elif self._late_since is None:
+            self._late_since = now
+        elif now - self._late_since >= _LASTS:
+            _log.warning("overloaded")
+            self.limit_to(self.in_hand * _LATE / self._lateness, now=now)
+
+    def limit_to(self, count: float, *, now: float) -> None:
+        """From now on so many may be in hand, until it is seen how that goes."""
+        self.limit, self._refused_at = max(_MANY, count), now
+
+    def _follow(self, limit: float, now: float) -> None:
+        refused, self._has_refused = self._has_refused, False
+        if refused:
+            self._refused_at = now
+        elif now - self._refused_at >= _OVER and self._lateness <= _LATE:
+            _log.warning("overload_over")
+            self.limit = self._late_since = None
             return
-        self._late_since = self._late_since or now
-        if self.refused_share or now - self._late_since >= _LASTS:
-            if not self.refused_share:
-                _log.warning("overloaded")
-            self.refused_share = min(_MOST, self.refused_share + _MORE)
+        if refused or self._lateness > _LATE:
+            change = (_LATE / max(self._lateness, 0.001)) ** 0.25
+            self.limit = max(_MANY, limit * min(_MORE, max(_FEWER, change)))

@@ -7,6 +7,7 @@ request so slowly that it never ends, to hold what others need, is cut off.
 
 import asyncio
 from functools import partial
+from typing import Any, cast
 from uuid import uuid4
 
 import structlog
@@ -16,6 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 from tpgateway.web import frame, problems
 from tpgateway.web.safety import SAFETY, Safety
 from tpgateway.web.state import STATE
+from tpgateway.web.turnstile import Sieve, Turnstile
 
 _LOOK_SECONDS = 0.02
 _log = structlog.get_logger(__name__)
@@ -112,12 +114,14 @@ class _Server(web.Server):
     base_url = ""
     patience = 20.0
     safety: Safety
+    turnstile: Turnstile
 
     def __call__(self) -> RequestHandler:
         handler = _Handler(self, loop=self._loop, **self._kwargs)
         handler.base_url = self.base_url
         handler.patience = self.patience
         handler.safety = self.safety
+        handler._parser = cast("Any", Sieve(handler, self.turnstile))
         return handler
 
 
@@ -150,5 +154,6 @@ class Runner(web.AppRunner):
         )
         server.base_url = self.app[STATE].settings.base_url
         server.safety = self.app[SAFETY]
+        server.turnstile = Turnstile(self.app[STATE], self.app[SAFETY])
         server.patience = self.app[STATE].settings.slow_client_seconds
         return server

@@ -39,10 +39,10 @@ class _Kept(NamedTuple):
 
 
 class Brief(web.StreamResponse):
-    """An answer that is written whole and at once, for a connection that stays open."""
+    """An answer that is all head, for a connection that stays open."""
 
-    def __init__(self, head: str, status: int = 304) -> None:
-        super().__init__(status=status)
+    def __init__(self, head: str) -> None:
+        super().__init__(status=304)
         self.head = head
 
     @property
@@ -81,7 +81,7 @@ class Steady:
             del self._kept[key]
             return None
         transport = request.transport
-        if transport is None or transport.get_write_buffer_size() > _MOST_UNREAD or not stays_open(request):
+        if transport is None or transport.get_write_buffer_size() > _MOST_UNREAD or not _stays_open(request):
             return None
         allowance = limiter.take(kept.owner)
         if allowance.is_exceeded:
@@ -110,8 +110,7 @@ class Steady:
         self._kept[_key(request)] = _Kept(ground, expires_at, owner, operation, head)
 
 
-def stays_open(request: web.BaseRequest) -> bool:
-    """Whether more may be asked on the connection."""
+def _stays_open(request: web.BaseRequest) -> bool:
     return request.version == HttpVersion11 and request.keep_alive
 
 
