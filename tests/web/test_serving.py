@@ -327,3 +327,12 @@ def test_a_database_elsewhere_must_prove_which_one_it_is(
 def test_a_mailed_code_lives_for_ten_minutes_at_most() -> None:
     with pytest.raises(ValidationError, match="second_factor_minutes"):
         Settings(token_keys=TOKEN_KEYS, vault_keys=VAULT_KEYS, second_factor_minutes=11)
+
+
+async def test_what_few_requests_need_is_not_loaded_by_every_process() -> None:
+    asked = (
+        "import sys, tpgateway.app, tpgateway.worker; print(*{'fpdf', 'numpy', 'opentelemetry'} & sys.modules.keys())"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", asked, stdout=asyncio.subprocess.PIPE)
+    loaded, _ = await process.communicate()
+    assert (process.returncode, loaded.split()) == (0, [])

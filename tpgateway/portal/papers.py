@@ -12,8 +12,8 @@ from tpgateway.conventions.codec.markdown import body_html, domain_fr, facts_fr
 from tpgateway.conventions.errors import NoConvention
 from tpgateway.conventions.model import Convention
 from tpgateway.dre import service as tables
-from tpgateway.dre.codec.prints import say
 from tpgateway.dre.model import FileFormat
+from tpgateway.dre.sentences import say
 from tpgateway.dre.shelf import SHELF
 from tpgateway.errors import Problem
 from tpgateway.money import format_fr
