@@ -5,6 +5,7 @@ Eight to ten digits, no key that may be enforced. Numbers are equal when they ar
 """
 
 import re
+from functools import lru_cache
 from typing import NewType
 
 from stdnum.exceptions import InvalidComponent, InvalidFormat, InvalidLength, ValidationError
@@ -18,6 +19,7 @@ def compact(number: str) -> str:
     return str(clean(number, " .-")).strip()
 
 
+@lru_cache(4096)  # each check names one of a few hundred
 def validate(number: str) -> AmcNumber:
     """The number padded to ten digits; raises a stdnum ``ValidationError`` otherwise."""
     number = compact(number)
