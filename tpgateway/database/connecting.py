@@ -13,6 +13,9 @@ import asyncpg
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
+# Of every connection. On a cluster the driver's question for the types of arguments, which each new connection asks several
+# times, would take a third of a second: all tables are looked through, so as not to show those of other servers.
+_EVERYWHERE = {"citus.override_table_visibility": "off"}
 _HEAD_START = 0.15
 _last: dict[str, str] = {}
 
@@ -34,6 +37,7 @@ async def connect(url: str, *, timeout: float = 5, **options: Any) -> "Connectio
     Raises what asyncpg raises, ``OnlyReads`` where no host takes writes, and ``TimeoutError``.
     """
     each = hosts(url)
+    options["server_settings"] = {**_EVERYWHERE, **options.get("server_settings", {})}
     if len(each) == 1:
         return await asyncpg.connect(url, timeout=timeout, **options)
     each.sort(key=lambda host: host != _last.get(url))  # the one that was it the last time is asked first
