@@ -16,6 +16,8 @@ from tests.driver import run_command as run
 from tpgateway.web.callers import Access, Caller
 from tpgateway.web.tokens import Tokens
 
+LONG_NAME = "Mutuelle du grand lac et des communes de ses rives, îles comprises"
+
 
 def a_key(folder: Path, *, private: bool = False) -> str:
     key = Ed25519PrivateKey.generate()
@@ -25,7 +27,7 @@ def a_key(folder: Path, *, private: bool = False) -> str:
 
 
 async def test_an_insurer_is_admitted_once_and_listed(database: str, tmp_path: Path) -> None:
-    words = ("insurers", "add", "--number", "99990011", "--name", "Mutuelle du Lac", "--convention-type", "sp")
+    words = ("insurers", "add", "--number", "99990011", "--name", LONG_NAME, "--convention-type", "sp")
     words += ("--key", a_key(tmp_path), "--json")
     status, printed, _ = await run(*words, database=database)
     assert (status, json.loads(printed)["number"]) == (0, "0099990011")
@@ -34,7 +36,7 @@ async def test_an_insurer_is_admitted_once_and_listed(database: str, tmp_path: P
     assert "exists already" in complaint
     _, listed, _ = await run("insurers", "list", database=database)
     assert "0099990011" in listed
-    assert "Mutuelle du Lac" in listed
+    assert LONG_NAME in listed
 
 
 async def test_a_private_key_is_refused(database: str, tmp_path: Path) -> None:
@@ -93,6 +95,14 @@ async def test_secrets_are_made_once_for_their_owner_alone(tmp_path: Path) -> No
     }
     await run("secrets", "new", str(folder))
     assert all((folder / name).read_text() == text for name, (text, _) in made.items())
+
+
+async def test_a_secret_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "tpg_smtp_password").write_bytes(b"\xff\xfe no text")  # root may read all
+    status, _, complaint = await run("serve", TPG_SECRETS_DIR=str(tmp_path))
+    assert status == 1
+    assert "smtp_password" in complaint
+    assert "Traceback" not in complaint
 
 
 async def test_a_database_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:

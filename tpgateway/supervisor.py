@@ -24,6 +24,7 @@ from tpgateway.processes import die_with_parent
 from tpgateway.web import logs, metrics
 
 _RESTART_SECONDS = 1.0
+_SHORT_LIVED = "/tmp"  # noqa: S108  # the folder made in it has a name of chance, and is ours alone
 _CHECK_SECONDS = 60.0
 # What is left to the program that this process becomes: its children, and the folder that they keep their metrics in.
 _LEGACY = "_TPG_LEGACY"
@@ -41,7 +42,10 @@ def supervise(run: Run, listening: socket.socket, *, count: int, is_renewable: b
     ``is_renewable``: whether this process holds nothing but the socket that the program after it would need.
     """
     legacy = json.loads(os.environ.pop(_LEGACY, "{}"))
-    folder = tempfile.mkdtemp(prefix="tpgateway-metrics-")
+    # Not where large files are spooled, which outlives a container: what a killed process leaves should go with it.
+    folder = tempfile.mkdtemp(
+        prefix="tpgateway-metrics-", dir=_SHORT_LIVED if os.access(_SHORT_LIVED, os.W_OK) else None
+    )
     try:
         metrics.share_between_processes(folder)
         _Supervisor(run, listening, count, folder if is_renewable else None, deque(legacy.get("children", ()))).keep()

@@ -1,6 +1,8 @@
 """What every command stands on: sentences for what goes wrong, a database, mails, progress."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -10,6 +12,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
@@ -38,8 +41,10 @@ if TYPE_CHECKING:
     from tpgateway.mail import Post
 
 T = TypeVar("T")
-out = Console()
-err = Console(stderr=True)
+# Where nobody looks on, and nobody says how wide it is, nothing is cut: a file or another program reads it.
+_WIDE = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 240
+out = Console(width=_WIDE)
+err = Console(stderr=True, width=_WIDE)
 AsJson = Annotated[bool, typer.Option("--json", help="Answer one line of JSON.")]
 
 
@@ -55,6 +60,9 @@ def explained() -> Iterator[None]:
         err.print(
             "Secrets come from the environment or from files: `tpgateway secrets new DIR`, then TPG_SECRETS_DIR=DIR."
         )
+        raise typer.Exit(1) from None
+    except SettingsError as error:  # a secret's file may not be read; the cause names it
+        err.print(f"[red]{error}[/]: {escape(str(error.__cause__))}")
         raise typer.Exit(1) from None
     except Problem as problem:
         err.print(f"[red]{problem.title}[/]" + (f": {escape(problem.detail)}" if problem.detail else ""))
