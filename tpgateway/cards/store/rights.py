@@ -106,12 +106,19 @@ class RightsStore:
                    CASE WHEN pg_input_is_valid(f[5], 'date') THEN f[5]::date END AS valid_to,
                    string_to_array(f[6], ' ') AS convention_types, f[7] AS csr, f[8] AS product_code,
                    f[9] AS nir_hash, f[10] AS nir_sealed,
+                   hash_record_extended(ROW(upper(f[1]), f[2], f[3]), 0) AS person,
                    {fault} AS fault
             FROM staging.{self._lines}, LATERAL string_to_array(raw, ';') AS f
             WHERE raw <> ''
             """  # noqa: S608
         )
         await self._run(f"DROP TABLE staging.{self._lines}")
+        # Most files name nobody twice, which is seen in half the time.
+        if await self.connection.fetchval(
+            f"SELECT count(*) = count(DISTINCT person) FROM staging.{self._checked} WHERE fault IS NULL",  # noqa: S608
+            timeout=_PATIENCE,
+        ):
+            return
         overlapping = await self.connection.fetchval(
             f"""
             SELECT array_agg(line) FROM (
