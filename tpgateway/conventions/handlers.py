@@ -4,6 +4,7 @@ import asyncio
 from functools import lru_cache
 
 from tpgateway.conventions import service
+from tpgateway.conventions.codec.receipts import Signer, write_receipt
 from tpgateway.conventions.model import Convention
 from tpgateway.conventions.payloads import (
     ConventionChangesPath,
@@ -116,8 +117,6 @@ async def sign_convention(call: Call, *, path: ConventionPath, body: SignatureRe
 
 async def show_receipt(call: Call, *, path: ConventionPath) -> Answer:
     """What was signed, by whom, when (PDF)."""
-    from tpgateway.conventions.codec.receipts import Signer, write_receipt  # noqa: PLC0415  # as for the text
-
     async with call.transaction() as connection:
         practitioner = await practitioners.get(connection, PractitionerId(call.caller.account_id))
         signature = await service.signature(connection, practitioner.id, path.specialty)

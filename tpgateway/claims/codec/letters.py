@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-from fpdf.enums import TableBordersLayout
-from fpdf.fonts import FontFace
+from typing import TYPE_CHECKING
 
 from tpgateway.claims.model import Item, PriorApproval, State, Stay
 from tpgateway.claims.sentences import ITEMS_FR
@@ -12,8 +10,10 @@ from tpgateway.errors import REASONS
 from tpgateway.insurers.model import Reference
 from tpgateway.money import Cents, format_fr
 from tpgateway.paper import day_fr
-from tpgateway.paper.pdf import Paper, printable
 from tpgateway.web.routing import PARIS
+
+if TYPE_CHECKING:
+    from tpgateway.paper.pdf import Paper
 
 _TITLES = {
     State.APPROVED: "Accord de prise en charge",
@@ -39,7 +39,9 @@ def has_letter(state: State) -> bool:
 
 
 def write_letter(approval: PriorApproval, parties: Parties, *, decided_at: datetime) -> bytes:
-    """The letter of a decided approval, in French."""
+    """The letter of a decided approval, in French; to be called aside from the event loop."""
+    from tpgateway.paper.pdf import Paper  # noqa: PLC0415  # 25 MB and a quarter of a second, for this alone
+
     reference = Reference(insurer_number=approval.insurer_number, id=approval.id)
     title, reason = _TITLES[approval.state], REASONS[approval.code]
     pdf = Paper(
@@ -88,7 +90,12 @@ def _facts(approval: PriorApproval, parties: Parties, decided_at: datetime) -> l
     return facts
 
 
-def _table(pdf: Paper, approval: PriorApproval) -> None:
+def _table(pdf: "Paper", approval: PriorApproval) -> None:
+    from fpdf.enums import TableBordersLayout  # noqa: PLC0415  # as above
+    from fpdf.fonts import FontFace  # noqa: PLC0415
+
+    from tpgateway.paper.pdf import printable  # noqa: PLC0415
+
     head = FontFace(emphasis="BOLD", fill_color=235)
     pdf.set_font(size=9)
     with pdf.table(

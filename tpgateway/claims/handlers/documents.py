@@ -11,6 +11,7 @@ from aiohttp import web
 
 from tpgateway.claims import documents, parties
 from tpgateway.claims.codec.documents import ENDINGS, media_type
+from tpgateway.claims.codec.letters import Parties, has_letter, write_letter
 from tpgateway.claims.errors import AttachmentUnreadable, StateForbids
 from tpgateway.claims.handlers.approvals import act_of, or_not_found, owned, read_own
 from tpgateway.claims.model import Attachment, AttachmentId
@@ -132,8 +133,6 @@ async def show_attachment(call: Call, *, path: AttachmentPath) -> web.StreamResp
 
 async def show_letter(call: Call, *, path: ReferencePath) -> Answer:
     """The decision as a letter to print or to hand to the patient (PDF)."""
-    from tpgateway.claims.codec.letters import Parties, has_letter, write_letter  # noqa: PLC0415  # 25 MB, for this alone
-
     approval = await read_own(call, path.reference)
     if not has_letter(approval.state):
         raise StateForbids(f"the state is {approval.state}")

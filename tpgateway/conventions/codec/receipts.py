@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from tpgateway.conventions.model import Convention, Signature
 from tpgateway.paper import day_fr
-from tpgateway.paper.pdf import Paper
 from tpgateway.web.routing import PARIS
 
 
@@ -18,7 +17,12 @@ class Signer:
 
 
 def write_receipt(convention: Convention, signature: Signature, signer: Signer, *, network_contact: str) -> bytes:
-    """What was signed, by whom, when; the hash tells that the text was not changed since."""
+    """What was signed, by whom, when; the hash tells that the text was not changed since.
+
+    To be called aside from the event loop.
+    """
+    from tpgateway.paper.pdf import Paper  # noqa: PLC0415  # 25 MB and a quarter of a second, for this alone
+
     signed_at = signature.signed_at.astimezone(PARIS)
     pdf = Paper("Reçu de signature", foot=f"Une question : {network_contact}", made_at=signature.signed_at)
     pdf.write_line(
