@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -243,6 +244,26 @@ async def test_one_sees_and_ends_ones_sessions(gateway: Gateway, pharmacist: Pra
     assert (await pharmacist.in_person("GET", "/v1/me")).status == 200
     # The browsers are forgotten too.
     assert (await try_login(gateway, pharmacist.login, third.browser)).body["status"] == "second_factor_needed"
+
+
+async def test_an_operator_logs_one_person_out_or_everybody(gateway: Gateway, worker: None) -> None:
+    one, other = await gateway.join(), await gateway.join()
+    elsewhere = await gateway.log_in(one.form)
+    end = partial(run_command, "sessions", "end", database=gateway.database)
+    status, told, _ = await end(one.form["email"].upper())
+    assert (status, told.strip()) == (0, "Sessions ended: 2")
+    assert {(await each.in_person("GET", "/v1/me")).code for each in (one, elsewhere)} == {"authentication_required"}
+    assert (await other.in_person("GET", "/v1/me")).status == 200
+    assert (await try_login(gateway, one.login, elsewhere.browser)).body["status"] == "second_factor_needed"
+    assert (await one.call("GET", "/v1/me")).status == 200  # its software goes on
+
+    assert (await end("--everybody"))[0] == 0
+    assert (await other.in_person("GET", "/v1/me")).code == "authentication_required"
+    asked = "SELECT count(*) FROM audit_entries WHERE action = 'member:session:end' AND actor_kind = 'operator'"
+    assert await gateway.fetchval(asked) == 2
+
+    assert (await end("nobody@a.example"))[0] == 1
+    assert (await end())[0] == (await end("a@a.example", "--everybody"))[0] == 2
 
 
 async def test_nobody_ends_the_sessions_of_others(gateway: Gateway, worker: None) -> None:

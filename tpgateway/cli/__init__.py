@@ -26,6 +26,7 @@ _GROUPS = {
     "simulate": "sandbox.simulate_app",
     "certify": "sandbox.certify_app",
     "audit": "trail.app",
+    "sessions": "practitioners.sessions_app",
     "people": "people.people_app",
     "retention": "people.retention_app",
 }

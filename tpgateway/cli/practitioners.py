@@ -16,6 +16,7 @@ from tpgateway.cards import watch
 from tpgateway.cli.frame import AsJson, err, explained, on_database, out, with_post
 from tpgateway.database import Connection
 from tpgateway.mail import Post
+from tpgateway.members import door
 from tpgateway.practitioners import oversight
 from tpgateway.practitioners.model import Scheme
 from tpgateway.web.routing import PARIS
@@ -23,6 +24,40 @@ from tpgateway.web.routing import PARIS
 app = typer.Typer(help="Practitioners' accounts.", no_args_is_help=True)
 review_app = typer.Typer(help="Registrations and numbers that wait for a person's decision. Alone: lists them.")
 app.add_typer(review_app, name="review")
+sessions_app = typer.Typer(help="Who is logged in, of practices and insurers.", no_args_is_help=True)
+
+
+@sessions_app.callback()
+def sessions() -> None:
+    """Who is logged in, of practices and insurers."""
+
+
+@sessions_app.command("end")
+def end_sessions(
+    email: Annotated[str | None, typer.Argument(help="Whose: the address that the person's mails go to.")] = None,
+    everybody: Annotated[bool, typer.Option("--everybody", help="All people of all practices and insurers.")] = False,
+) -> None:
+    """Log somebody out wherever it is, or everybody: a password and a second factor are needed again.
+
+    Software goes on; `practitioners suspend` and `insurers suspend` stop that too.
+
+    Example: `tpgateway sessions end claire@officine.example`, `tpgateway sessions end --everybody`
+    """
+    if (email is None) is not everybody:
+        raise typer.BadParameter("either an address or --everybody")
+
+    async def act(connection: Connection) -> int | None:
+        async with connection.transaction():
+            if email is None:
+                return await door.end_all_sessions(connection, actor=OPERATOR)
+            return await door.end_sessions_of(connection, email, actor=OPERATOR)
+
+    with explained():
+        ended = on_database(configuration.load_database(), act)
+    if ended is None:
+        err.print("[red]Nobody has this address.[/]")
+        raise typer.Exit(1)
+    out.print(f"Sessions ended: {ended}")
 
 
 @review_app.callback(invoke_without_command=True)

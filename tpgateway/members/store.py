@@ -378,6 +378,19 @@ class DoorStore:
         )
         return int(done.split()[-1])
 
+    async def members_of_address(self, email: str) -> list[UUID]:
+        """Who has a mail address, of whatever practice or insurer."""
+        rows = await self.connection.fetch(
+            "SELECT id FROM practitioner_members WHERE lower(email) = lower($1) ORDER BY id", email
+        )
+        return [row["id"] for row in rows]
+
+    async def end_all(self) -> int:
+        """Ends everybody's sessions and forgets all browsers; answers how many sessions."""
+        await self.connection.execute("DELETE FROM member_devices")
+        done = await self.connection.execute("DELETE FROM sessions WHERE member_id IS NOT NULL")
+        return int(done.split()[-1])
+
     async def end_sessions_of_account(self, account_id: UUID) -> None:
         await self.connection.execute(
             "DELETE FROM sessions s USING practitioner_members m"
