@@ -152,6 +152,19 @@ async def test_after_a_mistake_the_database_goes_back_to_the_moment_before_and_a
                 assert approval.status == 201
                 news = (await insurer.call("GET", f"/v1/insurer/events?after={read}")).body["events"]
                 assert [event["data"]["prior_approval_id"] for event in news] == [approval.body["id"]]
+
+            # Once looked at, it archives again: first of all which timeline goes on from where, so that none is used twice.
+            assert not list(backups.wal.glob("00000002*"))
+            settings = restored.data / "postgresql.auto.conf"
+            settings.write_text(settings.read_text().replace("archive_command = ''\n", ""))
+            await restored.control("reload")
+            status, again = await backups.run("base-backup", **where | {"PGPORT": str(restored.port)})
+            assert status == 0, again
+
+            async def archived() -> bool:
+                return {"00000002.history"} < {each.name for each in backups.wal.glob("00000002*")}
+
+            await until(archived, 30)
             lost = sum(at > target for at in day.proofs.values())
             say(
                 capsys,
