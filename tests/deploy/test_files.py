@@ -170,6 +170,15 @@ def test_containers_are_sandboxed_and_get_secrets_that_are_there() -> None:
         assert used <= set(made["secrets"]), name
 
 
+def test_what_containers_mount_of_this_machine_is_there_or_is_made_and_ignored() -> None:
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    for name, service in compose()["services"].items():
+        for source in [each.partition(":")[0] for each in service.get("volumes", []) if each.startswith(".")]:
+            path = (DEPLOY / "container" / source).resolve()
+            there = any(each.is_relative_to(path) for each in files())
+            assert there or f"/{path.relative_to(ROOT)}/" in ignored, (name, source)
+
+
 def test_the_image_copies_what_is_there_and_not_ignored() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "container/Containerfile").read_text(), re.M)
