@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ async def test_after_a_mistake_the_database_goes_back_to_the_moment_before_and_a
     with postgres.folder() as home:
         backups = Backups(home)
         primary = await postgres.Server.new(home, "primary", ARCHIVING.format(backups.wal))
-        restored = postgres.Server(home, "restored")
+        restored, latest = postgres.Server(home, "restored"), postgres.Server(home, "latest")
         try:
             # A day's work, with a base backup in it and more work after that.
             house = House(tmp_path, database=primary.url())
@@ -114,17 +115,13 @@ async def test_after_a_mistake_the_database_goes_back_to_the_moment_before_and_a
 
             # The way back.
             began = time.monotonic()
-            target_text = target.isoformat(sep=" ")
+            target_text = target.isoformat(sep=" ").replace("+00:00", "Z")
             status, told = await backups.run("restore", target_text, RESTORE_DIR=str(restored.data))
             assert status == 0, told
             assert made.strip() in told
             await restored.configure("")
             await restored.start()
-
-            async def takes_writes() -> bool:
-                return (await restored.run(*_psql(restored, "-c", "SELECT pg_is_in_recovery()"))).strip() == "f"
-
-            await until(takes_writes, 30)
+            await until(partial(_takes_writes, restored), 30)
             await restored.run(*_psql(restored, "-f", str(backups.scripts / "after-restore.sql")))
             async with served(House(tmp_path, database=restored.url())) as gateway:
                 optician, insurer = await day.optician.at(gateway), await day.insurer.at(gateway)
@@ -165,6 +162,17 @@ async def test_after_a_mistake_the_database_goes_back_to_the_moment_before_and_a
                 return {"00000002.history"} < {each.name for each in backups.wal.glob("00000002*")}
 
             await until(archived, 30)
+
+            # Its machine is gone: another comes to where the archive ends.
+            await restored.stop()
+            status, told = await backups.run("restore", "latest", RESTORE_DIR=str(latest.data))
+            assert status == 0, told
+            assert again.strip() in told
+            await latest.configure("")
+            await latest.start()
+            await until(partial(_takes_writes, latest), 30)
+            found = await latest.run(*_psql(latest, "-c", f"SELECT id FROM card_checks WHERE id = '{_id(check.body)}'"))
+            assert found.strip() == _id(check.body)
             lost = sum(at > target for at in day.proofs.values())
             say(
                 capsys,
@@ -173,12 +181,16 @@ async def test_after_a_mistake_the_database_goes_back_to_the_moment_before_and_a
                 f" checks again {back:.1f} s after the restore began",
             )
         finally:
-            for server in (primary, restored):
+            for server in (primary, restored, latest):
                 await server.stop("immediate")
 
 
 def _psql(server: postgres.Server, *words: str) -> tuple[str, ...]:
     return ("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", server.url(), *words)
+
+
+async def _takes_writes(server: postgres.Server) -> bool:
+    return (await server.run(*_psql(server, "-c", "SELECT pg_is_in_recovery()"))).strip() == "f"
 
 
 def _id(check: "dict[str, str]") -> str:
@@ -194,6 +206,7 @@ def _id(check: "dict[str, str]") -> str:
         (["2026-11-22 14:29:30' Z"], 2, "quotes"),
         (["2020-01-01 00:00:00Z"], 1, "no base backup"),
         (["2026-11-22 14:29:30Z"], 1, "is not empty"),
+        (["latest"], 1, "is not empty"),
     ],
 )
 async def test_a_restore_that_cannot_be_made_says_why_and_touches_nothing(
