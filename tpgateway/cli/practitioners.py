@@ -16,7 +16,7 @@ from tpgateway.cards import watch
 from tpgateway.cli.frame import AsJson, err, explained, on_database, out, with_post
 from tpgateway.database import Connection
 from tpgateway.mail import Post
-from tpgateway.members import door
+from tpgateway.members import service as members
 from tpgateway.practitioners import oversight
 from tpgateway.practitioners.model import Scheme
 from tpgateway.web.routing import PARIS
@@ -49,8 +49,8 @@ def end_sessions(
     async def act(connection: Connection) -> int | None:
         async with connection.transaction():
             if email is None:
-                return await door.end_all_sessions(connection, actor=OPERATOR)
-            return await door.end_sessions_of(connection, email, actor=OPERATOR)
+                return await members.log_everybody_out(connection, actor=OPERATOR)
+            return await members.log_out(connection, email, actor=OPERATOR)
 
     with explained():
         ended = on_database(configuration.load_database(), act)

@@ -366,20 +366,6 @@ async def end_other_sessions(connection: Connection, member_id: MemberId, but: U
     return ended
 
 
-async def end_sessions_of(connection: Connection, email: str, *, actor: Actor) -> int | None:
-    """Ends all sessions of whoever has a mail address, and forgets the browsers; None where nobody has it."""
-    people = await DoorStore(connection).members_of_address(email)
-    ended = [await end_other_sessions(connection, MemberId(each), None, actor=actor) for each in people]
-    return sum(ended) if people else None
-
-
-async def end_all_sessions(connection: Connection, *, actor: Actor) -> int:
-    """Ends everybody's sessions, and forgets all browsers."""
-    ended = await DoorStore(connection).end_all()
-    await audit.record(connection, actor=actor, action=Action.SESSION_ENDED)
-    return ended
-
-
 async def forget_old(connection: Connection, *, now: datetime) -> int:
     """Removes failures and browsers past their time; answers how many."""
     store = DoorStore(connection)

@@ -284,6 +284,25 @@ async def close(connection: Connection, account_id: UUID, *, now: datetime) -> N
         await links.end_all(connection, purpose, account_id, now=now)
 
 
+async def log_out(connection: Connection, email: str, *, actor: Actor) -> int | None:
+    """Ends all sessions of whoever has a mail address, and forgets the browsers; None where nobody has it."""
+    door = DoorStore(connection)
+    people = await door.members_of_address(email)
+    ended = 0
+    for each in people:
+        ended += await door.end_sessions(each)
+        await door.forget_devices(each)
+        await audit.record(connection, actor=actor, action=Action.SESSION_ENDED, subject_id=each)
+    return ended if people else None
+
+
+async def log_everybody_out(connection: Connection, *, actor: Actor) -> int:
+    """Ends everybody's sessions, and forgets all browsers; answers how many sessions."""
+    ended = await DoorStore(connection).end_all()
+    await audit.record(connection, actor=actor, action=Action.SESSION_ENDED)
+    return ended
+
+
 async def recover_holder(
     connection: Connection,
     post: Post,
