@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests import builders
-from tests.driver import Gateway, Practitioner
+from tests.driver import Gateway, Practitioner, until
 from tpgateway.web.pressure import Pressure
 from tpgateway.web.state import STATE
 
@@ -163,6 +163,19 @@ async def test_what_is_refused_as_it_is_read_is_counted(gateway: Gateway, pharma
         assert (await pharmacist.check(builders.a_card(), "PHAR")).status == 503
     assert await counted(gateway) == before + 3
     assert (state.pressure.in_hand, state.pressure.coming) == (AT_IT, 0)
+
+
+async def test_who_waits_for_news_leaves_room_for_work(gateway: Gateway) -> None:
+    insurer, pressure = await gateway.admit(), gateway.app[STATE].pressure
+    waiting = asyncio.create_task(insurer.call("GET", "/v1/insurer/events?after=0&wait=2"))
+
+    async def only_waits() -> bool:
+        return bool(gateway.app[STATE].notices._waiting) and pressure.in_hand == 0
+
+    await until(only_waits, 2)
+    assert not waiting.done()
+    assert (await waiting).status == 200
+    assert pressure.in_hand == 0
 
 
 async def counted(gateway: Gateway) -> float:

@@ -41,7 +41,8 @@ async def list_versions(call: Call, *, query: VersionsQuery) -> Answer:
     """Versions newest first. With ``wait``, an empty list is held back until one is published or the time is over."""
     shelf = _shelf(call)
     specialty = await shelf.specialty(_me(call))
-    found = await shelf.news(specialty, after=query.after, wait=query.wait)
+    with call.state.pressure.waiting():
+        found = await shelf.news(specialty, after=query.after, wait=query.wait)
     every = (await shelf.catalogue(specialty)).versions
     ends, current = rules.last_days(every), rules.in_force(every, call.today)
     views = [

@@ -241,7 +241,7 @@ async def list_events(call: Call, *, query: EventsQuery) -> Answer:
         async with call.state.notices.expecting(str(_me(call))) as arrived:
             events = await _events(call, query)
             if not events:
-                with suppress(TimeoutError):
+                with suppress(TimeoutError), call.state.pressure.waiting():
                     await asyncio.wait_for(arrived.wait(), query.wait)
                 events = await _events(call, query)
     view = EventListView(

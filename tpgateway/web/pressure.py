@@ -7,6 +7,8 @@ busy with something else, and refusing them would make nothing quicker.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -29,7 +31,7 @@ class Pressure:
         self.limit: float | None = None
         """How many may be in hand; None while there is no overload."""
         self.in_hand = 0
-        """How many requests are being answered."""
+        """How many requests are being answered, but for those that wait for news."""
         self.coming = 0
         """How many were read and are about to be."""
         self._lateness = 0.0
@@ -49,6 +51,15 @@ class Pressure:
         self.in_hand += 1
         if self.coming:
             self.coming -= 1
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Meanwhile the request only waits for news: thousands may, and would leave no room for those that want work."""
+        self.in_hand -= 1
+        try:
+            yield
+        finally:
+            self.in_hand += 1
 
     async def keep_watching(self) -> None:
         """Looks how late the loop is, until cancelled."""
