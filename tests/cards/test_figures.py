@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -13,6 +13,7 @@ from tests.driver import Gateway, until
 from tpgateway.cards import service, uploads
 from tpgateway.cards.model import UploadStage
 from tpgateway.database import Pool
+from tpgateway.web.routing import PARIS
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ async def test_days_that_are_over_are_counted_once_and_today_as_it_stands(
     gateway: Gateway, checked: dict[str, int], pool: Pool
 ) -> None:
     now = datetime.now(UTC)
-    tomorrow = now + timedelta(days=1)
+    tomorrow = datetime.combine(builders.today() + timedelta(days=1), time(12), PARIS)
     async with pool.acquire() as connection:
         for number, count in checked.items():
             insurer = await connection.fetchval("SELECT id FROM insurers WHERE number = $1", number)
