@@ -12,13 +12,14 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
 
+from tpgateway.cards.codec.proofs import new_proofs
 from tpgateway.cards.model import Ask, Card
 from tpgateway.cards.store import lanes
 from tpgateway.cards.store.checks import RECORD_CHECKS
@@ -108,6 +109,11 @@ def _asks(practitioner: PractitionerId, numbers: list[str], size: int) -> list[A
     ]
 
 
+async def _record(lane: lanes.Lane, asks: Sequence[Ask]) -> None:
+    proofs = new_proofs(len(asks))
+    await lane.record([lanes.write_line(*each, timedelta(days=7)) for each in zip(asks, proofs, strict=True)])
+
+
 async def _median(work: Callable[[], Awaitable[object]]) -> float:
     times = []
     for _ in range(ROUNDS):
@@ -119,19 +125,19 @@ async def _median(work: Callable[[], Awaitable[object]]) -> float:
 
 async def _measure(url: str, at_once: int, *, also_anywhere: bool) -> dict[str, float]:
     practitioner, insurers = await _practitioner(url)
-    lane = await lanes.open_lane(url, is_limited=True, proof_life=timedelta(days=7), at_once=at_once)
+    lane = await lanes.open_lane(url, is_limited=True, at_once=at_once)
     found = {}
     for kinds, size in GATHERINGS:
         asks = _asks(practitioner, [number for _, number in insurers[:kinds]], size)
-        found[f"{size} checks of {kinds}"] = await _median(functools.partial(lane.record, asks))
+        found[f"{size} checks of {kinds}"] = await _median(functools.partial(_record, lane, asks))
     lane.terminate()
     if also_anywhere:
         settings = {**lanes.SPREAD_SETTINGS, "role": lanes.ROLE}
         connection = await asyncpg.connect(url, server_settings=settings)
-        anywhere = lanes.CheckLane(connection, await connection.prepare(_ANYWHERE), timedelta(days=7))
+        anywhere = lanes.CheckLane(connection, await connection.prepare(_ANYWHERE))
         for kinds, size in GATHERINGS:
             asks = _asks(practitioner, [number for _, number in insurers[:kinds]], size)
-            found[f"anywhere {size} checks of {kinds}"] = await _median(functools.partial(anywhere.record, asks))
+            found[f"anywhere {size} checks of {kinds}"] = await _median(functools.partial(_record, anywhere, asks))
         await connection.close()
     return found
 

@@ -248,7 +248,7 @@ async def test_the_hot_statement_uses_its_indexes(gateway: Gateway, insurer: Ins
 
 
 async def test_a_process_that_has_no_check_to_make_holds_no_table(database: str) -> None:
-    lane = await open_lane(database, is_limited=True, proof_life=timedelta(days=30))
+    lane = await open_lane(database, is_limited=True)
     connection = await asyncpg.connect(database)
     held = await connection.fetch(
         "SELECT relation::regclass::text FROM pg_locks l JOIN pg_stat_activity a USING (pid)"

@@ -21,8 +21,9 @@ import structlog
 from aiohttp import web
 
 from tpgateway.cards.codec.answers import write_check
+from tpgateway.cards.codec.proofs import endless_proofs
 from tpgateway.cards.model import Ask, CardCheck, Verdict
-from tpgateway.cards.store.lanes import Lane, open_lane
+from tpgateway.cards.store.lanes import Lane, Line, open_lane, read_checks, write_line
 from tpgateway.cards.verdicts import Verdicts
 from tpgateway.database import faults
 from tpgateway.web.problems import DatabaseUnavailable, Overloaded
@@ -49,7 +50,7 @@ class Answered(NamedTuple):
         return cls(check, verdict, *(write_check(check, verdict) if verdict else (b"", "")))
 
 
-_Waiting = tuple[Ask, "asyncio.Future[Answered | None]"]
+_Waiting = tuple[Line, "asyncio.Future[Answered | None]"]
 
 
 class Checker:
@@ -72,6 +73,7 @@ class Checker:
         self.verdicts = verdicts
         self._url, self._is_limited = url, is_limited
         self._proof_life, self._patience = proof_life, patience
+        self._proofs = endless_proofs()
         self._replica_url, self._replica_lag = replica_url, replica_lag
         self._queues: dict[UUID, deque[_Waiting]] = {}
         self._size = 0
@@ -116,7 +118,7 @@ class Checker:
         queue = self._queues.get(ask.practitioner_id)
         if queue is None:
             queue = self._queues[ask.practitioner_id] = deque()
-        queue.append((ask, future))
+        queue.append((write_line(ask, next(self._proofs), self._proof_life), future))
         self._size += 1
         self._arrived.set()
         return future
@@ -126,7 +128,6 @@ class Checker:
             return await open_lane(
                 self._url,
                 is_limited=self._is_limited,
-                proof_life=self._proof_life,
                 replica_url=self._replica_url,
                 replica_lag=self._replica_lag,
             )
@@ -152,12 +153,18 @@ class Checker:
                 _log.warning("check_lane_lost", failure=type(error).__name__)
 
     async def _serve(self, lane: Lane) -> None:
-        """Records what is gathered, again and again, until the connection is lost."""
+        """Records what is gathered, again and again, until the connection is lost.
+
+        What was recorded is answered once the next are on their way: the database need not wait for that, nor this process
+        for it.
+        """
         self._lane = lane
         lane.call_when_lost(self._arrived.set)
+        loop = asyncio.get_running_loop()
         while True:
-            await self._arrived.wait()
-            await asyncio.sleep(0)  # whoever else is about to arrive in this turn of the loop comes along
+            if not self._size:
+                await self._arrived.wait()
+                await asyncio.sleep(0)  # whoever else is about to arrive in this turn of the loop comes along
             if lane.is_lost:  # while it had nothing to do
                 return
             if not (gathered := self._gather()):
@@ -165,27 +172,36 @@ class Checker:
             began = time.perf_counter()
             try:
                 async with asyncio.timeout(self._patience):
-                    checks = await lane.record([ask for ask, _ in gathered])
-                speed = len(gathered) / (time.perf_counter() - began)
-                self._per_second += (speed - self._per_second) * _SMOOTHED
-                # All answers at once, since the same few lines over and over are quick; then whoever waits goes on.
-                known = self.verdicts.remembered
-                answers: list[Answered | None] = [check and Answered.of(check, known(check)) for check in checks]
+                    rows = await lane.record([line for line, _ in gathered])
             except _LOST as error:
                 _log.warning("check_lane_lost", failure=type(error).__name__, rows=len(gathered))
                 _refuse(gathered)
                 return
-            except Exception as error:  # each waiting check must hear of it
-                for _, future in gathered:
-                    if not future.done():
-                        future.set_exception(error)
+            except Exception as error:
+                _fail(gathered, error)
                 continue
             except BaseException:
                 _refuse(gathered)
                 raise
-            for (_, future), answer in zip(gathered, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+            speed = len(gathered) / (time.perf_counter() - began)
+            self._per_second += (speed - self._per_second) * _SMOOTHED
+            if self._size:
+                loop.call_soon(self._answer, gathered, rows)
+            else:
+                self._answer(gathered, rows)
+
+    def _answer(self, gathered: Sequence[_Waiting], rows: Sequence[asyncpg.Record]) -> None:
+        """All answers are written first, since the same few lines over and over are quick; then whoever waits goes on."""
+        known = self.verdicts.remembered
+        try:
+            checks = read_checks([line for line, _ in gathered], rows)
+            answers = [check and Answered.of(check, known(check)) for check in checks]
+        except Exception as error:
+            _fail(gathered, error)
+            return
+        for (_, future), answer in zip(gathered, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
 
     def _gather(self) -> list[_Waiting]:
         """The next to go: all who wait, or where these are too many one of each account in turn."""
@@ -207,9 +223,14 @@ class Checker:
 
 
 def _refuse(gathered: Sequence[_Waiting]) -> None:
+    _fail(gathered, DatabaseUnavailable(retry_after_seconds=1))
+
+
+def _fail(gathered: Sequence[_Waiting], error: Exception) -> None:
+    """Each check that still waits hears of it."""
     for _, future in gathered:
         if not future.done():
-            future.set_exception(DatabaseUnavailable(retry_after_seconds=1))
+            future.set_exception(error)
 
 
 CHECKER: web.AppKey[Checker] = web.AppKey("checker", Checker)

@@ -5,6 +5,7 @@ written ``HWYA-H1AG-MHEW``. A reader's I and L count as 1, O as 0.
 """
 
 import os
+from collections.abc import Iterator
 
 from stdnum import luhn
 
@@ -13,6 +14,7 @@ from tpgateway.cards.errors import ProofMistyped
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CONFUSED = str.maketrans("ILO", "110")
 _LENGTH = 12
+_AT_ONCE = 64
 # Luhn over pairs, since a proof is made at each check: what two neighbours write and add to the sum, the second doubled.
 _PAIRS = [
     (one + two, _ALPHABET.index(one) + luhn.checksum(two + "0", _ALPHABET)) for two in _ALPHABET for one in _ALPHABET
@@ -24,6 +26,12 @@ def new_proofs(count: int) -> list[str]:
     """So many fresh proof numbers."""
     bits = os.urandom(7 * count)
     return [_proof(int.from_bytes(bits[start : start + 7]) & (1 << 55) - 1) for start in range(0, len(bits), 7)]
+
+
+def endless_proofs() -> Iterator[str]:
+    """One fresh proof number after the other."""
+    while True:
+        yield from new_proofs(_AT_ONCE)
 
 
 def _proof(bits: int) -> str:

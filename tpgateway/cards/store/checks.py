@@ -70,6 +70,7 @@ LEFT JOIN LATERAL (
         FROM insured_nirs t
         WHERE a[11] IS NOT NULL AND a[16] IS NULL AND t.insurer_id = {insurer} AND t.nir_hash = a[11]::bytea
           AND t.birth_date = a[9] AND coalesce(t.birth_rank = a[10]::smallint, true)
+        OFFSET 0  -- else the planner would put is_open, a look-up, wherever it is named above
     ) found
 ) n ON true
 LEFT JOIN LATERAL (

@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import asyncpg
 
-from tpgateway.cards.codec.proofs import new_proofs
 from tpgateway.cards.model import Ask, CardCheck, Found, LiveFinding, LiveRights, LiveSilence
 from tpgateway.cards.store.checks import LOOK_UP, PROOF, RECORD_CHECKS, RECORD_CHECKS_OF_ONE, RECORD_FOUND
 from tpgateway.cards.store.replica import Replica
@@ -37,14 +36,22 @@ SPREAD_SETTINGS = {
     "plan_cache_mode": "force_custom_plan",
 }
 _AT_ONCE = 4
-_PROOF_AT = 12  # where a check's proof stands in its line
+
+
+class Line(NamedTuple):
+    """A check to be recorded, its proof, and how it is written for the statement."""
+
+    ask: Ask
+    proof: str
+    proof_expires_at: datetime
+    text: str
 
 
 class Lane(Protocol):
     """What records checks."""
 
-    async def record(self, asks: Sequence[Ask]) -> list[CardCheck | None]:
-        """Looks up and records all checks, each with a proof of its own; None for those not recorded."""
+    async def record(self, lines: Sequence[Line]) -> Sequence[asyncpg.Record]:
+        """Looks up and records all checks; what was, in any order, is for ``read_checks``."""
 
     @property
     def is_lost(self) -> bool:
@@ -64,45 +71,29 @@ class CheckLane:
         self,
         connection: Connection,
         statement: "asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record]",
-        proof_life: timedelta,
         replica: Replica | None = None,
     ):
         self._connection = connection
         self._statement = statement
-        self._proof_life = proof_life
         self._replica = replica
 
-    async def record(self, asks: Sequence[Ask]) -> list[CardCheck | None]:
-        """Looks up and records all checks in one statement, each with a proof of its own; None for those not recorded."""
-        return await self._record(asks)
+    async def record(self, lines: Sequence[Line]) -> Sequence[asyncpg.Record]:
+        """Looks up and records all checks in one statement."""
+        return await self._record(lines)
 
-    async def _record(self, asks: Sequence[Ask], *more: object) -> list[CardCheck | None]:
-        proofs = new_proofs(len(asks))
-        if any(ask.idempotency_key for ask in asks):
+    async def _record(self, lines: Sequence[Line], *more: object) -> Sequence[asyncpg.Record]:
+        if any(line.ask.idempotency_key for line in lines):
             # In one order everywhere, so that no two processes wait for each other's keys in a ring.
-            order = sorted(range(len(asks)), key=lambda at: (asks[at].practitioner_id, asks[at].idempotency_key or ""))
-        else:
-            order = list(range(len(asks)))
-        life = self._proof_life
-        expiries = [ask.checked_at + life for ask in asks]
-        lines = [_line(*parts) for parts in zip(asks, proofs, expiries, strict=True)]
-        rows = {row[0]: row for row in await self._rows([lines[at] for at in order], *more)}
-        return [
-            CardCheck(row[1], row[2], proof, expires_at, ask, Found._make(row[3:]))
-            if (row := rows.get(proof))
-            else None
-            for ask, proof, expires_at in zip(asks, proofs, expiries, strict=True)
-        ]
-
-    async def _rows(self, lines: Sequence[str], *more: object) -> Sequence[asyncpg.Record]:
-        if self._replica is None or not (found := await self._replica.look_up("\n".join(lines))):
-            return await self._statement.fetch("\n".join(lines), *more)
+            lines = sorted(lines, key=lambda line: (line.ask.practitioner_id, line.ask.idempotency_key or ""))
+        text = "\n".join([line.text for line in lines])
+        if self._replica is None or not (found := await self._replica.look_up(text)):
+            return await self._statement.fetch(text, *more)
         rows = await self._connection.fetch(RECORD_FOUND, *map(list, zip(*found, strict=True)))
         if len(found) == len(lines):
             return rows
         # Of a practice or an insurer that the standby does not know yet, the primary may know.
         known = {row[PROOF] for row in found}
-        unknown = [each for each in lines if each.split("\t")[_PROOF_AT] not in known]
+        unknown = [line.text for line in lines if line.proof not in known]
         return [*rows, *await self._statement.fetch("\n".join(unknown))]
 
     @property
@@ -124,8 +115,8 @@ class CheckLane:
 class _InsurersLane(CheckLane):
     """One of several: a statement takes the checks of one insurer."""
 
-    async def record_of(self, insurer: UUID, asks: Sequence[Ask]) -> list[CardCheck | None]:
-        return await self._record(asks, insurer)
+    async def record_of(self, insurer: UUID, lines: Sequence[Line]) -> Sequence[asyncpg.Record]:
+        return await self._record(lines, insurer)
 
 
 class SpreadLane:
@@ -139,31 +130,29 @@ class SpreadLane:
         self._free = list(lanes)
         self._insurers: dict[str, UUID] = {}
 
-    async def record(self, asks: Sequence[Ask]) -> list[CardCheck | None]:
-        places: dict[str, list[int]] = {}
-        for at, ask in enumerate(asks):
-            places.setdefault(ask.card.insurer_number, []).append(at)
-        if unknown := places.keys() - self._insurers.keys():
+    async def record(self, lines: Sequence[Line]) -> Sequence[asyncpg.Record]:
+        by_number: dict[str, list[Line]] = {}
+        for line in lines:
+            by_number.setdefault(line.ask.card.insurer_number, []).append(line)
+        if unknown := by_number.keys() - self._insurers.keys():
             rows = await self._connections[0].fetch(
                 "SELECT number, id FROM insurers WHERE number = ANY ($1)", list(unknown)
             )
             self._insurers.update((row["number"], row["id"]) for row in rows)
-        checks: list[CardCheck | None] = [None] * len(asks)
-        todo = [(insurer, at) for number, at in places.items() if (insurer := self._insurers.get(number))]
+        recorded: list[asyncpg.Record] = []
+        todo = [(insurer, some) for number, some in by_number.items() if (insurer := self._insurers.get(number))]
         todo.sort(key=lambda each: len(each[1]))
 
         async def work(lane: "_InsurersLane") -> None:
             while todo:
-                insurer, at = todo.pop()
-                for place, check in zip(at, await lane.record_of(insurer, [asks[each] for each in at]), strict=True):
-                    checks[place] = check
+                recorded.extend(await lane.record_of(*todo.pop()))
 
         # All come to their end before the first failure is told: a connection carries one statement at a time.
         done = await asyncio.gather(*(work(lane) for lane in self._free[: len(todo)]), return_exceptions=True)
         for failure in done:
             if failure is not None:
                 raise failure
-        return checks
+        return recorded
 
     @property
     def is_lost(self) -> bool:
@@ -182,7 +171,6 @@ async def open_lane(
     url: str,
     *,
     is_limited: bool,
-    proof_life: timedelta,
     replica_url: str | None = None,
     replica_lag: float = 0,
     at_once: int = _AT_ONCE,
@@ -201,10 +189,10 @@ async def open_lane(
         # the statement's tables: who alters one would wait for it, and everybody else behind that one.
         await connection.execute("SELECT")
         if replica_url is None:
-            return CheckLane(connection, statement, proof_life)
+            return CheckLane(connection, statement)
         replica = Replica(replica_url, settings, LOOK_UP, lag=replica_lag)
         replica.open(await connecting.connect(url, server_settings={"application_name": "tpgateway replica"}))
-        return CheckLane(connection, statement, proof_life, replica)
+        return CheckLane(connection, statement, replica)
     await connection.close()
     connections: list[Connection] = []
     try:
@@ -212,7 +200,7 @@ async def open_lane(
             connections.append(await connecting.connect(url, server_settings={**SPREAD_SETTINGS, **role}))
         lanes = []
         for each in connections:
-            lanes.append(_InsurersLane(each, await each.prepare(RECORD_CHECKS_OF_ONE), proof_life))
+            lanes.append(_InsurersLane(each, await each.prepare(RECORD_CHECKS_OF_ONE)))
             await each.execute("SELECT")  # as above
         return SpreadLane(connections, lanes)
     except BaseException:
@@ -221,16 +209,30 @@ async def open_lane(
         raise
 
 
-def _line(ask: Ask, proof: str, expires_at: datetime) -> str:
-    """The values of a check, in the statement's order; none of them can hold a tab or a line's end."""
+def write_line(ask: Ask, proof: str, proof_life: timedelta) -> Line:
+    """The check with its proof, which is good for so long."""
     practitioner_id, agent_id, card, domain, care_date, checked_at, key, live = ask
     person = live.rights if live and isinstance(live.rights, LiveRights) else card
-    return (
+    expires_at = checked_at + proof_life
+    # In the statement's order; no value can hold a tab or a line's end.
+    text = (
         f"{practitioner_id}\t{agent_id or ''}\t{checked_at}\t{domain.value}\t{care_date}"
         f"\t{card.convention_type}\t{card.csr}\t{person.membership_number or ''}\t{card.birth_date}"
         f"\t{person.birth_rank or ''}\t{(card.nir_hash and _bytes(card.nir_hash)) or ''}\t{proof}\t{expires_at}"
         f"\t{key or ''}\t{card.insurer_number}\t{_live(live) if live else ''}"
     )
+    return Line(ask, proof, expires_at, text)
+
+
+def read_checks(lines: Sequence[Line], rows: Sequence[asyncpg.Record]) -> list[CardCheck | None]:
+    """What was recorded of each line, None where nothing was."""
+    by_proof = {row[0]: row for row in rows}
+    return [
+        CardCheck(row[1], row[2], proof, expires_at, ask, Found._make(row[3:]))
+        if (row := by_proof.get(proof))
+        else None
+        for ask, proof, expires_at, _ in lines
+    ]
 
 
 def _bytes(value: bytes) -> str:
