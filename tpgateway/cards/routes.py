@@ -42,6 +42,7 @@ ROUTES = [
         path="/v1/card-checks",
         follows_clock=True,
         handler=checks.check_card,
+        at_once=checks.check_at_once,
         summary="Check a card: are the person's rights open for a domain on a day",
         tag="Cards",
         access=PRACTITIONER,

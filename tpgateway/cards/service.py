@@ -5,6 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import IO
 from uuid import UUID
 
@@ -32,8 +33,9 @@ from tpgateway.cards.rules import answers
 from tpgateway.cards.store.checks import CheckStore
 from tpgateway.cards.store.rights import RightsStore
 from tpgateway.cards.verdicts import Verdicts
-from tpgateway.cards.watch import Watch
+from tpgateway.cards.watch import Agent, Watch
 from tpgateway.database import Connection
+from tpgateway.errors import Problem
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import EventKind, Insurer, InsurerId, LiveSource
@@ -57,6 +59,8 @@ class Checking:
     checker: Checker
     watch: Watch
     live: LiveInsurers
+    looking_up: "set[asyncio.Task[Answered]]" = field(init=False, default_factory=set)
+    """Verdicts on their way."""
     _live_sources: dict[str, LiveSource] = field(init=False, default_factory=dict)
 
     def live_source(self, insurer_number: str) -> LiveSource | None:
@@ -107,6 +111,40 @@ async def check_card(
     finally:
         agent.end(verdict)
     raise RuntimeError("no check was recorded")
+
+
+def check_at_once(checking: Checking, ask: Ask, tell: Callable[[Answered | Problem | None], None]) -> bool:
+    """As ``check_card``, where the record is all that must be waited for; False where it is not, and nothing was done.
+
+    ``tell`` hears what it came to: None where no record was made, and ``check_card`` is to find out why.
+    """
+    if checking.live_source(ask.card.insurer_number) is not None or (agent := checking.watch.lets_through(ask)) is None:
+        return False
+
+    try:
+        checking.checker.check(ask).add_done_callback(partial(_end, checking, agent, tell))
+    except Problem:
+        agent.end(None)
+        return False
+    return True
+
+
+def _end(
+    checking: Checking,
+    agent: Agent,
+    tell: Callable[[Answered | Problem | None], None],
+    done: "asyncio.Future[Answered | None] | asyncio.Task[Answered]",
+) -> None:
+    """Tells what a check came to, once its verdict is known."""
+    failure = done.exception()
+    answered = None if failure else done.result()
+    if answered is not None and answered.verdict is None:
+        checking.looking_up.add(task := asyncio.create_task(_answered(checking, answered.check)))
+        task.add_done_callback(checking.looking_up.discard)
+        task.add_done_callback(partial(_end, checking, agent, tell))
+        return
+    agent.end(answered.verdict if answered else None)
+    tell(failure if isinstance(failure, Problem) else answered)
 
 
 async def _find_out_why(checking: Checking, ask: Ask) -> None:

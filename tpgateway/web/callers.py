@@ -96,6 +96,10 @@ class Caller:
         """Whether a second factor is still owed."""
         return self.access in _PENDING
 
+    def covers(self, scope: Scope | None) -> bool:
+        """Whether what needs a scope is the caller's to do: it binds a practitioner's software alone."""
+        return scope is None or self.access is not Access.PRACTITIONER_CLIENT or scope in self.scopes
+
     def actor(self, request_id: str) -> Actor:
         """The caller as the audit trail keeps it."""
         return Actor(kind=self.kind, id=self.account_id, agent_id=self.agent_id, request_id=request_id)

@@ -54,6 +54,7 @@ Remarks = Callable[[State, Caller], Awaitable[Mapping[str, str]]]
 REMARKS: web.AppKey[Mapping[Access, Remarks]] = web.AppKey("remarks")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+ROUTES: web.AppKey[Sequence[Route]] = web.AppKey("routes")
 _FOR_SOFTWARE = ("/v1/", "/oauth/")
 _ALWAYS = ("/health/", "/metrics")
 # After how many seconds who is refused may try again: not the same for all, lest they come back together.
@@ -68,6 +69,7 @@ SESSIONS: web.AppKey[Callable[[web.Request, Handler], Awaitable[web.StreamRespon
 
 def mount(app: web.Application, routes: Sequence[Route]) -> None:
     """Adds the operations to the application; raises ``TypeError`` where a handler does not fit its row."""
+    app[ROUTES] = routes
     for route in routes:
         if wrong := route.mismatch():
             raise TypeError(wrong)
@@ -331,14 +333,15 @@ def _identifying(route: Route) -> Callable[[Call], Awaitable[Caller | None]]:
             if authorization is None:
                 caller = await _by_session(route, call)
             else:
-                caller = _by_token(call.request, authorization, call.state, call.now)
+                caller = caller_by_token(authorization, call.state, call.now)
+                _refuse_other_certificate(caller, call.request)
             if caller.access not in access:
                 raise problems.CallerNotAllowed
             if caller.role is not None:
                 refuse_role(caller, least_role)
                 if route.needs_second_factor:
                     refuse_old_factor(caller, call.state.settings, call.now)
-            if scope and caller.access is Access.PRACTITIONER_CLIENT and scope not in caller.scopes:
+            if not caller.covers(scope):
                 raise problems.ScopeMissing(f"scope needed: {scope}")
         except Problem:
             call.request[ALLOWANCE] = limiter.take(stranger_of(call.request), _FAILURE_COST)
@@ -348,14 +351,20 @@ def _identifying(route: Route) -> Callable[[Call], Awaitable[Caller | None]]:
     return identify
 
 
-def _by_token(request: web.Request, authorization: str, state: State, now: datetime) -> Caller:
+def caller_by_token(authorization: str, state: State, now: datetime) -> Caller:
+    """Whom an Authorization header names; raises ``AuthenticationRequired``, ``TokenInvalid`` and ``TokenExpired``.
+
+    Where the token is bound to a certificate, whether it came over a connection with that one is still to be looked at.
+    """
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise problems.AuthenticationRequired("the Authorization header is no Bearer token")
-    caller = state.tokens.check(token.strip(), now)
+    return state.tokens.check(token.strip(), now)
+
+
+def _refuse_other_certificate(caller: Caller, request: web.Request) -> None:
     if caller.certificate is not None and caller.certificate != tls.certificate_of(request):
         raise problems.TokenInvalid("the token is bound to another client certificate than this connection's")
-    return caller
 
 
 async def _by_session(route: Route, call: Call) -> Caller:

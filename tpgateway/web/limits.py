@@ -88,6 +88,12 @@ class Limiter:
             window.untold += cost
         return self._tell(window, now, is_exceeded=is_exceeded)
 
+    def give_back(self, key: str) -> None:
+        """A request that was counted is counted again later."""
+        if (window := self._windows.get(key)) is not None and window.untold:
+            window.used -= 1
+            window.untold -= 1
+
     async def take_shared(self, connection: Connection, key: str, cost: int) -> Allowance:
         """Counts a request with those of all processes before it goes on."""
         if (allowance := self.take(key, cost)).is_exceeded:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -79,6 +79,19 @@ class Call:
 Handler = Callable[..., Awaitable[Answer | web.StreamResponse]]
 
 
+class Said(NamedTuple):
+    """An answer of status 200 in JSON, as it is written, with its ETag."""
+
+    body: bytes
+    tag: str
+
+
+AtOnce = Callable[[web.Application, Caller, Any, datetime, Callable[[Said | Problem | None], None]], bool]
+"""A handler that waits for nothing but its own work: it takes the application, who calls, the body as its shape, the moment
+and whom to tell, later, what came of it (None: the usual handler is to find out). False where it could not begin.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Media:
     """An answer or body that is not JSON; ``shape`` documents a form's fields."""
@@ -98,6 +111,7 @@ class Route:
     ``role`` is the least that a person must have: reading is for everybody of the practice, and writing for its staff,
     unless it is named here. A route that ``needs_second_factor`` takes from people one that was given a short while ago.
     In a sandbox, what ``follows_clock`` is decided by the clock that software moves there.
+    ``at_once`` answers ahead of the handler, and just as it would, what software asks without anything special.
     A route is ``transactional`` (one transaction around the handler) unless it says otherwise; ``cost`` weighs it in the
     caller's rate limit.
     """
@@ -105,6 +119,7 @@ class Route:
     method: str
     path: str
     handler: Handler
+    at_once: AtOnce | None = None
     summary: str
     tag: str
     access: frozenset[Access] = PUBLIC

@@ -15,9 +15,11 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from tpgateway.web import frame, problems
+from tpgateway.web.express import Express
 from tpgateway.web.safety import SAFETY, Safety
+from tpgateway.web.sieve import Sieve
 from tpgateway.web.state import STATE
-from tpgateway.web.turnstile import Sieve, Turnstile
+from tpgateway.web.turnstile import Turnstile
 
 _LOOK_SECONDS = 0.02
 _log = structlog.get_logger(__name__)
@@ -115,13 +117,14 @@ class _Server(web.Server):
     patience = 20.0
     safety: Safety
     turnstile: Turnstile
+    express: Express
 
     def __call__(self) -> RequestHandler:
         handler = _Handler(self, loop=self._loop, **self._kwargs)
         handler.base_url = self.base_url
         handler.patience = self.patience
         handler.safety = self.safety
-        handler._parser = cast("Any", Sieve(handler, self.turnstile))
+        handler._parser = cast("Any", Sieve(handler, self.turnstile, self.express))
         return handler
 
 
@@ -155,5 +158,6 @@ class Runner(web.AppRunner):
         server.base_url = self.app[STATE].settings.base_url
         server.safety = self.app[SAFETY]
         server.turnstile = Turnstile(self.app[STATE], self.app[SAFETY])
+        server.express = Express(self.app, self.app[SAFETY], self.app[frame.ROUTES])
         server.patience = self.app[STATE].settings.slow_client_seconds
         return server

@@ -7,6 +7,7 @@ is written as it lies: putting it together header by header would take longer th
 
 import time
 from email.utils import formatdate
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from aiohttp import HttpVersion11, web
@@ -36,6 +37,12 @@ class _Kept(NamedTuple):
     owner: str
     operation: str
     head: str
+
+
+@lru_cache(maxsize=2)
+def http_date(second: int) -> str:
+    """A second since 1970 as the ``Date`` header says it."""
+    return formatdate(second, usegmt=True)
 
 
 class Brief(web.StreamResponse):
@@ -68,7 +75,6 @@ class Steady:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str | None, ...], _Kept] = {}
-        self._date, self._second = "", 0
 
     def again(
         self, request: web.BaseRequest, limiter: Limiter, *, request_id: str, started: float
@@ -86,10 +92,8 @@ class Steady:
         allowance = limiter.take(kept.owner)
         if allowance.is_exceeded:
             return None
-        if self._second != int(now):
-            self._second, self._date = int(now), formatdate(now, usegmt=True)
         head = (
-            f"{kept.head}RateLimit: {allowance.said}\r\nX-Request-Id: {request_id}\r\nDate: {self._date}\r\n"
+            f"{kept.head}RateLimit: {allowance.said}\r\nX-Request-Id: {request_id}\r\nDate: {http_date(int(now))}\r\n"
             f"Server-Timing: total;dur={(time.perf_counter() - started) * 1000:.1f}\r\n\r\n"
         )
         return Brief(head), kept.operation

@@ -1,11 +1,13 @@
 """Handlers of card checks."""
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime
 
 from aiohttp import web
 
 from tpgateway.cards import service
-from tpgateway.cards.checker import CHECKER
+from tpgateway.cards.checker import CHECKER, Answered
 from tpgateway.cards.codec import datamatrix, guarantees
 from tpgateway.cards.codec.answers import write_check
 from tpgateway.cards.codec.proofs import format_proof
@@ -13,15 +15,17 @@ from tpgateway.cards.errors import NoCodeInPhoto, NotCovered
 from tpgateway.cards.model import Ask, CardCheck, CardCheckId, Outcome, Verdict
 from tpgateway.cards.payloads import DATAMATRIX_LENGTH, CardCheckRequest, GuaranteesQuery, PhotoQuery
 from tpgateway.cards.service import CHECKING
+from tpgateway.errors import Problem
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import Insurer
 from tpgateway.insurers.payloads import ReferencePath
 from tpgateway.paper.html import HEADERS
 from tpgateway.practitioners.model import PractitionerId
+from tpgateway.web.callers import Caller
 from tpgateway.web.frame import read_body
 from tpgateway.web.problems import MediaTypeNotSupported, NotFound
-from tpgateway.web.routing import Answer, Call
+from tpgateway.web.routing import PARIS, Answer, Call, Said
 
 PHOTO_LIMIT = 10 * 1024 * 1024
 _PHOTOS = ("image/png", "image/jpeg")
@@ -48,6 +52,26 @@ async def check_card(call: Call, *, body: CardCheckRequest) -> web.Response:
         headers["Proof"] = format_proof(check.proof)
         headers["Proof-Expires-At"] = check.proof_expires_at.isoformat()
     return web.Response(status=304, headers=headers)
+
+
+def check_at_once(
+    app: web.Application,
+    caller: Caller,
+    body: CardCheckRequest,
+    now: datetime,
+    tell: Callable[[Said | Problem | None], None],
+) -> bool:
+    """``check_card`` for what needs no more than the record of the check."""
+    checking, today = app[CHECKING], now.astimezone(PARIS).date()
+    try:
+        ask = body.ask(PractitionerId(caller.account_id), caller.agent_id, checking.vault, now=now, today=today)
+    except Problem:
+        return False
+
+    def end(answered: Answered | Problem | None) -> None:
+        tell(Said(answered.body, answered.tag) if isinstance(answered, Answered) else answered)
+
+    return service.check_at_once(checking, ask, end)
 
 
 async def check_photo(call: Call, *, query: PhotoQuery) -> web.Response:
