@@ -10,9 +10,10 @@ neighbours are refused, and none waits for long where the database does not answ
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from tpgateway.cards.model import Ask, CardCheck, Verdict
 from tpgateway.cards.store.lanes import Lane, Line, open_lane, read_checks, write_line
 from tpgateway.cards.verdicts import Verdicts
 from tpgateway.database import faults
+from tpgateway.web.logs import where
 from tpgateway.web.problems import DatabaseUnavailable, Overloaded
 
 _LARGEST = 500
@@ -50,7 +52,8 @@ class Answered(NamedTuple):
         return cls(check, verdict, *(write_check(check, verdict) if verdict else (b"", "")))
 
 
-_Waiting = tuple[Line, "asyncio.Future[Answered | None]"]
+Heard = Callable[["Answered | Exception | None"], None]
+_Waiting = tuple[Line, Heard]
 
 
 class Checker:
@@ -101,27 +104,32 @@ class Checker:
         if self._lane is not None:
             self._lane.terminate()
 
-    def check(self, ask: Ask) -> "asyncio.Future[Answered | None]":
-        """The recorded check, to be awaited; None where no record was made.
+    async def check(self, ask: Ask) -> Answered | None:
+        """The recorded check; raises what ``begin`` raises and what it tells."""
+        future: asyncio.Future[Answered | None] = asyncio.get_running_loop().create_future()
+        self.begin(ask, partial(_settle, future))
+        return await future
+
+    def begin(self, ask: Ask, tell: Heard) -> None:
+        """Has a check recorded: ``tell`` hears, later, what it came to, or the problem; None where no record was made.
 
         That is so where the insurer is unknown, the caller locked, the idempotency key used before or the proof taken, or
         where the insurer is asked live and was not, or the other way round.
 
-        Raises ``Overloaded`` where too many wait already, and ``DatabaseUnavailable`` where the database is away or does not
-        answer in time: whether the check was recorded is then not known, as with any answer that is lost on its way.
+        Raises ``Overloaded`` where too many wait already, and ``DatabaseUnavailable`` where the database is away; tells this
+        where it does not answer in time: whether the check was recorded is then not known, as with any answer that is lost on
+        its way.
         """
         if not self._is_serving:
             raise DatabaseUnavailable(retry_after_seconds=1)
         if self._size >= max(_LARGEST, self._per_second * _LONGEST_WAIT):
             raise Overloaded(retry_after_seconds=1)
-        future: asyncio.Future[Answered | None] = asyncio.get_running_loop().create_future()
         queue = self._queues.get(ask.practitioner_id)
         if queue is None:
             queue = self._queues[ask.practitioner_id] = deque()
-        queue.append((write_line(ask, next(self._proofs), self._proof_life), future))
+        queue.append((write_line(ask, next(self._proofs), self._proof_life), tell))
         self._size += 1
         self._arrived.set()
-        return future
 
     async def _open_lane(self) -> Lane:
         async with asyncio.timeout(self._patience):
@@ -199,9 +207,8 @@ class Checker:
         except Exception as error:
             _fail(gathered, error)
             return
-        for (_, future), answer in zip(gathered, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
+        for (_, tell), answer in zip(gathered, answers, strict=True):
+            _tell(tell, answer)
 
     def _gather(self) -> list[_Waiting]:
         """The next to go: all who wait, or where these are too many one of each account in turn."""
@@ -227,10 +234,25 @@ def _refuse(gathered: Sequence[_Waiting]) -> None:
 
 
 def _fail(gathered: Sequence[_Waiting], error: Exception) -> None:
-    """Each check that still waits hears of it."""
-    for _, future in gathered:
-        if not future.done():
-            future.set_exception(error)
+    for _, tell in gathered:
+        _tell(tell, error)
+
+
+def _tell(tell: Heard, told: Answered | Exception | None) -> None:
+    """One who cannot take what it hears must not keep it from the others."""
+    try:
+        tell(told)
+    except Exception as error:
+        _log.error("check_not_told", failure=type(error).__name__, where=where(error))
+
+
+def _settle(future: "asyncio.Future[Answered | None]", told: Answered | Exception | None) -> None:
+    if future.done():  # whoever waited is gone
+        return
+    if isinstance(told, Exception):
+        future.set_exception(told)
+    else:
+        future.set_result(told)
 
 
 CHECKER: web.AppKey[Checker] = web.AppKey("checker", Checker)

@@ -122,7 +122,7 @@ def check_at_once(checking: Checking, ask: Ask, tell: Callable[[Answered | Probl
         return False
 
     try:
-        checking.checker.check(ask).add_done_callback(partial(_end, checking, agent, tell))
+        checking.checker.begin(ask, partial(_end, checking, agent, tell))
     except Problem:
         agent.end(None)
         return False
@@ -133,18 +133,25 @@ def _end(
     checking: Checking,
     agent: Agent,
     tell: Callable[[Answered | Problem | None], None],
-    done: "asyncio.Future[Answered | None] | asyncio.Task[Answered]",
+    answered: Answered | Exception | None,
 ) -> None:
     """Tells what a check came to, once its verdict is known."""
-    failure = done.exception()
-    answered = None if failure else done.result()
-    if answered is not None and answered.verdict is None:
+    if isinstance(answered, Answered) and answered.verdict is None:
         checking.looking_up.add(task := asyncio.create_task(_answered(checking, answered.check)))
-        task.add_done_callback(checking.looking_up.discard)
-        task.add_done_callback(partial(_end, checking, agent, tell))
+        task.add_done_callback(partial(_end_looked_up, checking, agent, tell))
         return
-    agent.end(answered.verdict if answered else None)
-    tell(failure if isinstance(failure, Problem) else answered)
+    agent.end(answered.verdict if isinstance(answered, Answered) else None)
+    tell(answered if isinstance(answered, Answered | Problem) else None)
+
+
+def _end_looked_up(
+    checking: Checking,
+    agent: Agent,
+    tell: Callable[[Answered | Problem | None], None],
+    task: "asyncio.Task[Answered]",
+) -> None:
+    checking.looking_up.discard(task)
+    _end(checking, agent, tell, None if task.cancelled() or task.exception() else task.result())
 
 
 async def _find_out_why(checking: Checking, ask: Ask) -> None:

@@ -51,9 +51,10 @@ class _Handler(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         count, was_in_body = self._request_count, self._is_in_body()
-        stopping = self._close, self._force_close
-        if was_in_body and any(stopping) and self.transport is not None and not self.transport.is_closing():
+        is_stopping = was_in_body and (self._close or self._force_close)
+        if is_stopping and self.transport is not None and not self.transport.is_closing():
             # While it stops the library reads no more of anything: what it waits for to answer would never come.
+            stopping = self._close, self._force_close
             self._close = self._force_close = False
             super().data_received(data)
             self._close, self._force_close = stopping

@@ -19,11 +19,12 @@ _MOST_UNREAD = 64 * 1024
 class Sieve:
     """A connection's parser that keeps to itself what is turned away or answered at once."""
 
-    __slots__ = ("_connection", "_express", "_parser", "_turnstile")
+    __slots__ = ("_connection", "_express", "_parser", "_turnstile", "message_consumed")
 
     def __init__(self, connection: RequestHandler, turnstile: Turnstile, express: Express) -> None:
         self._connection = connection
         self._parser: Any = connection._parser
+        self.message_consumed = self._parser.message_consumed
         self._turnstile, self._express = turnstile, express
 
     def __getattr__(self, name: str) -> Any:
