@@ -23,8 +23,9 @@ class Sieve:
 
     def __init__(self, connection: RequestHandler, turnstile: Turnstile, express: Express) -> None:
         self._connection = connection
-        self._parser: Any = connection._parser
-        self.message_consumed = self._parser.message_consumed
+        parser: Any = connection._parser
+        self._parser = parser
+        self.message_consumed = parser.message_consumed  # asked for at each request
         self._turnstile, self._express = turnstile, express
 
     def __getattr__(self, name: str) -> Any:
