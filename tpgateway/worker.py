@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -17,7 +18,8 @@ from tpgateway.cards import keeping as kept_cards
 from tpgateway.cards import service as cards
 from tpgateway.claims import jobs as claims_jobs
 from tpgateway.claims import keeping as kept_claims
-from tpgateway.database import Connection, faults
+from tpgateway.database import Connection, Pool, faults
+from tpgateway.database.migrations.distribute import is_distributed
 from tpgateway.database.notices import Notices
 from tpgateway.database.pool import open_pool
 from tpgateway.dre import jobs as dre_jobs
@@ -84,34 +86,57 @@ async def work(settings: Settings, database_url: str) -> None:
     _log.info("stopped", pid=os.getpid())
 
 
+_COURIERS_CONNECTIONS = 4
+_PLANNED_ONCE = {
+    "plan_cache_mode": "force_generic_plan",
+    **dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off"),
+}
+
+
 async def run(settings: Settings, database_url: str, stop: asyncio.Event) -> None:
     """Works until ``stop`` is set; raises when the database goes away."""
-    pool = await open_pool(
-        database_url, size=settings.database_pool_size, name="tpgateway work", role=settings.database_role
+    size, role = settings.database_pool_size, settings.database_role
+    async with (
+        await open_pool(database_url, size=size, name="tpgateway work", role=role) as pool,
+        await _open_couriers_pool(settings, database_url, pool) as couriers_pool,
+        client.open_session(allows_private=settings.webhook_private_targets) as http,
+    ):
+        vault = Vault.from_json(settings.vault_keys.get_secret_value())
+        tools = Tools(
+            pool=pool, settings=settings, vault=vault, http=http, traces=traces.of(settings, "tpgateway work")
+        )
+        queue = build_queue(tools)
+        await link_audit_once(tools)  # what came while no worker ran does not wait for the next minute
+        notices = Notices(database_url, insurers.EVENTS_CHANNEL)
+        await notices.open()
+        courier = Courier(replace(tools, pool=couriers_pool), notices)
+        beside = [asyncio.create_task(courier.run()), asyncio.create_task(_relay(stop, queue.shutdown))]
+        try:
+            await queue.run(dequeue_timeout=timedelta(seconds=5), batch_size=50)
+        finally:
+            await courier.stop()
+            for task in beside:
+                task.cancel()
+            await notices.close()
+            if tools.traces is not None:
+                await asyncio.to_thread(tools.traces.close)
+
+
+async def _open_couriers_pool(settings: Settings, database_url: str, pool: Pool) -> Pool:
+    """Connections for the same few statements over and over; planned anew for each event, that took as long as all the rest.
+
+    A plan made while the tables are small must serve when they no longer are: it looks things up, and reads no table whole.
+    """
+    async with pool.acquire() as connection:
+        is_spread = await is_distributed(connection)  # then which server it goes to is known with the insurer alone
+    return await open_pool(
+        database_url,
+        size=_COURIERS_CONNECTIONS,
+        name="tpgateway courier",
+        role=settings.database_role,
+        is_stateless=True,
+        settings=None if is_spread else _PLANNED_ONCE,
     )
-    try:
-        async with client.open_session(allows_private=settings.webhook_private_targets) as http:
-            vault = Vault.from_json(settings.vault_keys.get_secret_value())
-            tools = Tools(
-                pool=pool, settings=settings, vault=vault, http=http, traces=traces.of(settings, "tpgateway work")
-            )
-            queue = build_queue(tools)
-            await link_audit_once(tools)  # what came while no worker ran does not wait for the next minute
-            notices = Notices(database_url, insurers.EVENTS_CHANNEL)
-            await notices.open()
-            courier = Courier(tools, notices)
-            beside = [asyncio.create_task(courier.run()), asyncio.create_task(_relay(stop, queue.shutdown))]
-            try:
-                await queue.run(dequeue_timeout=timedelta(seconds=5), batch_size=50)
-            finally:
-                await courier.stop()
-                for task in beside:
-                    task.cancel()
-                await notices.close()
-                if tools.traces is not None:
-                    await asyncio.to_thread(tools.traces.close)
-    finally:
-        await pool.close()
 
 
 async def _relay(stop: asyncio.Event, shutdown: asyncio.Event) -> None:

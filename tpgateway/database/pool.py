@@ -1,6 +1,7 @@
 """The connection pool, and the guard that keeps a service off a schema that it does not know."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
@@ -25,12 +26,20 @@ def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-async def open_pool(url: str, *, size: int, name: str, role: str | None = None, is_stateless: bool = False) -> Pool:
+async def open_pool(
+    url: str,
+    *,
+    size: int,
+    name: str,
+    role: str | None = None,
+    is_stateless: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> Pool:
     """A pool on a database whose server and schema were checked; raises ``DatabaseNotUsable``.
 
     Its connections act under ``role`` where one is given, whatever more the login itself may do. ``is_stateless``: whoever
     has one leaves nothing in its session (no lock, cursor, setting or listener outlives a transaction), so that it need not
-    be cleaned, at a round trip's cost, each time that it is given back.
+    be cleaned, at a round trip's cost, each time that it is given back. ``settings`` are the server's, for its sessions.
     """
     pool: Pool = asyncpg.create_pool(  # type: ignore[call-overload]  # ours takes whatever the driver's own does
         url,
@@ -41,7 +50,7 @@ async def open_pool(url: str, *, size: int, name: str, role: str | None = None, 
         reset=_leave if is_stateless else None,
         timeout=5,
         command_timeout=60,
-        server_settings={"application_name": name, **({"role": role} if role else {})},
+        server_settings={"application_name": name, **({"role": role} if role else {}), **(settings or {})},
     )
     try:
         await pool
