@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -203,6 +203,31 @@ async def test_a_request_behind_one_under_way_waits_for_it(wire: Wire, gateway: 
         assert gateway.app[STATE].pressure.in_hand == 1
     answers = [await wire.answer(), await wire.answer()]
     assert [answer[1]["X-Request-Id"] for answer in answers] == ["first-of-two", "second-of-two"]
+
+
+async def test_many_behind_one_under_way_are_all_answered(wire: Wire, gateway: Gateway, taken: list[bool]) -> None:
+    """More than the parser reads ahead of what is answered."""
+    async with held_up(gateway):
+        wire.writer.write(wire.request(a_check()))
+        await asyncio.sleep(0.1)
+        wire.writer.write(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n" * 80)
+        await asyncio.sleep(0.1)
+    assert taken == [True]
+    assert [(await wire.answer())[0] for _ in range(81)] == [200] * 81
+
+
+async def test_a_verdict_that_cannot_be_looked_up_is_no_second_check(wire: Wire, gateway: Gateway) -> None:
+    checker, pool = gateway.app[CHECKER], gateway.app[STATE].pool
+    before = await gateway.fetchval("SELECT count(*) FROM card_checks")
+    checker.verdicts._covers.clear()
+    checker.verdicts.benefits._kept.clear()
+    async with AsyncExitStack() as others:
+        for _ in range(pool.get_max_size()):
+            await others.enter_async_context(pool.acquire())
+        status, headers, problem = await wire.ask(a_check())
+    assert (status, problem["code"], headers["Retry-After"]) == (503, "database_unavailable", "1")
+    assert await gateway.fetchval("SELECT count(*) FROM card_checks") == before + 1
+    assert (await wire.ask(a_check()))[2]["outcome"] == "covered"
 
 
 async def test_who_leaves_before_the_answer_leaves_nothing_behind(wire: Wire, gateway: Gateway) -> None:

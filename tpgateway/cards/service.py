@@ -41,7 +41,7 @@ from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import EventKind, Insurer, InsurerId, LiveSource
 from tpgateway.practitioners.model import PractitionerId
 from tpgateway.vault import Vault
-from tpgateway.web.problems import IdempotencyKeyReused, WrongEncoding
+from tpgateway.web.problems import DatabaseUnavailable, IdempotencyKeyReused, WrongEncoding
 from tpgateway.web.routing import PARIS
 
 _TRIES = 4
@@ -116,17 +116,21 @@ async def check_card(
 def check_at_once(checking: Checking, ask: Ask, tell: Callable[[Answered | Problem | None], None]) -> bool:
     """As ``check_card``, where the record is all that must be waited for; False where it is not, and nothing was done.
 
-    ``tell`` hears what it came to: None where no record was made, and ``check_card`` is to find out why.
+    ``tell`` hears what it came to: None where ``check_card`` is to find out why nothing did, which may record it once more.
     """
     if checking.live_source(ask.card.insurer_number) is not None or (agent := checking.watch.lets_through(ask)) is None:
         return False
 
+    has_begun = False
     try:
         checking.checker.begin(ask, partial(_end, checking, agent, tell))
-    except Problem:
-        agent.end(None)
-        return False
-    return True
+        has_begun = True
+    except Problem:  # whoever asks the usual way is told
+        pass
+    finally:
+        if not has_begun:
+            agent.end(None)
+    return has_begun
 
 
 def _end(
@@ -151,7 +155,9 @@ def _end_looked_up(
     task: "asyncio.Task[Answered]",
 ) -> None:
     checking.looking_up.discard(task)
-    _end(checking, agent, tell, None if task.cancelled() or task.exception() else task.result())
+    # What was recorded is not asked for again: as with any answer that is lost on its way, it is not known that it was.
+    failure = DatabaseUnavailable(retry_after_seconds=1) if task.cancelled() or task.exception() else None
+    _end(checking, agent, tell, failure or task.result())
 
 
 async def _find_out_why(checking: Checking, ask: Ask) -> None:

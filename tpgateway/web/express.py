@@ -91,11 +91,18 @@ class Express:
         request_id = frame.id_for(headers)
         asked = _Asked(connection, message, body, connection._waiter, caller.owner, allowance, request_id, started)
         state.pressure.begin()
-        if not route.at_once(self._app, caller, shape, now, partial(self._tell, route, asked)):
-            self._leave(asked)
-            return False
-        connection._waiter = None  # as while the library answers: what comes meanwhile is queued, and it is not idle
-        return True
+        is_taken = False
+        try:
+            is_taken = route.at_once(self._app, caller, shape, now, partial(self._tell, route, asked))
+        finally:
+            if not is_taken:
+                self._leave(asked)
+        if is_taken:
+            # As while the library answers: the parser goes on, what comes is queued, and the connection is not idle.
+            assert connection._parser is not None
+            connection._parser.message_consumed()
+            connection._waiter = None
+        return is_taken
 
     def _leave(self, asked: _Asked) -> None:
         """As if it had not been taken."""
@@ -106,10 +113,11 @@ class Express:
         """Writes the answer; where there is none, the connection's own loop goes on with the request."""
         connection, waiter, state = asked.connection, asked.waiter, self._state
         connection._waiter = waiter
-        if told is None:
-            self._leave(asked)
-            connection._messages.appendleft((asked.message, asked.body))
-        else:
+        try:
+            if told is None:
+                self._leave(asked)
+                connection._messages.appendleft((asked.message, asked.body))
+                return
             state.pressure.in_hand -= 1
             status, head, body = (200, self._head, told.body) if isinstance(told, Said) else self._refusal(asked, told)
             spent = time.perf_counter() - asked.started
@@ -118,12 +126,13 @@ class Express:
                 self._write(asked, f"{head}{tag}", body, spent)
             operation = self._operations[route.path]
             state.request_log.note(Entry(time.time(), asked.request_id, operation, route.method, status, spent))
-        if connection.transport is None:
-            waiter.cancel()
-        elif connection._messages and not waiter.done():
-            waiter.set_result(None)
-        elif connection._close:  # it was asked to, while it did not seem idle
-            waiter.cancel()
+        finally:
+            if connection.transport is None:
+                waiter.cancel()
+            elif connection._messages and not waiter.done():
+                waiter.set_result(None)
+            elif connection._close:  # it was asked to, while it did not seem idle
+                waiter.cancel()
 
     def _refusal(self, asked: _Asked, problem: Problem) -> tuple[int, str, bytes]:
         state = self._state
@@ -135,8 +144,6 @@ class Express:
     def _write(self, asked: _Asked, head: str, body: bytes, spent: float) -> None:
         connection, allowance = asked.connection, asked.allowance
         assert connection.transport is not None
-        assert connection._parser is not None
-        connection._parser.message_consumed()
         is_last = self._state.is_draining
         connection.transport.write(
             f"{head}Content-Length: {len(body)}\r\nRateLimit-Policy: {allowance.policy}\r\nRateLimit: {allowance.said}\r\n"
