@@ -139,7 +139,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
     keys = credentials.PublishedKeys(state.connection)
     app[KEY_REFRESHER] = keys.refresh
     frame.mount(app, ROUTES)
-    docs.mount(app, openapi_text())
+    docs.mount(app, openapi_text)
     portal.mount(app)
 
     async def resources(_: web.Application) -> AsyncIterator[None]:

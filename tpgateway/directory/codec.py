@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import BinaryIO
 
-from pyproj import Transformer
-from pyproj.exceptions import ProjError
-
 from tpgateway.directory.errors import DirectoryFileUnknown
 from tpgateway.directory.model import Entry, Position, Source
 from tpgateway.identifiers import adeli, finess, rpps
@@ -107,6 +104,8 @@ def _establishment_of_finess(fields: Sequence[str]) -> Entry | None:
 def _position(fields: Sequence[str]) -> Position | None:
     if len(fields) < 5 or not finess.is_valid(fields[1]) or (system := _system(fields[4])) is None:
         return None
+    from pyproj.exceptions import ProjError  # noqa: PLC0415
+
     try:
         longitude, latitude = _to_degrees(system)(float(fields[2]), float(fields[3]))
     except (ValueError, ProjError):
@@ -124,6 +123,8 @@ def _system(source: str) -> int | None:
 
 @cache
 def _to_degrees(system: int) -> Callable[[float, float], tuple[float, float]]:
+    from pyproj import Transformer  # noqa: PLC0415  # 11 MB, which processes that read no such file can do without
+
     transformer = Transformer.from_crs(system, 4326, always_xy=True)
     to_degrees: Callable[[float, float], tuple[float, float]] = transformer.transform
     return to_degrees

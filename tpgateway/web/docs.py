@@ -1,5 +1,7 @@
 """``/openapi.json`` and ``/docs``: Swagger UI from the assets of a Python package, nothing from another host."""
 
+import asyncio
+from collections.abc import Callable
 from importlib.resources import files
 
 from aiohttp import web
@@ -36,15 +38,15 @@ _POLICY = (
 )
 
 
-def mount(app: web.Application, openapi_text: str) -> None:
-    """Adds the document and its page to the application."""
+def mount(app: web.Application, openapi_text: Callable[[], str]) -> None:
+    """Adds the document and its page to the application. The document is made when it is asked for first."""
     # Each asset is read once: a request then touches no disk.
     assets = {name: (files("swagger_ui").joinpath("static", name).read_bytes(), kind) for name, kind in _ASSETS.items()}
     assets["start.js"] = (_START.encode(), "text/javascript")
-    document = openapi_text.encode()
 
     async def show_document(request: web.Request) -> web.Response:
-        return web.Response(body=document, content_type="application/json")
+        text = await asyncio.to_thread(openapi_text)  # a third of a second and ten megabytes, once
+        return web.Response(body=text.encode(), content_type="application/json")
 
     async def show_page(request: web.Request) -> web.Response:
         headers = {"Content-Security-Policy": _POLICY}
