@@ -126,6 +126,9 @@ class Express:
                 self._write(asked, f"{head}{tag}", body, spent)
             operation = self._operations[route.path]
             state.request_log.note(Entry(time.time(), asked.request_id, operation, route.method, status, spent))
+        except BaseException:
+            connection.force_close()  # no answer is to come any more
+            raise
         finally:
             if connection.transport is None:
                 waiter.cancel()
