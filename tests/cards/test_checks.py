@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,21 @@ import pytest
 
 from tests import builders
 from tests.driver import Gateway, Insurer, Practitioner
-from tpgateway.cards.codec.proofs import parse_proof
-from tpgateway.cards.store.checks import RECORD_CHECKS
-from tpgateway.cards.store.lanes import LANE_SETTINGS, open_lane
+from tpgateway.cards.codec.proofs import new_proofs, parse_proof
+from tpgateway.cards.payloads import CardCheckRequest
+from tpgateway.cards.store.checks import RECORD_CHECKS, RECORD_CHECKS_OF_ONE
+from tpgateway.cards.store.lanes import (
+    LANE_SETTINGS,
+    ROLE,
+    SPREAD_SETTINGS,
+    SpreadLane,
+    _InsurersLane,
+    open_lane,
+    read_checks,
+    write_line,
+)
+from tpgateway.guarantees.model import Domain
+from tpgateway.web.state import STATE
 
 
 async def test_a_covered_person_gets_a_proof_and_the_benefits_of_the_domain(pharmacist: Practitioner) -> None:
@@ -245,6 +257,32 @@ async def test_the_hot_statement_uses_its_indexes(gateway: Gateway, insurer: Ins
     read_whole = re.findall("Seq Scan on ([a-z_]+)", plan)
     assert set(read_whole) <= {"insurers", "insurer_live_sources"}, plan
     assert "hashed" not in plan
+
+
+async def test_where_insurers_are_on_several_servers_each_check_still_gets_its_own_record(
+    gateway: Gateway, pharmacist: Practitioner, insurer: Insurer
+) -> None:
+    """On one server here: what differs is that a statement takes the checks of one insurer."""
+    await gateway.admit("0099990029")
+    practitioner = await gateway.fetchval("SELECT id FROM practitioners LIMIT 1")
+    connections, lanes = [], []
+    for _ in range(2):
+        connections.append(await asyncpg.connect(gateway.database, server_settings={**SPREAD_SETTINGS, "role": ROLE}))
+        lanes.append(_InsurersLane(connections[-1], await connections[-1].prepare(RECORD_CHECKS_OF_ONE)))
+    numbers = ["0099990011", "0099990029", "0099990508", "0099990011"]
+    now, life = datetime.now(UTC), timedelta(days=30)
+    lines = []
+    for number, proof in zip(numbers, new_proofs(len(numbers)), strict=True):
+        request = CardCheckRequest(**builders.a_card(number), domain=Domain.PHAR)
+        vault = gateway.app[STATE].vault
+        ask = request.ask(practitioner, None, vault, now=now, today=builders.today())
+        lines.append(write_line(ask, proof, life))
+    lane = SpreadLane(connections, lanes)
+    checks = read_checks(lines, await lane.record(lines))
+    recorded = [check and (check.proof, check.found.holds_type) for check in checks]
+    assert recorded == [(lines[0].proof, True), (lines[1].proof, False), None, (lines[3].proof, True)]
+    assert read_checks(lines, await lane.record(lines)) == [None] * 4  # whose proofs are taken
+    lane.terminate()
 
 
 async def test_a_process_that_has_no_check_to_make_holds_no_table(database: str) -> None:
