@@ -120,17 +120,14 @@ def check_at_once(checking: Checking, ask: Ask, tell: Callable[[Answered | Probl
     """
     if checking.live_source(ask.card.insurer_number) is not None or (agent := checking.watch.lets_through(ask)) is None:
         return False
-
-    has_begun = False
     try:
         checking.checker.begin(ask, partial(_end, checking, agent, tell))
-        has_begun = True
-    except Problem:  # whoever asks the usual way is told
-        pass
-    finally:
-        if not has_begun:
-            agent.end(None)
-    return has_begun
+    except BaseException as error:
+        agent.end(None)
+        if isinstance(error, Problem):  # which whoever asks the usual way is told
+            return False
+        raise
+    return True
 
 
 def _end(
