@@ -1,7 +1,7 @@
 """The hand-written answer has the documented shape, whatever the check came to."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import jsonschema
 import pytest
@@ -11,6 +11,7 @@ from tpgateway.cards.codec.answers import write_check
 from tpgateway.cards.model import Verdict
 from tpgateway.cards.payloads import CardCheckView
 from tpgateway.cards.rules.answers import REFUSALS, cover
+from tpgateway.cards.store.lanes import write_line
 from tpgateway.guarantees.model import Domain
 
 SHAPE = CardCheckView.model_json_schema(by_alias=True, mode="serialization")
@@ -37,9 +38,16 @@ def test_the_tag_stays_while_nothing_but_the_moment_changes() -> None:
     for other in (
         check._replace(ask=check.ask._replace(card=check.ask.card._replace(birth_rank=2))),
         check._replace(ask=check.ask._replace(card=check.ask.card._replace(nir_hash=b"x" * 32))),
-        check._replace(found=FOUND._replace(rights_to=None)),
+        check._replace(found=FOUND._replace(rights_to=date(2030, 1, 31))),
         check._replace(ask=check.ask._replace(card=check.ask.card._replace(insurer_number="0099990029"))),
         check._replace(ask=check.ask._replace(domain=Domain.PHAR)),
     ):
         assert write_check(other, covered)[1] != write_check(check, covered)[1]
     assert write_check(check, REFUSALS["rights_closed"])[1] != write_check(check, covered)[1]
+
+
+@pytest.mark.parametrize("code", VERDICTS)
+def test_moments_that_are_written_already_are_written_the_same(code: str) -> None:
+    check, verdict = a_check(), VERDICTS[code]
+    line = write_line(check.ask, check.proof, check.proof_expires_at - check.ask.checked_at)
+    assert write_check(check, verdict, line.moments) == write_check(check, verdict)

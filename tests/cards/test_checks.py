@@ -13,7 +13,7 @@ from tests import builders
 from tests.driver import Gateway, Insurer, Practitioner
 from tpgateway.cards.codec.proofs import new_proofs, parse_proof
 from tpgateway.cards.payloads import CardCheckRequest
-from tpgateway.cards.store.checks import RECORD_CHECKS, RECORD_CHECKS_OF_ONE
+from tpgateway.cards.store.checks import RECORD_CHECKS, RECORD_CHECKS_OF_ONE, RECORD_PLAIN_CHECKS
 from tpgateway.cards.store.lanes import (
     LANE_SETTINGS,
     ROLE,
@@ -249,14 +249,19 @@ async def test_the_hot_statement_uses_its_indexes(gateway: Gateway, insurer: Ins
     ):
         await gateway.execute(filling)
     connection = await asyncpg.connect(database, server_settings=LANE_SETTINGS)
-    await connection.execute(f"PREPARE hot (text) AS {RECORD_CHECKS}")
-    plan = "\n".join(row[0] for row in await connection.fetch("EXPLAIN EXECUTE hot ('')"))
+    indexes = {"insured_rights_pkey", "practitioners_pkey", "check_locks_pkey"}
+    for name, statement, more in (
+        ("hot", RECORD_CHECKS, {"insured_nirs_by_hash"}),
+        ("hot_plain", RECORD_PLAIN_CHECKS, set()),
+    ):
+        await connection.execute(f"PREPARE {name} (text) AS {statement}")
+        plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE {name} ('')"))
+        for index in indexes | more:
+            assert index in plan, plan
+        read_whole = re.findall("Seq Scan on ([a-z_]+)", plan)
+        assert set(read_whole) <= {"insurers", "insurer_live_sources"}, plan
+        assert "hashed" not in plan
     await connection.close()
-    for index in ("insured_rights_pkey", "insured_nirs_by_hash", "practitioners_pkey", "check_locks_pkey"):
-        assert index in plan, plan
-    read_whole = re.findall("Seq Scan on ([a-z_]+)", plan)
-    assert set(read_whole) <= {"insurers", "insurer_live_sources"}, plan
-    assert "hashed" not in plan
 
 
 async def test_where_insurers_are_on_several_servers_each_check_still_gets_its_own_record(

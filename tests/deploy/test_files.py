@@ -89,7 +89,7 @@ def test_each_setting_stands_in_the_operators_table() -> None:
 def test_what_is_asked_of_prometheus_is_counted() -> None:
     metrics = Metrics()
     metrics.requests.labels("x", "200").inc()
-    metrics.spent("x", 0.1)
+    metrics.spent("x", [0.1])
     metrics.problems.labels("x").inc()
     metrics.locks.labels("x").inc()
     told = {line.partition(b"{")[0].decode() for line in metrics.exposition().splitlines() if line[:1] != b"#"}

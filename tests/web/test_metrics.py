@@ -5,7 +5,7 @@ import re
 from tests import builders
 from tests.driver import Gateway
 from tests.insurers.server import register
-from tpgateway.web.metrics import GAUGES
+from tpgateway.web.metrics import GAUGES, Metrics
 from tpgateway.web.state import STATE
 
 
@@ -37,3 +37,17 @@ async def test_what_no_worker_sees_to_is_told(gateway: Gateway) -> None:
 async def test_a_database_that_is_away_is_told_too(gateway: Gateway) -> None:
     await gateway.app[STATE].pool.close()
     assert await told(gateway) == {"tpgateway_database_up": 0.0}
+
+
+def test_times_counted_at_once_are_those_counted_one_by_one() -> None:
+    times = [0.0, 0.001, 0.0011, 0.005, 0.3, 15.0, 16.0]
+    together, singly = Metrics(), Metrics()
+    together.spent("check_card", times)
+    for each in times:
+        singly.seconds.labels("check_card").observe(each)
+    told = [
+        [line for line in metrics.exposition().splitlines() if b"_seconds_" in line and b"_created" not in line]
+        for metrics in (together, singly)
+    ]
+    assert told[0] == told[1]
+    assert b"tpgateway_request_seconds_count" in b"".join(told[0])

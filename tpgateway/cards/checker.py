@@ -48,8 +48,9 @@ class Answered(NamedTuple):
     tag: str
 
     @classmethod
-    def of(cls, check: CardCheck, verdict: Verdict | None) -> "Answered":
-        return cls(check, verdict, *(write_check(check, verdict) if verdict else (b"", "")))
+    def of(cls, check: CardCheck, verdict: Verdict | None, moments: tuple[str, str] | None = None) -> "Answered":
+        """``moments`` as ``write_check`` takes them."""
+        return cls(check, verdict, *(write_check(check, verdict, moments) if verdict else (b"", "")))
 
 
 Heard = Callable[["Answered | Exception | None"], None]
@@ -202,8 +203,11 @@ class Checker:
         """All answers are written first, since the same few lines over and over are quick; then whoever waits goes on."""
         known = self.verdicts.remembered
         try:
-            checks = read_checks([line for line, _ in gathered], rows)
-            answers = [check and Answered.of(check, known(check)) for check in checks]
+            lines = [line for line, _ in gathered]
+            answers = [
+                check and Answered.of(check, known(check), line.moments)
+                for line, check in zip(lines, read_checks(lines, rows), strict=True)
+            ]
         except Exception as error:
             _fail(gathered, error)
             return

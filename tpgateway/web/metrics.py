@@ -2,6 +2,8 @@
 
 import os
 import time
+from bisect import bisect_left
+from collections import Counter as Counted
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from aiohttp import web
@@ -93,11 +95,13 @@ class Metrics:
         self._operations: dict[str, Histogram] = {}
         self.problems = Counter("tpgateway_problems", "Problems answered, by code.", ["code"], registry=self._own)
 
-    def spent(self, operation: str, seconds: float) -> None:
-        """Counts the time of an answer; what the library looks up by labels is looked up once."""
+    def spent(self, operation: str, seconds: Sequence[float]) -> None:
+        """Counts the times of some answers at once: one by one, as the library would, takes several times as long."""
         if (series := self._operations.get(operation)) is None:
             series = self._operations[operation] = self.seconds.labels(operation)
-        series.observe(seconds)
+        series._sum.inc(sum(seconds))
+        for bucket, count in Counted(bisect_left(_BUCKETS, each) for each in seconds).items():
+            series._buckets[bucket].inc(count)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus's text format, those of the other workers included."""

@@ -5,7 +5,7 @@ a fraction of a second, and of nothing that must last.
 """
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -45,10 +45,12 @@ class RequestLog:
         """Writes what was noted."""
         noted, self._noted = self._noted, []
         logs.write_many(noted, _as_json)
-        for entry in noted:
-            self._metrics.spent(entry.operation, entry.seconds)
-        for (operation, status), count in Counter((entry.operation, entry.status) for entry in noted).items():
-            self._metrics.requests.labels(operation, str(status)).inc(count)
+        spent: dict[tuple[str, int], list[float]] = defaultdict(list)
+        for _, _, operation, _, status, seconds in noted:
+            spent[operation, status].append(seconds)
+        for (operation, status), times in spent.items():
+            self._metrics.spent(operation, times)
+            self._metrics.requests.labels(operation, str(status)).inc(len(times))
 
     async def keep_writing(self) -> None:
         """Writes again and again until cancelled, and then once more."""

@@ -6,12 +6,15 @@ only what differs is put in. A test holds the two shapes together.
 
 import hashlib
 import json
+from datetime import date
 from functools import lru_cache
 from typing import NamedTuple
 
 from tpgateway.cards.codec.proofs import format_proof
 from tpgateway.cards.model import CardCheck, Outcome, Verdict
 from tpgateway.guarantees.payloads import BenefitView
+
+_day = lru_cache(1000)(date.isoformat)  # most checks are for a few days
 
 
 class _Fixed(NamedTuple):
@@ -35,16 +38,20 @@ def _fixed(verdict: Verdict) -> _Fixed:
     return _Fixed(text, benefits, digest, verdict.outcome is Outcome.COVERED)
 
 
-def write_check(check: CardCheck, verdict: Verdict) -> tuple[bytes, str]:
-    """The answer's body, and its ETag: it stays as long as all stays but the id, the moment and the proof."""
+def write_check(check: CardCheck, verdict: Verdict, moments: tuple[str, str] | None = None) -> tuple[bytes, str]:
+    """The answer's body, and its ETag: it stays as long as all stays but the id, the moment and the proof.
+
+    ``moments`` are how the check's moment and the proof's end are written, where that was done already.
+    """
     _, check_id, proof, proof_expires_at, ask, found = check
     card, fixed = ask.card, _fixed(verdict)
+    checked, expires = moments or (ask.checked_at.isoformat(), proof_expires_at.isoformat())
     if fixed.is_covered:
-        shown = f'"{format_proof(proof)}","proof_expires_at":"{proof_expires_at.isoformat()}"'
-        rights = f'{{"from":"{found.rights_from}","to":"{found.rights_to}"}}'
+        shown = f'"{format_proof(proof)}","proof_expires_at":"{expires}"'
+        rights = f'{{"from":"{_day(found.rights_from)}","to":"{_day(found.rights_to)}"}}'
     else:
         shown, rights = 'null,"proof_expires_at":null', "null"
-    about = f'"domain":"{ask.domain.value}","care_date":"{ask.care_date}"'
+    about = f'"domain":"{ask.domain}","care_date":"{_day(ask.care_date)}"'
     digest = fixed.digest.copy()
     # Of the person only what was asked: from a tag, nobody is to find the membership number that a NIR led to.
     person = card.nir_hash.hex() if card.nir_hash else f"{card.membership_number}|{card.birth_rank}"
@@ -52,7 +59,7 @@ def write_check(check: CardCheck, verdict: Verdict) -> tuple[bytes, str]:
         f"{about}{rights}{card.insurer_number}|{card.convention_type}|{card.csr}|{card.birth_date}|{person}".encode()
     )
     body = (
-        f'{{"id":"{card.insurer_number}-{check_id}",{fixed.verdict},"checked_at":"{ask.checked_at.isoformat()}",'
+        f'{{"id":"{card.insurer_number}-{check_id}",{fixed.verdict},"checked_at":"{checked}",'
         f'{about},"proof":{shown},"rights":{rights},"benefits":{fixed.benefits}}}'
     )
     return body.encode(), f'"{digest.hexdigest()}"'

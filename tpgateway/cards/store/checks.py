@@ -26,34 +26,7 @@ FOUND = (
 )
 
 
-# Looks up and records any number of checks at once. They come as one text, a line each, with tabs between the values: an
-# array a column would cost the driver several times what it costs the server to split the lines again.
-# A check comes back with no row whose insurer is unknown, whose caller is locked, whose idempotency key was used before,
-# whose proof is taken, or whose insurer is asked live otherwise than it was: not at all, or at another address.
-def _look_up(*, insurer: str = "i.id", of_one: str = "") -> str:
-    return f"""
-SELECT {insurer}, p.id, a[2]::uuid, a[3]::timestamptz, a[4], a[5]::date, a[6], coalesce(a[7], ''),
-    coalesce(n.membership_number, a[8]), a[9], coalesce(n.birth_rank, a[10]::smallint), a[11]::bytea, a[12],
-    a[13]::timestamptz, a[14],
-    c.id,
-    coalesce(a[4] = ANY (c.domains), false),
-    -- Scalar look-ups rather than EXISTS: for so many lines the planner would hash the whole table each time.
-    coalesce((SELECT true FROM convention_signatures s
-              WHERE s.practitioner_id = p.id AND s.specialty = p.specialty
-                AND (s.left_on IS NULL OR s.left_on > a[5]::date)
-                AND (s.counts_from IS NULL OR s.counts_from <= a[5]::date) LIMIT 1), false),
-    coalesce(c.every_insurer OR (SELECT true FROM convention_participants cp
-                                 WHERE cp.convention_id = c.id AND cp.insurer_id = {insurer}), false),
-    coalesce(a[16] = 'silent', false), coalesce(n.persons > 1, false),
-    coalesce(a[6] = ANY (r.convention_types), false), coalesce(a[7] = nullif(r.csr, ''), true),
-    r.valid_from, r.valid_to, v.id
-FROM string_to_table($1, E'\\n') AS line
-CROSS JOIN LATERAL string_to_array(line, E'\\t', '') AS a
-JOIN practitioners p ON p.id = a[1]::uuid
-JOIN insurers i ON i.number = a[15] AND i.state = 'active'{of_one}
-LEFT JOIN insurer_live_sources l ON l.insurer_id = i.id
-LEFT JOIN conventions c ON c.specialty = p.specialty AND c.validity @> a[5]::date
-LEFT JOIN LATERAL (
+_BY_NIR = """LEFT JOIN LATERAL (
     -- Those whose rights are open on the day, or else all: a membership number may have been followed by another.
     SELECT CASE WHEN count(*) FILTER (WHERE is_open) > 0 THEN count(*) FILTER (WHERE is_open) ELSE count(*) END AS persons,
            CASE WHEN count(*) FILTER (WHERE is_open) = 1 THEN min(membership_number) FILTER (WHERE is_open)
@@ -73,16 +46,55 @@ LEFT JOIN LATERAL (
         OFFSET 0  -- else the planner would put is_open, a look-up, wherever it is named above
     ) found
 ) n ON true
-LEFT JOIN LATERAL (
+"""
+_LIVE = """    UNION ALL
+    SELECT a[17]::date, a[18]::date, string_to_array(a[19], ' '), coalesce(a[20], ''), a[21] WHERE a[16] = 'found'
+"""
+
+
+# Looks up and records any number of checks at once. They come as one text, a line each, with tabs between the values: an
+# array a column would cost the driver several times what it costs the server to split the lines again.
+# A check comes back with no row whose insurer is unknown, whose caller is locked, whose idempotency key was used before,
+# whose proof is taken, or whose insurer is asked live otherwise than it was: not at all, or at another address.
+#
+# ``is_plain``: of people named by their membership number, and insurers that are not asked live. So are most, and what the
+# others take would cost them a seventh of their time.
+def _look_up(*, insurer: str = "i.id", of_one: str = "", is_plain: bool = False) -> str:
+    number = "a[8]" if is_plain else "coalesce(n.membership_number, a[8])"
+    rank = "a[10]::smallint" if is_plain else "coalesce(n.birth_rank, a[10]::smallint)"
+    is_ambiguous = "false" if is_plain else "coalesce(n.persons > 1, false)"
+    by_nir = "" if is_plain else _BY_NIR.format(insurer=insurer)
+    live = "" if is_plain else _LIVE
+    return f"""
+SELECT {insurer}, p.id, a[2]::uuid, a[3]::timestamptz, a[4], a[5]::date, a[6], coalesce(a[7], ''),
+    {number}, a[9], {rank}, a[11]::bytea, a[12],
+    a[13]::timestamptz, a[14],
+    c.id,
+    coalesce(a[4] = ANY (c.domains), false),
+    -- Scalar look-ups rather than EXISTS: for so many lines the planner would hash the whole table each time.
+    coalesce((SELECT true FROM convention_signatures s
+              WHERE s.practitioner_id = p.id AND s.specialty = p.specialty
+                AND (s.left_on IS NULL OR s.left_on > a[5]::date)
+                AND (s.counts_from IS NULL OR s.counts_from <= a[5]::date) LIMIT 1), false),
+    coalesce(c.every_insurer OR (SELECT true FROM convention_participants cp
+                                 WHERE cp.convention_id = c.id AND cp.insurer_id = {insurer}), false),
+    coalesce(a[16] = 'silent', false), {is_ambiguous},
+    coalesce(a[6] = ANY (r.convention_types), false), coalesce(a[7] = nullif(r.csr, ''), true),
+    r.valid_from, r.valid_to, v.id
+FROM string_to_table($1, E'\\n') AS line
+CROSS JOIN LATERAL string_to_array(line, E'\\t', '') AS a
+JOIN practitioners p ON p.id = a[1]::uuid
+JOIN insurers i ON i.number = a[15] AND i.state = 'active'{of_one}
+LEFT JOIN insurer_live_sources l ON l.insurer_id = i.id
+LEFT JOIN conventions c ON c.specialty = p.specialty AND c.validity @> a[5]::date
+{by_nir}LEFT JOIN LATERAL (
     (SELECT t.valid_from, t.valid_to, t.convention_types, t.csr, t.product_code
      FROM insured_rights t
-     WHERE a[16] IS NULL AND t.insurer_id = {insurer} AND t.membership_number = coalesce(n.membership_number, a[8])
-       AND t.birth_date = a[9] AND t.birth_rank = coalesce(n.birth_rank, a[10]::smallint)
+     WHERE a[16] IS NULL AND t.insurer_id = {insurer} AND t.membership_number = {number}
+       AND t.birth_date = a[9] AND t.birth_rank = {rank}
      ORDER BY a[5]::date BETWEEN t.valid_from AND t.valid_to DESC, t.valid_to DESC
      LIMIT 1)
-    UNION ALL
-    SELECT a[17]::date, a[18]::date, string_to_array(a[19], ' '), coalesce(a[20], ''), a[21] WHERE a[16] = 'found'
-) r ON true
+{live}) r ON true
 LEFT JOIN product_versions v
     ON v.insurer_id = {insurer} AND v.code = r.product_code AND v.superseded_at IS NULL AND v.validity @> a[5]::date
 WHERE l.set_at IS NOT DISTINCT FROM a[22]::timestamptz
@@ -109,6 +121,7 @@ ON CONFLICT DO NOTHING
 RETURNING proof, insurer_id, id, {FOUND}
 """
 RECORD_CHECKS = f"INSERT INTO card_checks ({', '.join(COLUMNS)}) {LOOK_UP} {_RECORDED}"
+RECORD_PLAIN_CHECKS = f"INSERT INTO card_checks ({', '.join(COLUMNS)}) {_look_up(is_plain=True)} {_RECORDED}"
 # Where insurers' data are on several servers, one is named, and its server does it all.
 _OF_ONE = _look_up(insurer="$2::uuid", of_one=" AND i.id = $2")
 RECORD_CHECKS_OF_ONE = f"INSERT INTO card_checks ({', '.join(COLUMNS)}) {_OF_ONE} {_RECORDED}"

@@ -2,14 +2,22 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
 import asyncpg
 
 from tpgateway.cards.model import Ask, CardCheck, Found, LiveFinding, LiveRights, LiveSilence
-from tpgateway.cards.store.checks import LOOK_UP, PROOF, RECORD_CHECKS, RECORD_CHECKS_OF_ONE, RECORD_FOUND
+from tpgateway.cards.store.checks import (
+    LOOK_UP,
+    PROOF,
+    RECORD_CHECKS,
+    RECORD_CHECKS_OF_ONE,
+    RECORD_FOUND,
+    RECORD_PLAIN_CHECKS,
+)
 from tpgateway.cards.store.replica import Replica
 from tpgateway.database import Connection, connecting
 from tpgateway.database.migrations.distribute import is_distributed
@@ -36,14 +44,20 @@ SPREAD_SETTINGS = {
     "plan_cache_mode": "force_custom_plan",
 }
 _AT_ONCE = 4
+_Statement: TypeAlias = "asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record]"
+_day = lru_cache(1000)(date.isoformat)  # most checks are for a few days
 
 
 class Line(NamedTuple):
-    """A check to be recorded, its proof, and how it is written for the statement."""
+    """A check to be recorded, its proof, and how it is written for the statement.
+
+    ``moments`` are how the check's moment and the proof's end are written: the answer says them too.
+    """
 
     ask: Ask
     proof: str
     proof_expires_at: datetime
+    moments: tuple[str, str]
     text: str
 
 
@@ -65,16 +79,20 @@ class Lane(Protocol):
 
 
 class CheckLane:
-    """A connection that records checks and does nothing else, its statement prepared once."""
+    """A connection that records checks and does nothing else, its statements prepared once.
+
+    ``plain`` is the quicker one, for gatherings of which all checks are plain.
+    """
 
     def __init__(
         self,
         connection: Connection,
-        statement: "asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record]",
+        statement: _Statement,
+        plain: "_Statement | None" = None,
         replica: Replica | None = None,
-    ):
+    ) -> None:
         self._connection = connection
-        self._statement = statement
+        self._statement, self._plain = statement, plain or statement
         self._replica = replica
 
     async def record(self, lines: Sequence[Line]) -> Sequence[asyncpg.Record]:
@@ -82,19 +100,21 @@ class CheckLane:
         return await self._record(lines)
 
     async def _record(self, lines: Sequence[Line], *more: object) -> Sequence[asyncpg.Record]:
-        if any(line.ask.idempotency_key for line in lines):
+        asks = [line.ask for line in lines]
+        if any(ask.idempotency_key for ask in asks):
             # In one order everywhere, so that no two processes wait for each other's keys in a ring.
             lines = sorted(lines, key=lambda line: (line.ask.practitioner_id, line.ask.idempotency_key or ""))
         text = "\n".join([line.text for line in lines])
+        statement = self._statement if any(ask.card.nir_hash or ask.live for ask in asks) else self._plain
         if self._replica is None or not (found := await self._replica.look_up(text)):
-            return await self._statement.fetch(text, *more)
+            return await statement.fetch(text, *more)
         rows = await self._connection.fetch(RECORD_FOUND, *map(list, zip(*found, strict=True)))
         if len(found) == len(lines):
             return rows
         # Of a practice or an insurer that the standby does not know yet, the primary may know.
         known = {row[PROOF] for row in found}
         unknown = [line.text for line in lines if line.proof not in known]
-        return [*rows, *await self._statement.fetch("\n".join(unknown))]
+        return [*rows, *await statement.fetch("\n".join(unknown))]
 
     @property
     def is_lost(self) -> bool:
@@ -184,15 +204,15 @@ async def open_lane(
     settings = {**LANE_SETTINGS, **role}
     connection = await connecting.connect(url, server_settings=settings)
     if not await is_distributed(connection):
-        statement = await connection.prepare(RECORD_CHECKS)
+        statements = await connection.prepare(RECORD_CHECKS), await connection.prepare(RECORD_PLAIN_CHECKS)
         # The driver does not end the transaction that this begins. Until a first check came, it would hold a lock on each of
-        # the statement's tables: who alters one would wait for it, and everybody else behind that one.
+        # the statements' tables: who alters one would wait for it, and everybody else behind that one.
         await connection.execute("SELECT")
         if replica_url is None:
-            return CheckLane(connection, statement)
+            return CheckLane(connection, *statements)
         replica = Replica(replica_url, settings, LOOK_UP, lag=replica_lag)
         replica.open(await connecting.connect(url, server_settings={"application_name": "tpgateway replica"}))
-        return CheckLane(connection, statement, replica)
+        return CheckLane(connection, *statements, replica)
     await connection.close()
     connections: list[Connection] = []
     try:
@@ -213,15 +233,16 @@ def write_line(ask: Ask, proof: str, proof_life: timedelta) -> Line:
     """The check with its proof, which is good for so long."""
     practitioner_id, agent_id, card, domain, care_date, checked_at, key, live = ask
     person = live.rights if live and isinstance(live.rights, LiveRights) else card
-    expires_at = checked_at + proof_life
+    proof_expires_at = checked_at + proof_life
+    moments = checked, expires = checked_at.isoformat(), proof_expires_at.isoformat()
     # In the statement's order; no value can hold a tab or a line's end.
     text = (
-        f"{practitioner_id}\t{agent_id or ''}\t{checked_at}\t{domain.value}\t{care_date}"
+        f"{practitioner_id}\t{agent_id or ''}\t{checked}\t{domain}\t{_day(care_date)}"
         f"\t{card.convention_type}\t{card.csr}\t{person.membership_number or ''}\t{card.birth_date}"
-        f"\t{person.birth_rank or ''}\t{(card.nir_hash and _bytes(card.nir_hash)) or ''}\t{proof}\t{expires_at}"
+        f"\t{person.birth_rank or ''}\t{(card.nir_hash and _bytes(card.nir_hash)) or ''}\t{proof}\t{expires}"
         f"\t{key or ''}\t{card.insurer_number}\t{_live(live) if live else ''}"
     )
-    return Line(ask, proof, expires_at, text)
+    return Line(ask, proof, proof_expires_at, moments, text)
 
 
 def read_checks(lines: Sequence[Line], rows: Sequence[asyncpg.Record]) -> list[CardCheck | None]:
@@ -231,7 +252,7 @@ def read_checks(lines: Sequence[Line], rows: Sequence[asyncpg.Record]) -> list[C
         CardCheck(row[1], row[2], proof, expires_at, ask, Found._make(row[3:]))
         if (row := by_proof.get(proof))
         else None
-        for ask, proof, expires_at, _ in lines
+        for ask, proof, expires_at, _, _ in lines
     ]
 
 
