@@ -162,14 +162,12 @@ async def test_a_statement_without_where_sees_the_own_rows_alone_on_every_server
         for table in SPREAD:
             everybody = await connection.fetch(f"SELECT DISTINCT insurer_id FROM {table}")
             assert {row[0] for row in everybody} >= {each.id for each in insurers[:2]}, table
-            async with connection.transaction():
-                await scope.limit(connection, insurer=insurers[0].id)
+            async with scope.transaction(connection, insurer=insurers[0].id):
                 seen = await connection.fetch(f"SELECT DISTINCT insurer_id FROM {table}")
                 assert {row[0] for row in seen} == {insurers[0].id}, table
             # On the same connections to the servers, the next transaction is nobody's again.
             assert len(await connection.fetch(f"SELECT DISTINCT insurer_id FROM {table}")) == len(everybody)
-        async with connection.transaction():
-            await scope.limit(connection, insurer=insurers[0].id)
+        async with scope.transaction(connection, insurer=insurers[0].id):
             assert await connection.execute("UPDATE insured_rights SET csr = 'X1'") == "UPDATE 100"
         await connection.execute("RESET citus.multi_task_query_log_level")
 

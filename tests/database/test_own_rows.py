@@ -1,6 +1,7 @@
 """Row-level security: what a statement forgets, the database does not."""
 
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -45,8 +46,8 @@ async def test_a_statement_without_where_sees_the_own_rows_alone(both: Gateway) 
         for table in tables:
             everybody = await pool.fetch(f"SELECT DISTINCT {column} FROM {table}")
             assert {row[0] for row in everybody} == {one, other}, table
-            async with pool.acquire() as connection, connection.transaction():
-                await scope.limit(connection, **{column.removesuffix("_id"): one})
+            of = {column.removesuffix("_id"): one}
+            async with pool.acquire() as connection, scope.transaction(connection, **of):
                 seen = await connection.fetch(f"SELECT DISTINCT {column} FROM {table}")
                 assert {row[0] for row in seen} == {one}, table
             # On the same connection, the next transaction is nobody's again.
@@ -56,8 +57,7 @@ async def test_a_statement_without_where_sees_the_own_rows_alone(both: Gateway) 
 async def test_nothing_of_anothers_is_written_either(both: Gateway) -> None:
     pool = both.app[STATE].pool
     one, other = [row["id"] for row in await pool.fetch("SELECT id FROM insurers ORDER BY id")]
-    async with pool.acquire() as connection, connection.transaction():
-        await scope.limit(connection, insurer=one)
+    async with pool.acquire() as connection, scope.transaction(connection, insurer=one):
         count = await connection.fetchval("SELECT count(*) FROM insured_rights")
         changed = await connection.execute("UPDATE insured_rights SET csr = 'X1'")
         assert changed == f"UPDATE {count}"
@@ -67,6 +67,13 @@ async def test_nothing_of_anothers_is_written_either(both: Gateway) -> None:
                     "INSERT INTO insurer_live_sources (insurer_id, url, secret, set_at) VALUES ($1, 'https://x', '', now())",
                     other,
                 )
+
+
+async def test_a_transaction_within_another_cannot_be_for_somebody_else(gateway: Gateway) -> None:
+    async with gateway.app[STATE].pool.acquire() as connection, connection.transaction():
+        with pytest.raises(AssertionError):
+            async with scope.transaction(connection, insurer=uuid4()):
+                pass
 
 
 # Looked up across accounts: the trail by its own search, people and what they log in with before it is known whose they are.

@@ -8,6 +8,7 @@ import asyncpg
 
 from tpgateway.database import Connection, Pool, connecting
 from tpgateway.database.migrations import known_revisions, present_revision
+from tpgateway.database.scope import ScopedConnection
 
 MINIMUM_SERVER = 18
 
@@ -44,6 +45,7 @@ async def open_pool(
     pool: Pool = asyncpg.create_pool(  # type: ignore[call-overload]  # ours takes whatever the driver's own does
         url,
         connect=connecting.connect,
+        connection_class=ScopedConnection,
         min_size=min(2, size),
         max_size=size,
         init=prepare_connection,

@@ -59,11 +59,14 @@ class Call:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection's transaction, which sees the caller's account's rows alone, whatever a statement in it forgets."""
-        async with self.state.connection() as connection, connection.transaction():
-            if self.known is not None:
-                is_insurer = self.known.kind == "insurer"
-                await scope.limit(connection, **{"insurer" if is_insurer else "practitioner": self.known.account_id})
-            yield connection
+        async with self.state.connection() as connection:
+            if self.known is None:
+                transaction = connection.transaction()
+            else:
+                of = "insurer" if self.known.kind == "insurer" else "practitioner"
+                transaction = scope.transaction(connection, **{of: self.known.account_id})
+            async with transaction:
+                yield connection
 
     @property
     def today(self) -> date:
