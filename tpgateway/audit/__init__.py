@@ -123,6 +123,41 @@ NOBODY = Actor(kind="nobody")
 SYSTEM = Actor(kind="system")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An entry to be appended."""
+
+    actor: Actor
+    action: Action
+    subject_id: UUID | None = None
+    insurer_id: UUID | None = None
+
+    @staticmethod
+    def statement(*, first: int) -> str:
+        """What appends an entry, to stand alone or within another statement; its parameters are numbered from ``first``."""
+        values = ", ".join(f"${number}" for number in range(first, first + 7))
+        return (
+            "INSERT INTO audit_entries (actor_kind, actor_id, agent_id, action, insurer_id, subject_id, request_id)"  # noqa: S608
+            f" VALUES ({values})"
+        )
+
+    def parameters(self) -> tuple[object, ...]:
+        """Those of the statement."""
+        actor = self.actor
+        return (
+            actor.kind,
+            actor.id,
+            actor.agent_id,
+            self.action,
+            self.insurer_id,
+            self.subject_id,
+            actor.request_id,
+        )
+
+
+_APPEND = Entry.statement(first=1)
+
+
 async def record(
     connection: Connection,
     *,
@@ -132,14 +167,5 @@ async def record(
     insurer_id: UUID | None = None,
 ) -> None:
     """Appends one entry on the caller's connection."""
-    await connection.execute(
-        "INSERT INTO audit_entries (actor_kind, actor_id, agent_id, action, insurer_id, subject_id, request_id)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        actor.kind,
-        actor.id,
-        actor.agent_id,
-        action,
-        insurer_id,
-        subject_id,
-        actor.request_id,
-    )
+    entry = Entry(actor=actor, action=action, subject_id=subject_id, insurer_id=insurer_id)
+    await connection.execute(_APPEND, *entry.parameters())

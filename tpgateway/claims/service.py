@@ -112,8 +112,7 @@ async def submit(connection: Connection, tools: Tools, submission: Submission, a
     """
     insurer, check, verdict = await _proven(connection, tools, submission, act.now)
     store, person, now = ApprovalStore(connection), check.person, act.now
-    await store.lock_person(insurer.id, person)
-    uses = await store.uses(insurer.id, person)
+    uses = await store.lock_uses(insurer.id, person)
     decision = await _decide(connection, tools, submission.request, insurer, check, verdict, uses, act)
     new = PriorApproval(
         insurer_id=insurer.id,
@@ -146,10 +145,7 @@ async def submit(connection: Connection, tools: Tools, submission: Submission, a
     held = uses_of(approval.lines) if life.holds(approval.state) else []
     added = await store.add(approval, [(submitted, act.actor), (decided, SYSTEM)], held)
     approval = replace(approval, id=added)
-    await audit.record(
-        connection, actor=act.actor, action=Action.APPROVAL_SUBMITTED, subject_id=approval.id, insurer_id=insurer.id
-    )
-    await tell_insurer(connection, approval, decided.kind, now=now)
+    await tell_insurer(connection, approval, decided.kind, Action.APPROVAL_SUBMITTED, act)
     return approval
 
 
@@ -196,8 +192,7 @@ async def amend(
         approval = replace(approval, standing=standing if approval.waits_for else None)
     await save(connection, before, approval, [(first, act.actor), (decided, SYSTEM)])
     action = Action.APPROVAL_EXTENDED if kind is Kind.EXTENDED else Action.APPROVAL_AMENDED
-    await audit.record(connection, actor=act.actor, action=action, subject_id=approval.id, insurer_id=insurer.id)
-    await tell_insurer(connection, approval, kind, now=act.now)
+    await tell_insurer(connection, approval, kind, action, act)
     return approval
 
 

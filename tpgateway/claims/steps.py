@@ -93,8 +93,7 @@ async def step(
     )
     after = replace(after, due_at=due_at_of(after, rules or ApprovalRules(), act.now))
     await save(connection, approval, after, [(event_of(after, kind, by, act.now, details), act.actor)])
-    await audit.record(connection, actor=act.actor, action=action, subject_id=after.id, insurer_id=after.insurer_id)
-    await tell_insurer(connection, after, kind, now=act.now, details=details)
+    await tell_insurer(connection, after, kind, action, act, details=details)
     return after
 
 
@@ -108,8 +107,7 @@ async def restore(
     details = {"comment": comment} if comment else {}
     await save(connection, approval, after, [(event_of(after, kind, by, act.now, details), act.actor)])
     action = Action.APPROVAL_DECIDED if by == "insurer" else Action.APPROVAL_CLOCK_RAN_OUT
-    await audit.record(connection, actor=act.actor, action=action, subject_id=after.id, insurer_id=after.insurer_id)
-    await tell_insurer(connection, after, kind, now=act.now, details=details)
+    await tell_insurer(connection, after, kind, action, act, details=details)
     return after
 
 
@@ -231,11 +229,12 @@ async def tell_insurer(
     connection: Connection,
     approval: PriorApproval,
     kind: Kind,
+    action: Action,
+    act: Act,
     *,
-    now: datetime,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """The insurer's event: ids, codes and amounts of its own insured person's approval."""
+    """The insurer's event: ids, codes and amounts of its own insured person's approval. What was done is audited with it."""
     data = {
         "details": dict(details or {}),
         "prior_approval_id": str(Reference(insurer_number=approval.insurer_number, id=approval.id)),
@@ -269,4 +268,7 @@ async def tell_insurer(
         ],
     }
     told = _TOLD.get(kind, EventKind.APPROVAL_DECIDED)
-    await insurers.publish(connection, approval.insurer_id, told, subject_id=approval.id, data=data, now=now)
+    done = audit.Entry(actor=act.actor, action=action, subject_id=approval.id, insurer_id=approval.insurer_id)
+    await insurers.publish(
+        connection, approval.insurer_id, told, subject_id=approval.id, data=data, now=act.now, done=done
+    )

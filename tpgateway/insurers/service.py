@@ -204,12 +204,10 @@ async def publish(
     subject_id: UUID,
     data: Mapping[str, Any],
     now: datetime,
+    done: audit.Entry | None = None,
 ) -> None:
-    """Writes the insurer's event and what is to be posted of it, in the caller's transaction.
-
-    Call it last: the insurer's counter is locked from its end to the commit, and its other events wait for that long.
-    """
-    await publish_to(connection, [insurer_id], kind, subject_id=subject_id, data=data, now=now)
+    """Writes the insurer's event and what is to be posted of it, when the transaction commits; audits what was ``done``."""
+    await publish_to(connection, [insurer_id], kind, subject_id=subject_id, data=data, now=now, done=done)
 
 
 async def publish_to(
@@ -220,10 +218,11 @@ async def publish_to(
     subject_id: UUID,
     data: Mapping[str, Any],
     now: datetime,
+    done: audit.Entry | None = None,
 ) -> None:
-    """The same happening told to several insurers, to each as its own event. Call it last, and once in a transaction."""
+    """The same happening told to several insurers, to each as its own event. Call it once in a transaction."""
     await EventStore(connection).append(
-        insurer_ids, kind, subject_id=subject_id, data=data, now=now, channel=EVENTS_CHANNEL
+        insurer_ids, kind, subject_id=subject_id, data=data, now=now, channel=EVENTS_CHANNEL, done=done
     )
 
 

@@ -114,34 +114,28 @@ class ApprovalStore:
 
     async def lock_person(self, insurer: InsurerId, person: Person) -> None:
         """Others who decide on this person's benefits wait until the transaction ends."""
-        number, born, rank = person
-        await self.connection.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"benefits {insurer} {number} {born} {rank}"
+        await self.connection.execute("SELECT lock_benefits($1, $2, $3, $4)", insurer, *person)
+
+    async def lock_uses(self, insurer: InsurerId, person: Person) -> list[Use]:
+        """What somebody used of the benefits, locked as by ``lock_person``."""
+        rows = await self.connection.fetch(
+            "SELECT item, benefit, used_on, units, granted_cents FROM lock_benefit_uses($1, $2, $3, $4)",
+            insurer,
+            *person,
         )
+        return [_use(row) for row in rows]
 
     async def uses(self, insurer: InsurerId, person: Person, *, but: ApprovalId | None = None) -> list[Use]:
         """What somebody used of the benefits, but for one approval."""
-        number, born, rank = person
         rows = await self.connection.fetch(
             "SELECT item, benefit, used_on, units, granted_cents FROM benefit_uses WHERE insurer_id = $1"
             " AND membership_number = $2 AND birth_date = $3 AND birth_rank = $4"
             " AND approval_id IS DISTINCT FROM $5 ORDER BY used_on, approval_id, line",
             insurer,
-            number,
-            born,
-            rank,
+            *person,
             but,
         )
-        return [
-            Use(
-                item=row["item"],
-                benefit=row["benefit"],
-                on=row["used_on"],
-                units=row["units"],
-                granted=Cents(row["granted_cents"]),
-            )
-            for row in rows
-        ]
+        return [_use(row) for row in rows]
 
     async def add(
         self,
@@ -428,6 +422,16 @@ class ApprovalStore:
             piece,
         )
         return sealed
+
+
+def _use(row: asyncpg.Record) -> Use:
+    return Use(
+        item=row["item"],
+        benefit=row["benefit"],
+        on=row["used_on"],
+        units=row["units"],
+        granted=Cents(row["granted_cents"]),
+    )
 
 
 def _line_columns(lines: Sequence[DecidedLine]) -> list[list[Any]]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from tpgateway.audit import Entry
 from tpgateway.database import Connection
 from tpgateway.insurers.model import (
     Event,
@@ -14,6 +15,12 @@ from tpgateway.insurers.model import (
     EventKind,
     InsurerId,
 )
+
+_APPEND = """
+INSERT INTO insurer_event_drafts (insurer_id, kind, subject_id, data, occurred_at, channel)
+SELECT insurer_id, $2, $3, $4, $5, $6 FROM insurer_event_counters WHERE insurer_id = ANY ($1) ORDER BY insurer_id
+"""
+_APPEND_DONE = f"WITH done AS ({Entry.statement(first=7)}) {_APPEND}"
 
 
 class EventStore:
@@ -31,37 +38,25 @@ class EventStore:
         data: Mapping[str, Any],
         now: datetime,
         channel: str,
+        done: Entry | None = None,
     ) -> None:
         """The next event of each of these insurers, with what is to be posted; who listens to the channel hears of it.
 
-        An insurer's counter stays locked until the transaction ends, so that no number is skipped and none is seen before a
-        smaller one: it is to be the last statement. Counters are locked in one order, so that no two wait for each other.
+        ``done`` is what the audit trail says of what they are told.
+
+        The events get their numbers as the transaction commits, when their insurers' counters are locked: so no number is
+        skipped, and none is seen before a smaller one. Counters are locked in one order, so that no two wait for each other;
+        who appends several times in a transaction must keep to that.
         """
         await self.connection.execute(
-            """
-            WITH counters AS (
-                SELECT insurer_id FROM insurer_event_counters WHERE insurer_id = ANY ($1)
-                ORDER BY insurer_id FOR NO KEY UPDATE
-            ), counted AS (
-                UPDATE insurer_event_counters c SET last = c.last + 1 FROM counters
-                WHERE c.insurer_id = counters.insurer_id RETURNING c.insurer_id, c.last
-            ), appended AS (
-                INSERT INTO insurer_events (insurer_id, sequence, kind, subject_id, data, occurred_at)
-                SELECT insurer_id, last, $2, $3, $4, $5 FROM counted RETURNING insurer_id, sequence, id
-            ), to_post AS (
-                INSERT INTO insurer_outbox (insurer_id, endpoint_id, sequence, event_id, subject_id, due_at)
-                SELECT a.insurer_id, p.id, a.sequence, a.id, $3, now()
-                FROM appended a JOIN insurer_endpoints p ON p.insurer_id = a.insurer_id
-                WHERE p.removed_at IS NULL AND p.disabled_at IS NULL AND (p.kinds IS NULL OR $2 = ANY (p.kinds))
-            )
-            SELECT pg_notify($6, insurer_id::text) FROM appended
-            """,
+            _APPEND if done is None else _APPEND_DONE,
             list(insurers),
             kind,
             subject_id,
             dict(data),
             now,
             channel,
+            *(() if done is None else done.parameters()),
         )
 
     async def notify(self, insurer: InsurerId, channel: str) -> None:
