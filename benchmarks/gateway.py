@@ -78,11 +78,10 @@ class Gateway:
             token: str = (await answer.json())["access_token"]
             return token
 
-    async def optical_requests(self, first: int, count: int) -> list[bytes]:
-        """Raw requests for glasses, each for another of the demo's people, on proofs of checks made now."""
+    async def optical_requests(self, cards: Sequence[dict[str, Any]]) -> list[bytes]:
+        """Raw requests for glasses, one a card, on proofs of checks made now."""
         token = await self.token_of(seeds.OPTICIAN)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
-        cards = [seeds.covered_card(number) for number in range(first, first + count)]
         lines = "".join(json.dumps({**card, "domain": "OPTI"}) + "\n" for card in cards).encode()
         async with self.http.post(f"{self.url}/v1/card-checks/batch", data=lines, headers=headers) as answer:
             proofs = [json.loads(line)["proof"] for line in (await answer.read()).splitlines()]
@@ -133,11 +132,15 @@ def demo_bodies() -> list[dict[str, Any]]:
 
 def bodies(count: int, *, among: int) -> list[dict[str, Any]]:
     """Checks of so many people of a file of ``people.write``."""
+    return [{**card, "domain": "PHAR"} for card in cards(count, among=among)]
+
+
+def cards(count: int, *, among: int) -> list[dict[str, Any]]:
+    """The cards of so many people of a file of ``people.write``."""
     found = []
     for number in people.some(count, among=among):
         member, born = people.person(number)
-        card = {**seeds.covered_card(0), "membership_number": member, "birth_date": born, "birth_rank": 1}
-        found.append({**card, "domain": "PHAR"})
+        found.append({**seeds.covered_card(0), "membership_number": member, "birth_date": born, "birth_rank": 1})
     return found
 
 

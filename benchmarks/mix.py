@@ -28,6 +28,7 @@ from rich.table import Table
 
 from benchmarks import pages
 from benchmarks.gateway import Gateway, demo_bodies, open_gateway
+from tpgateway.demo import people as seeds
 
 SECONDS = float(os.environ.get("LOAD_SECONDS", "6"))
 FIRST = float(os.environ.get("LOAD_FIRST", "500"))
@@ -97,7 +98,7 @@ async def main() -> None:
 
 async def requests(gateway: Gateway) -> dict[str, list[str]]:
     """Raw requests by kind."""
-    optical = await gateway.optical_requests(0, 400)
+    optical = await gateway.optical_requests([seeds.covered_card(number) for number in range(400)])
     await gateway.log_in()
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
         await pages.enter(gateway, browser)
