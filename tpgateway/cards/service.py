@@ -269,8 +269,7 @@ async def import_rights(
     import_id = await store.new_import_id()
     tell("Checking")
     longest = LONGEST_LINE + SEALING if ready.has_nir else LONGEST_LINE
-    await store.check_lines(has_nir=ready.has_nir, longest=longest)
-    lines, loaded = await store.count_lines()
+    lines, loaded = await store.check_lines(has_nir=ready.has_nir, longest=longest)
     tell("Merging")
     closed = 0
     if await store.has_rights(insurer_id):

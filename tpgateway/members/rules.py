@@ -4,7 +4,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 
 from tpgateway.errors import Problem
 from tpgateway.members.errors import LoginLocked, LoginSlowed, PasswordTooCommon, PasswordTooWeak
@@ -62,7 +61,10 @@ def is_common(password: str) -> bool:
     bare = unicodedata.normalize("NFD", password.lower())
     lower = "".join(each for each in bare if not unicodedata.combining(each))
     word = re.sub(r"^[^a-z]+|[^a-z]+$", "", lower)
-    if any(each in _common() or each in _COMMON_IN_FRENCH for each in {lower, word} if len(each) >= 4):
+    from zxcvbn.matching import RANKED_DICTIONARIES  # noqa: PLC0415  # megabytes that few processes need
+
+    common = RANKED_DICTIONARIES["passwords"]
+    if any(each in common or each in _COMMON_IN_FRENCH for each in {lower, word} if len(each) >= 4):
         return True
     without = _WORDS_WITHIN.sub("", lower)
     if without != lower and sum(each.isalnum() for each in without) < _OF_ONES_OWN:
@@ -74,13 +76,6 @@ def _guesses(password: str) -> float:
     from zxcvbn import zxcvbn  # noqa: PLC0415  # megabytes that few processes need
 
     return float(zxcvbn(password)["guesses"])
-
-
-@cache
-def _common() -> frozenset[str]:
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415  # megabytes that few processes need
-
-    return frozenset(FREQUENCY_LISTS["passwords"])
 
 
 def guard_problem(guard: Guard | None, now: datetime) -> Problem | None:

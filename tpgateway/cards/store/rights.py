@@ -91,8 +91,10 @@ class RightsStore:
             timeout=_PATIENCE,
         )
 
-    async def check_lines(self, *, has_nir: bool, longest: int) -> None:
+    async def check_lines(self, *, has_nir: bool, longest: int) -> tuple[int, int]:
         """Splits the lines and finds their faults; then periods of one person that run into each other.
+
+        Answers how many lines there were, and how many of them are good.
 
         A line that is faulty may still name its person, whose rights a full file must then not close.
         """
@@ -114,11 +116,17 @@ class RightsStore:
         )
         await self._run(f"DROP TABLE staging.{self._lines}")
         # Most files name nobody twice, which is seen in half the time.
-        if await self.connection.fetchval(
-            f"SELECT count(*) = count(DISTINCT person) FROM staging.{self._checked} WHERE fault IS NULL",  # noqa: S608
+        counted = await self.connection.fetchrow(
+            f"""
+            SELECT count(*), count(*) FILTER (WHERE fault IS NULL), count(DISTINCT person) FILTER (WHERE fault IS NULL)
+            FROM staging.{self._checked}
+            """,  # noqa: S608
             timeout=_PATIENCE,
-        ):
-            return
+        )
+        assert counted is not None
+        lines, good, people = counted
+        if good == people:
+            return lines, good
         overlapping = await self.connection.fetchval(
             f"""
             SELECT array_agg(line) FROM (
@@ -135,15 +143,7 @@ class RightsStore:
                 f"UPDATE staging.{self._checked} SET fault = 'valid_from:overlaps' WHERE line = ANY ($1)",  # noqa: S608
                 overlapping,
             )
-
-    async def count_lines(self) -> tuple[int, int]:
-        """How many lines there were, and how many of them are good."""
-        row = await self.connection.fetchrow(
-            f"SELECT count(*), count(*) FILTER (WHERE fault IS NULL) FROM staging.{self._checked}",  # noqa: S608
-            timeout=_PATIENCE,
-        )
-        assert row is not None
-        return row[0], row[1]
+        return lines, good - len(overlapping or ())
 
     async def has_rights(self, insurer: InsurerId) -> bool:
         """Whether the insurer has any."""

@@ -1,6 +1,5 @@
 """SQL of prior approvals: the events, the state projected from them, what they use of benefits, their documents."""
 
-import json
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -53,57 +52,52 @@ _FILTER = """
 """
 
 
-class _Statement:
-    """A statement whose arrays begin at some parameter: it stands alone, or as part of a larger one.
-
-    What it inserts comes back, though nobody looks: on Citus what does not is sent by COPY, which row-level security refuses.
-    """
-
-    def __init__(self, text: str, arrays: int) -> None:
-        self._text, self._arrays = text, arrays
-
-    def format(self, *, first: int, **names: str) -> str:
-        """The text with its parameters numbered from ``first`` on."""
-        return self._text.format(*(f"${first + number}" for number in range(self._arrays)), **names)
-
-
-_INSERT_LINES = _Statement(
-    """
-    INSERT INTO prior_approval_lines (insurer_id, approval_id, line, revision, item, benefit, price_cents, base_cents,
+# Parts of a larger statement, or ones of their own. Rows come as JSON: an array a column costs the driver several times that,
+# and each new connection a question for what such arrays are. What is inserted comes back, though nobody looks: on Citus what
+# does not is sent by COPY, which row-level security refuses.
+_INSERT_LINES = """
+    INSERT INTO prior_approval_lines (insurer_id, approval_id, revision, line, item, benefit, price_cents, base_cents,
         amo_cents, granted_cents, patient_cents, not_due_cents, code, units, parts, correction, price_class, lpp, is_optam,
         available_from)
-    SELECT $1, {approval}, n, {revision}, item, benefit, price, base, amo, granted, patient, not_due, code, units,
-           parts::jsonb, correction, class, lpp, is_optam, available_from
-    FROM {source} unnest({}::text[], {}::text[], {}::bigint[], {}::bigint[], {}::bigint[], {}::bigint[], {}::bigint[],
-                         {}::bigint[], {}::text[], {}::smallint[], {}::text[], {}::text[], {}::text[], {}::text[],
-                         {}::boolean[], {}::date[])
-         WITH ORDINALITY AS l (item, benefit, price, base, amo, granted, patient, not_due, code, units, parts,
-                               correction, class, lpp, is_optam, available_from, n)
+    SELECT $1, {approval}, {revision}, l.*
+    FROM {source} json_to_recordset({rows}) AS l (
+        line smallint, item text, benefit text, price bigint, base bigint, amo bigint, granted bigint, patient bigint,
+        not_due bigint, code text, units smallint, parts jsonb, correction text, class text, lpp text, is_optam boolean,
+        available_from date)
     RETURNING 1
-    """,
-    16,
-)
-_INSERT_EVENTS = _Statement(
     """
+_INSERT_EVENTS = """
     INSERT INTO prior_approval_events (insurer_id, approval_id, version, kind, state, actor_kind, actor_id, reason_code,
                                        occurred_at, details)
     SELECT $1, {approval}, e.*
-    FROM {source} unnest({}::integer[], {}::text[], {}::text[], {}::text[], {}::uuid[], {}::text[], {}::timestamptz[],
-                         {}::jsonb[]) AS e
+    FROM {source} json_to_recordset({rows}) AS e (
+        version integer, kind text, state text, actor_kind text, actor_id uuid, code text, occurred_at timestamptz,
+        details jsonb)
     RETURNING 1
-    """,
-    8,
-)
-_INSERT_USES = _Statement(
     """
+_INSERT_USES = """
     INSERT INTO benefit_uses (insurer_id, membership_number, birth_date, birth_rank, approval_id, line, used_on, item,
                               benefit, units, granted_cents)
     SELECT $1, {person}, {approval}, u.*
-    FROM {source} unnest({}::smallint[], {}::date[], {}::text[], {}::text[], {}::smallint[], {}::bigint[]) AS u
+    FROM {source} json_to_recordset({rows}) AS u (
+        line smallint, used_on date, item text, benefit text, units smallint, granted bigint)
     RETURNING 1
-    """,
-    6,
-)
+    """
+_ADD = f"""
+    WITH approval AS (
+        INSERT INTO prior_approvals (insurer_id, practitioner_id, card_check_id, domain, state, version, revision,
+            care_date, request, membership_number, birth_date, birth_rank, submitted_at, valid_until,
+            billable_until, waits_for, due_at, code, comment, documents, standing)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+        RETURNING id
+    ), lines AS ({_INSERT_LINES.format(approval="a.id", revision="$7", rows="$22", source="approval a,")}),
+    events AS ({_INSERT_EVENTS.format(approval="a.id", rows="$23", source="approval a,")}),
+    uses AS ({_INSERT_USES.format(approval="a.id", person="$10, $11, $12", rows="$24", source="approval a,")})
+    SELECT id FROM approval
+    """  # noqa: S608
+_ADD_LINES = _INSERT_LINES.format(approval="$2::uuid", revision="$3", rows="$4", source="")
+_APPEND_EVENTS = _INSERT_EVENTS.format(approval="$2::uuid", rows="$3", source="")
+_ADD_USES = _INSERT_USES.format(approval="$2::uuid", person="$3, $4, $5", rows="$6", source="")
 
 
 class ApprovalStore:
@@ -145,18 +139,7 @@ class ApprovalStore:
     ) -> ApprovalId:
         """A new approval with its lines, its events and what it uses of the person's benefits."""
         added: UUID = await self.connection.fetchval(
-            f"""
-            WITH approval AS (
-                INSERT INTO prior_approvals (insurer_id, practitioner_id, card_check_id, domain, state, version, revision,
-                    care_date, request, membership_number, birth_date, birth_rank, submitted_at, valid_until,
-                    billable_until, waits_for, due_at, code, comment, documents, standing)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
-                RETURNING id
-            ), lines AS ({_INSERT_LINES.format(approval="a.id", revision="$7", first=22, source="approval a,")}),
-            events AS ({_INSERT_EVENTS.format(approval="a.id", first=38, source="approval a,")}),
-            uses AS ({_INSERT_USES.format(approval="a.id", person="$10, $11, $12", first=46, source="approval a,")})
-            SELECT id FROM approval
-            """,  # noqa: S608
+            _ADD,
             approval.insurer_id,
             approval.practitioner_id,
             approval.card_check_id,
@@ -178,9 +161,9 @@ class ApprovalStore:
             approval.comment,
             list(approval.documents),
             codec.standing_as_json(approval.standing),
-            *_line_columns(approval.lines),
-            *_event_columns(events),
-            *_use_columns(uses),
+            _line_rows(approval.lines),
+            _event_rows(events),
+            _use_rows(uses),
         )
         return ApprovalId(added)
 
@@ -209,30 +192,28 @@ class ApprovalStore:
     async def add_lines(self, approval: PriorApproval) -> None:
         """The lines of the approval's present revision."""
         await self.connection.execute(
-            _INSERT_LINES.format(approval="$2::uuid", revision="$3", first=4, source=""),
+            _ADD_LINES,
             approval.insurer_id,
             approval.id,
             approval.revision,
-            *_line_columns(approval.lines),
+            _line_rows(approval.lines),
         )
 
     async def append_events(
         self, insurer: InsurerId, approval: ApprovalId, events: Sequence[tuple[ApprovalEvent, Actor]]
     ) -> None:
-        await self.connection.execute(
-            _INSERT_EVENTS.format(approval="$2::uuid", first=3, source=""), insurer, approval, *_event_columns(events)
-        )
+        await self.connection.execute(_APPEND_EVENTS, insurer, approval, _event_rows(events))
 
     async def add_uses(self, approval: PriorApproval, uses: Sequence[tuple[int, Use]]) -> None:
         """What the approval's lines use of the person's benefits."""
         await self.connection.execute(
-            _INSERT_USES.format(approval="$2::uuid", person="$3, $4, $5", first=6, source=""),
+            _ADD_USES,
             approval.insurer_id,
             approval.id,
             approval.membership_number,
             approval.birth_date,
             approval.birth_rank,
-            *_use_columns(uses),
+            _use_rows(uses),
         )
 
     async def lines(self, insurer: InsurerId, approval: ApprovalId, revision: int) -> tuple[DecidedLine, ...]:
@@ -434,48 +415,58 @@ def _use(row: asyncpg.Record) -> Use:
     )
 
 
-def _line_columns(lines: Sequence[DecidedLine]) -> list[list[Any]]:
+def _line_rows(lines: Sequence[DecidedLine]) -> list[dict[str, Any]]:
     return [
-        [line.asked.item for line in lines],
-        [line.asked.benefit for line in lines],
-        [line.asked.price for line in lines],
-        [line.asked.base for line in lines],
-        [line.asked.amo for line in lines],
-        [line.granted for line in lines],
-        [line.patient for line in lines],
-        [line.not_due for line in lines],
-        [line.code for line in lines],
-        [line.asked.units for line in lines],
-        [json.dumps([[part.on.isoformat(), part.units, part.granted] for part in line.parts]) for line in lines],
-        [line.asked.correction for line in lines],
-        [line.asked.price_class for line in lines],
-        [line.asked.lpp for line in lines],
-        [line.asked.is_optam for line in lines],
-        [line.available_from for line in lines],
+        {
+            "line": number,
+            "item": line.asked.item,
+            "benefit": line.asked.benefit,
+            "price": line.asked.price,
+            "base": line.asked.base,
+            "amo": line.asked.amo,
+            "granted": line.granted,
+            "patient": line.patient,
+            "not_due": line.not_due,
+            "code": line.code,
+            "units": line.asked.units,
+            "parts": [(part.on.isoformat(), part.units, part.granted) for part in line.parts],
+            "correction": line.asked.correction,
+            "class": line.asked.price_class,
+            "lpp": line.asked.lpp,
+            "is_optam": line.asked.is_optam,
+            "available_from": line.available_from and line.available_from.isoformat(),
+        }
+        for number, line in enumerate(lines, start=1)
     ]
 
 
-def _event_columns(events: Sequence[tuple[ApprovalEvent, Actor]]) -> list[list[Any]]:
+def _event_rows(events: Sequence[tuple[ApprovalEvent, Actor]]) -> list[dict[str, Any]]:
     return [
-        [event.version for event, _ in events],
-        [event.kind for event, _ in events],
-        [event.state for event, _ in events],
-        [event.actor_kind for event, _ in events],
-        [actor.id for _, actor in events],
-        [event.reason_code for event, _ in events],
-        [event.occurred_at for event, _ in events],
-        [dict(event.details) for event, _ in events],
+        {
+            "version": event.version,
+            "kind": event.kind,
+            "state": event.state,
+            "actor_kind": event.actor_kind,
+            "actor_id": actor.id and str(actor.id),
+            "code": event.reason_code,
+            "occurred_at": event.occurred_at.isoformat(),
+            "details": dict(event.details),
+        }
+        for event, actor in events
     ]
 
 
-def _use_columns(uses: Sequence[tuple[int, Use]]) -> list[list[Any]]:
+def _use_rows(uses: Sequence[tuple[int, Use]]) -> list[dict[str, Any]]:
     return [
-        [line for line, _ in uses],
-        [use.on for _, use in uses],
-        [use.item for _, use in uses],
-        [use.benefit for _, use in uses],
-        [use.units for _, use in uses],
-        [use.granted for _, use in uses],
+        {
+            "line": line,
+            "used_on": use.on.isoformat(),
+            "item": use.item,
+            "benefit": use.benefit,
+            "units": use.units,
+            "granted": use.granted,
+        }
+        for line, use in uses
     ]
 
 

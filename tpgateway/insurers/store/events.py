@@ -16,9 +16,11 @@ from tpgateway.insurers.model import (
     InsurerId,
 )
 
+# Insurers come as text: what an array of ids is, each new connection would first ask at length.
 _APPEND = """
 INSERT INTO insurer_event_drafts (insurer_id, kind, subject_id, data, occurred_at, channel)
-SELECT insurer_id, $2, $3, $4, $5, $6 FROM insurer_event_counters WHERE insurer_id = ANY ($1) ORDER BY insurer_id
+SELECT insurer_id, $2, $3, $4, $5, $6 FROM insurer_event_counters
+WHERE insurer_id = ANY ($1::text[]::uuid[]) ORDER BY insurer_id
 """
 _APPEND_DONE = f"WITH done AS ({Entry.statement(first=7)}) {_APPEND}"
 
@@ -50,7 +52,7 @@ class EventStore:
         """
         await self.connection.execute(
             _APPEND if done is None else _APPEND_DONE,
-            list(insurers),
+            [str(insurer) for insurer in insurers],
             kind,
             subject_id,
             dict(data),
