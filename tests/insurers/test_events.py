@@ -8,22 +8,27 @@ import asyncpg
 
 from tests import builders
 from tests.driver import Gateway, Insurer, until
+from tpgateway.database import Connection
 from tpgateway.insurers import service
 from tpgateway.insurers.model import EventKind, InsurerId
 from tpgateway.sandbox.insurer import Receiver
 
 
-async def publish(pool: "asyncpg.Pool[asyncpg.Record]", insurer: Insurer, *, pause: float = 0) -> None:
+async def publish(pool: "asyncpg.Pool[asyncpg.Record]", insurer: Insurer, *, pause: float = 0, said: int = 1) -> None:
     async with pool.acquire() as connection, connection.transaction():
-        await service.publish(
-            connection,
-            InsurerId(insurer.id),
-            EventKind.RIGHTS_IMPORTED,
-            subject_id=uuid4(),
-            data={"x": 1},
-            now=datetime.now(UTC),
-        )
+        await publish_on(connection, insurer, said)
         await asyncio.sleep(pause)
+
+
+async def publish_on(connection: Connection, insurer: Insurer, said: int) -> None:
+    await service.publish(
+        connection,
+        InsurerId(insurer.id),
+        EventKind.RIGHTS_IMPORTED,
+        subject_id=uuid4(),
+        data={"x": said},
+        now=datetime.now(UTC),
+    )
 
 
 async def test_a_reader_never_misses_an_event_of_a_writer_who_commits_late(
@@ -43,6 +48,23 @@ async def test_a_reader_never_misses_an_event_of_a_writer_who_commits_late(
     writers = [publish(pool, insurer, pause=(number * 7 % 5) / 500) for number in range(60)]
     await asyncio.wait_for(asyncio.gather(read(), *writers), 30)
     assert seen == list(range(1, 61))
+
+
+async def test_who_has_told_an_insurer_something_holds_nobody_up_until_it_commits(
+    gateway: Gateway, pool: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    """And what was undone within its transaction was never told."""
+    insurer = await gateway.admit()
+    async with pool.acquire() as slow, slow.transaction():
+        await publish_on(slow, insurer, 1)
+        undone = slow.transaction()
+        await undone.start()
+        await publish_on(slow, insurer, 2)
+        await undone.rollback()
+        await asyncio.wait_for(publish(pool, insurer, said=3), 5)
+    feed = await insurer.call("GET", "/v1/insurer/events")
+    assert [(event["sequence"], event["data"]["x"]) for event in feed.body["events"]] == [(1, 3), (2, 1)]
+    assert await gateway.fetchval("SELECT count(*) FROM insurer_event_drafts") == 0
 
 
 async def test_an_event_exists_only_if_its_cause_was_committed(
