@@ -5,7 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 import pytest
@@ -37,8 +37,8 @@ def sent_to_several(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     found: set[str] = set()
     connect = asyncpg.connect
 
-    class Listening(asyncpg.Connection[asyncpg.Record] if TYPE_CHECKING else asyncpg.Connection):  # type: ignore[misc]
-        """The driver's own, which knows of a notice what it was about; listeners are lost in the pool."""
+    class Listening(scope.ScopedConnection):
+        """The pool's own, which knows of a notice what it was about; listeners are lost in the pool."""
 
         def _process_log_message(self, fields: dict[str, str], last_query: str) -> None:
             if any("multi-task" in field for field in fields.values()):
