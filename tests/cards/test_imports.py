@@ -17,6 +17,7 @@ from tests import builders
 from tests.driver import Gateway, until
 from tpgateway.cards.codec import rights_files
 from tpgateway.cards.codec.rights_files import zstd
+from tpgateway.cards.store.rights import IMPORT_MEANS, checked_lines
 from tpgateway.web.state import STATE
 
 ROWS = "SELECT count(*) FROM insured_rights"
@@ -28,6 +29,7 @@ ROWS = "SELECT count(*) FROM insured_rights"
         ({"membership_number": ""}, "membership_number", "wrong_form"),
         ({"membership_number": "x" * 17}, "membership_number", "wrong_form"),
         ({"membership_number": "12 34"}, "membership_number", "wrong_form"),
+        ({"membership_number": "12ı"}, "membership_number", "wrong_form"),  # a capital I, by Turkish rules
         ({"birth_date": "1980022"}, "birth_date", "wrong_form"),
         ({"birth_date": "19８00229"}, "birth_date", "wrong_form"),
         ({"birth_rank": "0"}, "birth_rank", "wrong_form"),
@@ -435,6 +437,22 @@ async def test_what_a_file_repeats_is_told_and_not_written_again(gateway: Gatewa
     changed = await insurer.load(*people[1:], builders.a_right("0", product_code="OTHER"), mode="full")
     assert (changed.body["loaded"], changed.body["unchanged"]) == (10, 9)
     assert await gateway.fetchval("SELECT product_code FROM insured_rights WHERE membership_number = '0'") == "OTHER"
+
+
+async def test_lines_are_split_once_and_checked_by_several_processes(gateway: Gateway) -> None:
+    connection = await gateway.connect()
+    async with connection.transaction():
+        await connection.execute(IMPORT_MEANS)
+        await connection.execute("SET LOCAL min_parallel_table_scan_size = 0")
+        await connection.execute("CREATE UNLOGGED TABLE staging.some_lines (line bigint, raw text)")
+        query = checked_lines("some_lines", has_nir=True, longest=1_000)
+        rows = await connection.fetch(f"EXPLAIN (VERBOSE) CREATE UNLOGGED TABLE staging.checked AS {query}")
+        plan = "\n".join(row[0] for row in rows)
+        await connection.execute("DROP TABLE staging.some_lines")
+    await connection.close()
+    assert plan.startswith("Gather"), plan
+    assert plan.count("string_to_array(some_lines.raw") == 1, plan
+    assert plan.count("pg_input_is_valid(") == 2, plan
 
 
 async def test_an_import_leaves_no_table_behind(gateway: Gateway) -> None:

@@ -14,7 +14,7 @@ from tpgateway.insurers.model import InsurerId
 # What an import may take; the pool's own limit is made for requests.
 _PATIENCE = 6 * 3600.0
 # Lines are split and checked by several processes of the server, and joined in memory; a cluster sends as many as there are.
-_MEANS = """
+IMPORT_MEANS = """
 SET LOCAL work_mem = '128MB';
 SET LOCAL max_parallel_workers_per_gather = 4;
 SET LOCAL parallel_setup_cost = 0;
@@ -35,25 +35,52 @@ _IMPORT = "id, mode, lines, loaded, unchanged, rejected, closed, started_at, fin
 _PERIOD = f"{_PERSON}, valid_from, valid_to, convention_types, csr, product_code"
 
 # One column at a time, the first fault of a line being the one that is told. Regular expressions only where they are short:
-# a bounded repetition costs more than all the rest.
+# a bounded repetition costs more than all the rest, and one for a whole text twice one for what must not be in it.
 _FAULT = """
 CASE
-    WHEN octet_length(raw) > {longest} THEN ':line_too_long'
-    WHEN cardinality(f) <> {columns} THEN ':wrong_column_count'
-    WHEN f[1] !~ '^[A-Za-z0-9]+$' OR octet_length(f[1]) > 16 THEN 'membership_number:wrong_form'
-    WHEN octet_length(f[2]) <> 8 OR f[2] ~ '[^0-9]' THEN 'birth_date:wrong_form'
-    WHEN f[3] NOT IN ('1', '2', '3', '4', '5', '6', '7', '8', '9') THEN 'birth_rank:wrong_form'
-    WHEN octet_length(f[4]) <> 10 OR NOT pg_input_is_valid(f[4], 'date') OR f[4]::date::text <> f[4]
-        THEN 'valid_from:no_date'
-    WHEN octet_length(f[5]) <> 10 OR NOT pg_input_is_valid(f[5], 'date') OR f[5]::date::text <> f[5]
-        THEN 'valid_to:no_date'
-    WHEN f[5] < f[4] THEN 'valid_to:before_valid_from'
-    WHEN f[6] !~ '^[A-Z][A-Z]( [A-Z][A-Z])*$' OR octet_length(f[6]) > 29 THEN 'convention_types:wrong_form'
-    WHEN f[7] ~ '[^A-Za-z0-9]' OR octet_length(f[7]) > 8 THEN 'csr:wrong_form'
-    WHEN f[8] ~ '[^A-Z0-9_-]' OR octet_length(f[8]) NOT BETWEEN 1 AND 20 THEN 'product_code:wrong_form'
-    WHEN left(f[9], 1) = '!' THEN 'nir:' || substr(f[9], 2)
+    WHEN size > {longest} THEN ':line_too_long'
+    WHEN columns <> {columns} THEN ':wrong_column_count'
+    WHEN membership_number ~ '[^A-Z0-9]' OR octet_length(membership_number) NOT BETWEEN 1 AND 16
+        THEN 'membership_number:wrong_form'
+    WHEN octet_length(birth_date) <> 8 OR birth_date ~ '[^0-9]' THEN 'birth_date:wrong_form'
+    WHEN rank NOT IN ('1', '2', '3', '4', '5', '6', '7', '8', '9') THEN 'birth_rank:wrong_form'
+    WHEN octet_length(first) <> 10 OR valid_from IS NULL OR valid_from::text <> first THEN 'valid_from:no_date'
+    WHEN octet_length(last) <> 10 OR valid_to IS NULL OR valid_to::text <> last THEN 'valid_to:no_date'
+    WHEN valid_to < valid_from THEN 'valid_to:before_valid_from'
+    WHEN types !~ '^[A-Z][A-Z]( [A-Z][A-Z])*$' OR octet_length(types) > 29 THEN 'convention_types:wrong_form'
+    WHEN csr ~ '[^A-Za-z0-9]' OR octet_length(csr) > 8 THEN 'csr:wrong_form'
+    WHEN product_code ~ '[^A-Z0-9_-]' OR octet_length(product_code) NOT BETWEEN 1 AND 20
+        THEN 'product_code:wrong_form'
+    WHEN left(nir_hash, 1) = '!' THEN 'nir:' || substr(nir_hash, 2)
 END
 """
+# Three levels, so that each line is split once, each column taken once and each date read once, however often they are
+# mentioned. The time of day keeps the planner from merging them, as OFFSET 0 would, but leaves it several processes.
+_CHECKED = """
+SELECT line, membership_number, birth_date,
+       CASE WHEN rank IN ('1', '2', '3', '4', '5', '6', '7', '8', '9') THEN rank::smallint END AS birth_rank,
+       valid_from, valid_to, string_to_array(types, ' ') AS convention_types, csr, product_code, nir_hash, nir_sealed,
+       hashtextextended(membership_number || birth_date || rank, 0) AS person, {fault} AS fault
+FROM (
+    SELECT line, size, columns, membership_number, birth_date, rank, first, last, types, csr, product_code,
+           nir_hash, nir_sealed, CASE WHEN pg_input_is_valid(first, 'date') THEN first::date END AS valid_from,
+           CASE WHEN pg_input_is_valid(last, 'date') THEN last::date END AS valid_to, clock_timestamp()
+    FROM (
+        SELECT line, size, cardinality(f) AS columns, upper(f[1] COLLATE "C") AS membership_number,
+               f[2] COLLATE "C" AS birth_date, f[3] AS rank, f[4] AS first, f[5] AS last, f[6] AS types, f[7] AS csr,
+               f[8] AS product_code, f[9] AS nir_hash, f[10] AS nir_sealed, clock_timestamp()
+        FROM (
+            SELECT line, octet_length(raw) AS size, string_to_array(raw, ';') AS f, clock_timestamp()
+            FROM {lines} WHERE raw <> ''
+        ) split
+    ) taken
+) dated
+"""
+
+
+def checked_lines(table: str, *, has_nir: bool, longest: int) -> str:
+    """The query that splits the lines of a staging table and finds their faults."""
+    return _CHECKED.format(fault=_FAULT.format(columns=10 if has_nir else 8, longest=longest), lines=f"staging.{table}")
 
 
 class RightsStore:
@@ -62,7 +89,7 @@ class RightsStore:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         name = uuid4().hex
-        self._lines, self._checked = f"lines_{name}", f"checked_{name}"
+        self._lines, self._checked, self._spans = f"lines_{name}", f"checked_{name}", f"spans_{name}"
 
     async def lock_insurer(self, insurer: InsurerId) -> None:
         """Other imports of the insurer wait until the transaction ends."""
@@ -75,7 +102,7 @@ class RightsStore:
 
         Numbered ones come with their number in the file and the delimiter in front.
         """
-        await self.connection.execute(_MEANS)
+        await self.connection.execute(IMPORT_MEANS)
         await self._run(
             f"CREATE UNLOGGED TABLE staging.{self._lines} "
             " (line bigint GENERATED BY DEFAULT AS IDENTITY (START WITH 2), raw text)"
@@ -98,22 +125,8 @@ class RightsStore:
 
         A line that is faulty may still name its person, whose rights a full file must then not close.
         """
-        fault = _FAULT.format(columns=10 if has_nir else 8, longest=longest)
-        await self._run(
-            f"""
-            CREATE UNLOGGED TABLE staging.{self._checked} AS
-            SELECT line, upper(f[1]) COLLATE "C" AS membership_number, f[2] COLLATE "C" AS birth_date,
-                   CASE WHEN f[3] IN ('1', '2', '3', '4', '5', '6', '7', '8', '9') THEN f[3]::smallint END AS birth_rank,
-                   CASE WHEN pg_input_is_valid(f[4], 'date') THEN f[4]::date END AS valid_from,
-                   CASE WHEN pg_input_is_valid(f[5], 'date') THEN f[5]::date END AS valid_to,
-                   string_to_array(f[6], ' ') AS convention_types, f[7] AS csr, f[8] AS product_code,
-                   f[9] AS nir_hash, f[10] AS nir_sealed,
-                   hash_record_extended(ROW(upper(f[1]), f[2], f[3]), 0) AS person,
-                   {fault} AS fault
-            FROM staging.{self._lines}, LATERAL string_to_array(raw, ';') AS f
-            WHERE raw <> ''
-            """  # noqa: S608
-        )
+        checked = checked_lines(self._lines, has_nir=has_nir, longest=longest)
+        await self._run(f"CREATE UNLOGGED TABLE staging.{self._checked} AS {checked}")
         await self._run(f"DROP TABLE staging.{self._lines}")
         # Most files name nobody twice, which is seen in half the time.
         counted = await self.connection.fetchrow(
@@ -155,17 +168,22 @@ class RightsStore:
     async def make_room(self, insurer: InsurerId) -> None:
         """The file's periods win: what they overlap is cut to what lies outside them, before, between and after."""
         await self._run(f"ANALYZE staging.{self._checked}")
+        # What is to be cut is looked for by a statement of its own: one that changes rows is run by a single process.
+        await self._run(
+            f"""
+            CREATE UNLOGGED TABLE staging.{self._spans} AS
+            SELECT {_PERSON}, range_agg(daterange(n.valid_from, n.valid_to, '[]')) AS span
+            FROM staging.{self._checked} n JOIN insured_rights r USING ({_PERSON})
+            WHERE n.fault IS NULL AND r.insurer_id = '{insurer}'
+              AND daterange(r.valid_from, r.valid_to, '[]') && daterange(n.valid_from, n.valid_to, '[]')
+              AND NOT ({_IS_SAME})
+            GROUP BY {_PERSON}
+            """  # noqa: S608
+        )
         await self._change(
             f"""
-            WITH good AS (
-                SELECT {_PERIOD} FROM staging.{self._checked} WHERE fault IS NULL
-            ), n AS (
-                SELECT {_PERSON}, range_agg(daterange(n.valid_from, n.valid_to, '[]')) AS span
-                FROM good n JOIN insured_rights r USING ({_PERSON})
-                WHERE r.insurer_id = $1
-                  AND daterange(r.valid_from, r.valid_to, '[]') && daterange(n.valid_from, n.valid_to, '[]')
-                  AND NOT ({_IS_SAME})
-                GROUP BY {_PERSON}
+            WITH n AS (
+                SELECT {_PERSON}, span FROM staging.{self._spans}
             ), cut AS (
                 DELETE FROM insured_rights r USING n
                 WHERE r.insurer_id = $1 AND {_SAME_PERSON} AND daterange(r.valid_from, r.valid_to, '[]') && n.span
@@ -178,6 +196,7 @@ class RightsStore:
             """,  # noqa: S608
             insurer,
         )
+        await self._run(f"DROP TABLE staging.{self._spans}")
 
     async def add_good(self, insurer: InsurerId, import_id: ImportId) -> int:
         """The good lines become rights, but for those that say what is so already; answers how many did.
