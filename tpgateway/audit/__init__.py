@@ -9,6 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from tpgateway.database import Connection
+from tpgateway.database.statements import Statement
 
 ActorKind = Literal["nobody", "practitioner", "insurer", "operator", "system"]
 
@@ -132,30 +133,22 @@ class Entry:
     subject_id: UUID | None = None
     insurer_id: UUID | None = None
 
-    @staticmethod
-    def statement(*, first: int) -> str:
-        """What appends an entry, to stand alone or within another statement; its parameters are numbered from ``first``."""
-        values = ", ".join(f"${number}" for number in range(first, first + 7))
-        return (
-            "INSERT INTO audit_entries (actor_kind, actor_id, agent_id, action, insurer_id, subject_id, request_id)"  # noqa: S608
-            f" VALUES ({values})"
-        )
-
-    def parameters(self) -> tuple[object, ...]:
-        """Those of the statement."""
+    def appended(self) -> Statement:
+        """What appends it."""
         actor = self.actor
-        return (
-            actor.kind,
-            actor.id,
-            actor.agent_id,
-            self.action,
-            self.insurer_id,
-            self.subject_id,
-            actor.request_id,
+        return Statement(
+            "INSERT INTO audit_entries (actor_kind, actor_id, agent_id, action, insurer_id, subject_id, request_id)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            (
+                actor.kind,
+                actor.id,
+                actor.agent_id,
+                self.action,
+                self.insurer_id,
+                self.subject_id,
+                actor.request_id,
+            ),
         )
-
-
-_APPEND = Entry.statement(first=1)
 
 
 async def record(
@@ -168,4 +161,5 @@ async def record(
 ) -> None:
     """Appends one entry on the caller's connection."""
     entry = Entry(actor=actor, action=action, subject_id=subject_id, insurer_id=insurer_id)
-    await connection.execute(_APPEND, *entry.parameters())
+    text, values = entry.appended()
+    await connection.execute(text, *values)

@@ -24,7 +24,6 @@ from tpgateway.cards.model import (
     CardCheckId,
     ImportId,
     ImportMode,
-    Outcome,
     Reject,
     RightsImport,
     Verdict,
@@ -221,17 +220,6 @@ async def proven(
     check = await CheckStore(connection).get(insurer_id, CardCheckId(check_id))
     assert check is not None
     return check, await verdicts.of(connection, check)
-
-
-async def find_proof(
-    connection: Connection, verdicts: Verdicts, insurer_id: InsurerId, proof: str
-) -> tuple[CardCheck, Verdict] | None:
-    """The check of a proof with its verdict, where it was covered: only then is a proof given out."""
-    check = await CheckStore(connection).find_by_proof(insurer_id, proof)
-    if check is None:
-        return None
-    verdict = await verdicts.of(connection, check)
-    return (check, verdict) if verdict.outcome is Outcome.COVERED else None
 
 
 async def read_pieces(file: IO[bytes]) -> AsyncIterator[bytes]:

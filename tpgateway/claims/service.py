@@ -9,7 +9,7 @@ from aiohttp import web
 from tpgateway import audit
 from tpgateway.audit import SYSTEM, Action
 from tpgateway.cards import service as cards
-from tpgateway.cards.model import CardCheck, Verdict
+from tpgateway.cards.model import CardCheck, Outcome, Verdict
 from tpgateway.cards.verdicts import Verdicts
 from tpgateway.claims import errors
 from tpgateway.claims.documents import given
@@ -42,14 +42,15 @@ from tpgateway.claims.steps import (
     standing_of,
     step,
     tell_insurer,
+    telling,
 )
-from tpgateway.claims.store.approvals import ApprovalStore
+from tpgateway.claims.store.approvals import ApprovalStore, Proven
 from tpgateway.database import Connection
 from tpgateway.guarantees.model import Domain, Use
 from tpgateway.guarantees.service import TariffCache
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
-from tpgateway.insurers.model import ApprovalRules, Insurer, InsurerId, TacitOutcome
+from tpgateway.insurers.model import ApprovalRules, InsurerId, InsurerState, TacitOutcome
 from tpgateway.practitioners.model import PractitionerId
 from tpgateway.web import limits
 
@@ -92,13 +93,16 @@ async def simulate(connection: Connection, tools: Tools, submission: Submission,
 
     Nothing is kept of it but that it was asked: once in ten minutes of one check, however often a page calculates anew.
     """
-    insurer, check, verdict = await _proven(connection, tools, submission, act.now)
-    uses = await ApprovalStore(connection).uses(insurer.id, check.person)
-    decision = await _decide(connection, tools, submission.request, insurer, check, verdict, uses, act)
+    proven, check, verdict = await _proven(connection, tools, submission, act.now, locks=False)
+    decision = await _decide(connection, tools, submission.request, proven.rules, check, verdict, proven.uses, act)
     key = f"simulated {check.id} {act.actor.agent_id}"
     if await limits.spend(connection, key, quota=1, window=_SIMULATED_TOGETHER, now=act.now):
         await audit.record(
-            connection, actor=act.actor, action=Action.APPROVAL_SIMULATED, subject_id=check.id, insurer_id=insurer.id
+            connection,
+            actor=act.actor,
+            action=Action.APPROVAL_SIMULATED,
+            subject_id=check.id,
+            insurer_id=check.insurer_id,
         )
     return decision
 
@@ -110,14 +114,13 @@ async def submit(connection: Connection, tools: Tools, submission: Submission, a
     ``InsurerUnknown``, ``ProofUnknown``, ``ProofExpired``, ``ProofOfOtherDomain``, ``ProofOfOtherDay``,
     ``PrescriptionInFuture``.
     """
-    insurer, check, verdict = await _proven(connection, tools, submission, act.now)
-    store, person, now = ApprovalStore(connection), check.person, act.now
-    uses = await store.lock_uses(insurer.id, person)
-    decision = await _decide(connection, tools, submission.request, insurer, check, verdict, uses, act)
+    proven, check, verdict = await _proven(connection, tools, submission, act.now, locks=True)
+    person, now = check.person, act.now
+    decision = await _decide(connection, tools, submission.request, proven.rules, check, verdict, proven.uses, act)
     new = PriorApproval(
-        insurer_id=insurer.id,
-        insurer_number=insurer.number,
-        id=ApprovalId(check.id),  # until it has its own
+        insurer_id=check.insurer_id,
+        insurer_number=submission.insurer_number,
+        id=proven.next_id,
         practitioner_id=submission.practitioner_id,
         card_check_id=check.id,
         domain=check.ask.domain,
@@ -140,12 +143,13 @@ async def submit(connection: Connection, tools: Tools, submission: Submission, a
         documents=(),
         lines=(),
     )
-    approval, decided = _decided(new, submission.request, decision, insurer.approval_rules, now)
+    approval, decided = _decided(new, submission.request, decision, proven.rules, now)
     submitted = event_of(new, Kind.SUBMITTED, "practitioner", now)
     held = uses_of(approval.lines) if life.holds(approval.state) else []
-    added = await store.add(approval, [(submitted, act.actor), (decided, SYSTEM)], held)
-    approval = replace(approval, id=added)
-    await tell_insurer(connection, approval, decided.kind, Action.APPROVAL_SUBMITTED, act)
+    telling_insurer = telling(approval, decided.kind, Action.APPROVAL_SUBMITTED, act)
+    await ApprovalStore(connection).add(
+        approval, [(submitted, act.actor), (decided, SYSTEM)], held, beside=telling_insurer
+    )
     return approval
 
 
@@ -177,7 +181,7 @@ async def amend(
     uses = await store.uses(insurer.id, check.person, but=approval.id)
     has_taken_part = any(event.actor_kind == "insurer" for event in await store.events(insurer.id, approval.id))
     decision = await _decide(
-        connection, tools, request, insurer, check, verdict, uses, act, must_be_seen=has_taken_part
+        connection, tools, request, insurer.approval_rules, check, verdict, uses, act, must_be_seen=has_taken_part
     )
     before, standing = approval, approval.standing or standing_of(approval)
     changed = replace(
@@ -390,21 +394,23 @@ async def due(
 
 
 async def _proven(
-    connection: Connection, tools: Tools, submission: Submission, now: datetime
-) -> tuple[Insurer, CardCheck, Verdict]:
-    insurer = await insurers.find(connection, submission.insurer_number)
-    if not insurer.is_active:
+    connection: Connection, tools: Tools, submission: Submission, now: datetime, *, locks: bool
+) -> tuple[Proven, CardCheck, Verdict]:
+    proven = await ApprovalStore(connection).proven(submission.insurer_number, submission.proof, locks=locks)
+    if proven is None or proven.state is not InsurerState.ACTIVE:
         raise InsurerUnknown
-    proven = await cards.find_proof(connection, tools.verdicts, insurer.id, submission.proof)
-    if proven is None or proven[0].ask.practitioner_id != submission.practitioner_id:
+    check = proven.check
+    if check is None or check.ask.practitioner_id != submission.practitioner_id:
         raise errors.ProofUnknown
-    check, verdict = proven
+    verdict = await tools.verdicts.of(connection, check)
+    if verdict.outcome is not Outcome.COVERED:  # no proof of it was given out
+        raise errors.ProofUnknown
     if now >= check.proof_expires_at:
         raise errors.ProofExpired
     if check.ask.domain is not (Domain.HOSP if isinstance(submission.request, Stay) else Domain.OPTI):
         raise errors.ProofOfOtherDomain
     _refuse_other_day(submission.request, check)
-    return insurer, check, verdict
+    return proven, check, verdict
 
 
 def _refuse_other_day(request: Request, check: CardCheck) -> None:
@@ -419,7 +425,7 @@ async def _decide(
     connection: Connection,
     tools: Tools,
     request: Request,
-    insurer: Insurer,
+    rules: ApprovalRules,
     check: CardCheck,
     verdict: Verdict,
     uses: Sequence[Use],
@@ -428,7 +434,7 @@ async def _decide(
     must_be_seen: bool = False,
 ) -> Decision:
     assert check.found.product_version_id is not None
-    product = await tools.verdicts.benefits.version(connection, insurer.id, check.found.product_version_id)
+    product = await tools.verdicts.benefits.version(connection, check.insurer_id, check.found.product_version_id)
     case = Case(
         benefits={line.benefit: line for line in verdict.benefits},
         is_responsible=product.is_responsible,
@@ -437,7 +443,7 @@ async def _decide(
         tariffs=await tools.tariffs.get(connection),
         uses=uses,
     )
-    return decisions.decide(request, case, insurer.approval_rules, today=day_of(act.now), must_be_seen=must_be_seen)
+    return decisions.decide(request, case, rules, today=day_of(act.now), must_be_seen=must_be_seen)
 
 
 def _decided(

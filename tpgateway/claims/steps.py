@@ -23,6 +23,7 @@ from tpgateway.claims.rules import decisions, life, reasons
 from tpgateway.claims.rules.consumption import regranted, uses_of
 from tpgateway.claims.store.approvals import ApprovalStore
 from tpgateway.database import Connection
+from tpgateway.database.statements import Statement, together
 from tpgateway.errors import Reason
 from tpgateway.guarantees.service import tariffs
 from tpgateway.insurers import service as insurers
@@ -234,7 +235,15 @@ async def tell_insurer(
     *,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """The insurer's event: ids, codes and amounts of its own insured person's approval. What was done is audited with it."""
+    """The insurer's event, and what the audit trail says of it."""
+    text, values = together(*telling(approval, kind, action, act, details=details))
+    await connection.execute(text, *values)
+
+
+def telling(
+    approval: PriorApproval, kind: Kind, action: Action, act: Act, *, details: Mapping[str, Any] | None = None
+) -> tuple[Statement, Statement]:
+    """What writes the insurer's event, of ids, codes and amounts of its own insured person, and the audit entry."""
     data = {
         "details": dict(details or {}),
         "prior_approval_id": str(Reference(insurer_number=approval.insurer_number, id=approval.id)),
@@ -269,6 +278,5 @@ async def tell_insurer(
     }
     told = _TOLD.get(kind, EventKind.APPROVAL_DECIDED)
     done = audit.Entry(actor=act.actor, action=action, subject_id=approval.id, insurer_id=approval.insurer_id)
-    await insurers.publish(
-        connection, approval.insurer_id, told, subject_id=approval.id, data=data, now=act.now, done=done
-    )
+    event = insurers.told([approval.insurer_id], told, subject_id=approval.id, data=data, now=act.now)
+    return event, done.appended()

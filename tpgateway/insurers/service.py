@@ -10,6 +10,7 @@ from tpgateway import audit
 from tpgateway.audit import Action, Actor
 from tpgateway.database import Connection
 from tpgateway.database.sealed import Sealed
+from tpgateway.database.statements import Statement
 from tpgateway.insurers import codec as rules_codec
 from tpgateway.insurers import rules
 from tpgateway.insurers.client import new_secret
@@ -26,7 +27,7 @@ from tpgateway.insurers.model import (
 )
 from tpgateway.insurers.store.accounts import ClientStore, InsurerStore
 from tpgateway.insurers.store.endpoints import EndpointStore
-from tpgateway.insurers.store.events import EventStore
+from tpgateway.insurers.store.events import EventStore, appended
 from tpgateway.members import service as members
 from tpgateway.vault import Vault
 
@@ -196,6 +197,16 @@ async def remove_live_source(connection: Connection, insurer_id: InsurerId, *, a
     return is_done
 
 
+def told(
+    insurer_ids: Sequence[InsurerId], kind: EventKind, *, subject_id: UUID, data: Mapping[str, Any], now: datetime
+) -> Statement:
+    """What writes an event of its own for each of the insurers, and what is to be posted of it, as the transaction commits.
+
+    Run it once in a transaction.
+    """
+    return appended(insurer_ids, kind, subject_id=subject_id, data=data, now=now, channel=EVENTS_CHANNEL)
+
+
 async def publish(
     connection: Connection,
     insurer_id: InsurerId,
@@ -204,10 +215,9 @@ async def publish(
     subject_id: UUID,
     data: Mapping[str, Any],
     now: datetime,
-    done: audit.Entry | None = None,
 ) -> None:
-    """Writes the insurer's event and what is to be posted of it, when the transaction commits; audits what was ``done``."""
-    await publish_to(connection, [insurer_id], kind, subject_id=subject_id, data=data, now=now, done=done)
+    """Writes the insurer's event and what is to be posted of it, when the transaction commits."""
+    await publish_to(connection, [insurer_id], kind, subject_id=subject_id, data=data, now=now)
 
 
 async def publish_to(
@@ -218,12 +228,10 @@ async def publish_to(
     subject_id: UUID,
     data: Mapping[str, Any],
     now: datetime,
-    done: audit.Entry | None = None,
 ) -> None:
     """The same happening told to several insurers, to each as its own event. Call it once in a transaction."""
-    await EventStore(connection).append(
-        insurer_ids, kind, subject_id=subject_id, data=data, now=now, channel=EVENTS_CHANNEL, done=done
-    )
+    text, values = told(insurer_ids, kind, subject_id=subject_id, data=data, now=now)
+    await connection.execute(text, *values)
 
 
 async def wake(connection: Connection, insurer_id: InsurerId) -> None:

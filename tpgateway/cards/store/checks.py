@@ -4,27 +4,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
-from tpgateway.cards.model import (
-    Ask,
-    Card,
-    CardCheck,
-    CardCheckId,
-    Found,
-    Person,
-)
+from tpgateway.cards.codec.rows import FOUND, check_of, columns
+from tpgateway.cards.model import CardCheck, CardCheckId, Person
 from tpgateway.database import Connection
 from tpgateway.database.ids import first_id
-from tpgateway.guarantees.model import Domain
 from tpgateway.insurers.model import InsurerId
 from tpgateway.practitioners.model import PractitionerId
-
-FOUND = (
-    "membership_number, birth_rank, convention_id, is_domain_agreed, has_signed, participates, is_silent,"
-    " is_ambiguous, holds_type, holds_csr, rights_from, rights_to, product_version_id"
-)
-
 
 _BY_NIR = """LEFT JOIN LATERAL (
     -- Those whose rights are open on the day, or else all: a membership number may have been followed by another.
@@ -145,7 +130,7 @@ class CheckStore:
 
     async def get(self, insurer: InsurerId, check: CardCheckId) -> CardCheck | None:
         row = await self.connection.fetchrow(f"{_SELECT} WHERE k.insurer_id = $1 AND k.id = $2", insurer, check)
-        return None if row is None else _check(row)
+        return None if row is None else check_of(row)
 
     async def recent(self, practitioner: PractitionerId, agent: UUID, since: datetime, limit: int) -> list[CardCheck]:
         """The checks that one of a practice made since a moment, the last first. They may be of any insurer.
@@ -161,7 +146,7 @@ class CheckStore:
             limit,
             first_id(since - _CLOCKS_APART),
         )
-        return [_check(row) for row in rows]
+        return [check_of(row) for row in rows]
 
     async def days_to_count(self, since: date, before: date, limit: int) -> list[date]:
         """Days of a period that were not counted yet, the last first."""
@@ -232,16 +217,12 @@ class CheckStore:
         )
         return [{name: value for name, value in row.items() if name != "nir_hash"} for row in rows]
 
-    async def find_by_proof(self, insurer: InsurerId, proof: str) -> CardCheck | None:
-        row = await self.connection.fetchrow(f"{_SELECT} WHERE k.insurer_id = $1 AND k.proof = $2", insurer, proof)
-        return None if row is None else _check(row)
-
     async def find_by_key(self, practitioner: PractitionerId, key: str) -> CardCheck | None:
         """The check that was made under an idempotency key, whichever insurer it went to."""
         row = await self.connection.fetchrow(
             f"{_SELECT} WHERE k.practitioner_id = $1 AND k.idempotency_key = $2", practitioner, key
         )
-        return None if row is None else _check(row)
+        return None if row is None else check_of(row)
 
 
 _COUNTING_SECONDS = 600.0
@@ -249,31 +230,4 @@ _CLOCKS_APART = timedelta(minutes=10)
 """How much the database's clock, which makes ids, may be behind ours."""
 
 
-_SELECT = f"""
-SELECT k.insurer_id, k.id, k.practitioner_id, k.agent_id, k.convention_type, k.csr, k.birth_date, k.nir_hash, k.domain,
-       k.care_date, k.checked_at, k.idempotency_key, k.proof, k.proof_expires_at, i.number, {FOUND}
-FROM card_checks k JOIN insurers i ON i.id = k.insurer_id
-"""  # noqa: S608
-_FOUND_COLUMNS = len(Found._fields)
-
-
-def _check(row: asyncpg.Record) -> CardCheck:
-    ask = Ask(
-        practitioner_id=row["practitioner_id"],
-        agent_id=row["agent_id"],
-        card=Card(
-            insurer_number=row["number"],
-            convention_type=row["convention_type"],
-            csr=row["csr"],
-            membership_number=row["membership_number"],
-            birth_date=row["birth_date"],
-            birth_rank=row["birth_rank"],
-            nir_hash=row["nir_hash"],
-        ),
-        domain=Domain(row["domain"]),
-        care_date=row["care_date"],
-        checked_at=row["checked_at"],
-        idempotency_key=row["idempotency_key"],
-    )
-    found = Found._make(row[-_FOUND_COLUMNS:])
-    return CardCheck(row["insurer_id"], row["id"], row["proof"], row["proof_expires_at"], ask, found)
+_SELECT = f"SELECT {columns('k')}, i.number FROM card_checks k JOIN insurers i ON i.id = k.insurer_id"  # noqa: S608

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
-from uuid import UUID
+from typing import Any, NamedTuple
 
 import asyncpg
 
 from tpgateway.audit import Actor
-from tpgateway.cards.model import Person
+from tpgateway.cards.codec.rows import check_of
+from tpgateway.cards.codec.rows import columns as check_columns
+from tpgateway.cards.model import CardCheck, Person
 from tpgateway.claims.codec import requests as codec
 from tpgateway.claims.model import (
     ApprovalEvent,
@@ -28,9 +29,11 @@ from tpgateway.claims.model import (
 )
 from tpgateway.database import Connection
 from tpgateway.database.ids import first_id
+from tpgateway.database.statements import Statement, together
 from tpgateway.guarantees.model import Domain, Use
 from tpgateway.guarantees.rules.evaluation import Part
-from tpgateway.insurers.model import InsurerId
+from tpgateway.insurers import codec as rules_codec
+from tpgateway.insurers.model import ApprovalRules, InsurerId, InsurerState
 from tpgateway.money import Cents
 from tpgateway.practitioners.model import PractitionerId
 
@@ -52,6 +55,10 @@ _FILTER = """
 """
 
 
+_PROVEN = f"""
+SELECT {check_columns("(p.checked)")}, (p.insurer).number, (p.insurer).state, (p.insurer).approval_rules, p.uses, p.next_id
+FROM look_up_proof($1, $2, $3) p
+"""  # noqa: S608
 # Parts of a larger statement, or ones of their own. Rows come as JSON: an array a column costs the driver several times that,
 # and each new connection a question for what such arrays are. What is inserted comes back, though nobody looks: on Citus what
 # does not is sent by COPY, which row-level security refuses.
@@ -83,12 +90,11 @@ _INSERT_USES = """
         line smallint, used_on date, item text, benefit text, units smallint, granted bigint)
     RETURNING 1
     """
-_ADD = f"""
-    WITH approval AS (
+_ADD = f"""WITH approval AS (
         INSERT INTO prior_approvals (insurer_id, practitioner_id, card_check_id, domain, state, version, revision,
             care_date, request, membership_number, birth_date, birth_rank, submitted_at, valid_until,
-            billable_until, waits_for, due_at, code, comment, documents, standing)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+            billable_until, waits_for, due_at, code, comment, documents, standing, id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $25)
         RETURNING id
     ), lines AS ({_INSERT_LINES.format(approval="a.id", revision="$7", rows="$22", source="approval a,")}),
     events AS ({_INSERT_EVENTS.format(approval="a.id", rows="$23", source="approval a,")}),
@@ -98,6 +104,18 @@ _ADD = f"""
 _ADD_LINES = _INSERT_LINES.format(approval="$2::uuid", revision="$3", rows="$4", source="")
 _APPEND_EVENTS = _INSERT_EVENTS.format(approval="$2::uuid", rows="$3", source="")
 _ADD_USES = _INSERT_USES.format(approval="$2::uuid", person="$3, $4, $5", rows="$6", source="")
+
+
+class Proven(NamedTuple):
+    """What a request on a proof is decided with; no check where the insurer does not know the proof."""
+
+    state: InsurerState
+    rules: ApprovalRules
+    check: CardCheck | None
+    uses: Sequence[Use]
+    """What the check's person has used of the benefits."""
+    next_id: ApprovalId
+    """For what comes of it."""
 
 
 class ApprovalStore:
@@ -110,14 +128,18 @@ class ApprovalStore:
         """Others who decide on this person's benefits wait until the transaction ends."""
         await self.connection.execute("SELECT lock_benefits($1, $2, $3, $4)", insurer, *person)
 
-    async def lock_uses(self, insurer: InsurerId, person: Person) -> list[Use]:
-        """What somebody used of the benefits, locked as by ``lock_person``."""
-        rows = await self.connection.fetch(
-            "SELECT item, benefit, used_on, units, granted_cents FROM lock_benefit_uses($1, $2, $3, $4)",
-            insurer,
-            *person,
+    async def proven(self, insurer_number: str, proof: str, *, locks: bool) -> Proven | None:
+        """What a request is decided with, locked as by ``lock_person`` where asked; None for an unknown insurer."""
+        row = await self.connection.fetchrow(_PROVEN, insurer_number, proof, locks)
+        if row is None:
+            return None
+        return Proven(
+            state=InsurerState(row["state"]),
+            rules=rules_codec.from_json(row["approval_rules"]),
+            check=None if row["id"] is None else check_of(row),
+            uses=[_use(use, date.fromisoformat(use["used_on"])) for use in row["uses"] or ()],
+            next_id=ApprovalId(row["next_id"]),
         )
-        return [_use(row) for row in rows]
 
     async def uses(self, insurer: InsurerId, person: Person, *, but: ApprovalId | None = None) -> list[Use]:
         """What somebody used of the benefits, but for one approval."""
@@ -129,17 +151,18 @@ class ApprovalStore:
             *person,
             but,
         )
-        return [_use(row) for row in rows]
+        return [_use(row, row["used_on"]) for row in rows]
 
     async def add(
         self,
         approval: PriorApproval,
         events: Sequence[tuple[ApprovalEvent, Actor]],
         uses: Sequence[tuple[int, Use]],
-    ) -> ApprovalId:
-        """A new approval with its lines, its events and what it uses of the person's benefits."""
-        added: UUID = await self.connection.fetchval(
-            _ADD,
+        *,
+        beside: Sequence[Statement] = (),
+    ) -> None:
+        """A new approval with its lines, its events and what it uses of the person's benefits; ``beside`` goes with it."""
+        values = (
             approval.insurer_id,
             approval.practitioner_id,
             approval.card_check_id,
@@ -164,8 +187,10 @@ class ApprovalStore:
             _line_rows(approval.lines),
             _event_rows(events),
             _use_rows(uses),
+            approval.id,
         )
-        return ApprovalId(added)
+        query = together(Statement(_ADD, values), *beside)
+        await self.connection.execute(query.text, *query.values)
 
     async def project(self, approval: PriorApproval) -> None:
         """What the latest event leads to."""
@@ -405,11 +430,11 @@ class ApprovalStore:
         return sealed
 
 
-def _use(row: asyncpg.Record) -> Use:
+def _use(row: asyncpg.Record | dict[str, Any], on: date) -> Use:
     return Use(
         item=row["item"],
         benefit=row["benefit"],
-        on=row["used_on"],
+        on=on,
         units=row["units"],
         granted=Cents(row["granted_cents"]),
     )

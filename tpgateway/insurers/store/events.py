@@ -7,8 +7,8 @@ from uuid import UUID
 
 import asyncpg
 
-from tpgateway.audit import Entry
 from tpgateway.database import Connection
+from tpgateway.database.statements import Statement
 from tpgateway.insurers.model import (
     Event,
     EventId,
@@ -22,7 +22,24 @@ INSERT INTO insurer_event_drafts (insurer_id, kind, subject_id, data, occurred_a
 SELECT insurer_id, $2, $3, $4, $5, $6 FROM insurer_event_counters
 WHERE insurer_id = ANY ($1::text[]::uuid[]) ORDER BY insurer_id
 """
-_APPEND_DONE = f"WITH done AS ({Entry.statement(first=7)}) {_APPEND}"
+
+
+def appended(
+    insurers: Sequence[InsurerId],
+    kind: EventKind,
+    *,
+    subject_id: UUID,
+    data: Mapping[str, Any],
+    now: datetime,
+    channel: str,
+) -> Statement:
+    """What makes the next event of each of these insurers, with what is to be posted; the channel's listeners hear of it.
+
+    The events get their numbers as the transaction commits, when their insurers' counters are locked: so no number is
+    skipped, and none is seen before a smaller one. Counters are locked in one order, so that no two wait for each other;
+    who appends several times in a transaction must keep to that.
+    """
+    return Statement(_APPEND, ([str(insurer) for insurer in insurers], kind, subject_id, dict(data), now, channel))
 
 
 class EventStore:
@@ -30,36 +47,6 @@ class EventStore:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-
-    async def append(
-        self,
-        insurers: Sequence[InsurerId],
-        kind: EventKind,
-        *,
-        subject_id: UUID,
-        data: Mapping[str, Any],
-        now: datetime,
-        channel: str,
-        done: Entry | None = None,
-    ) -> None:
-        """The next event of each of these insurers, with what is to be posted; who listens to the channel hears of it.
-
-        ``done`` is what the audit trail says of what they are told.
-
-        The events get their numbers as the transaction commits, when their insurers' counters are locked: so no number is
-        skipped, and none is seen before a smaller one. Counters are locked in one order, so that no two wait for each other;
-        who appends several times in a transaction must keep to that.
-        """
-        await self.connection.execute(
-            _APPEND if done is None else _APPEND_DONE,
-            [str(insurer) for insurer in insurers],
-            kind,
-            subject_id,
-            dict(data),
-            now,
-            channel,
-            *(() if done is None else done.parameters()),
-        )
 
     async def notify(self, insurer: InsurerId, channel: str) -> None:
         await self.connection.execute("SELECT pg_notify($2, $1)", str(insurer), channel)
