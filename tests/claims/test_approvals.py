@@ -44,6 +44,23 @@ async def test_a_simulation_says_the_same_and_keeps_nothing(
     assert simulated.items() <= approval.items()
 
 
+async def test_a_simulation_waits_for_nobody_and_a_request_for_who_decides_on_the_person(
+    gateway: Gateway, optician: Practitioner, proof: str
+) -> None:
+    request = builders.a_request(proof)
+    connection = await gateway.connect()
+    async with connection.transaction():
+        await connection.execute(
+            "SELECT lock_benefits(insurer_id, membership_number, birth_date, birth_rank) FROM card_checks"
+        )
+        assert (await optician.call("POST", "/v1/prior-approvals/simulation", request)).status == 200
+        waiting = asyncio.create_task(optician.call("POST", "/v1/prior-approvals", request))
+        done, _ = await asyncio.wait({waiting}, timeout=0.3)
+        assert not done
+    assert (await waiting).status == 201
+    await connection.close()
+
+
 async def test_what_the_contract_does_not_hold_is_cut_or_refused(optician: Practitioner, proof: str) -> None:
     very = builders.a_lens(correction="very_complex")
     partial = await optician.call("POST", "/v1/prior-approvals", builders.a_request(proof, right_lens=very))

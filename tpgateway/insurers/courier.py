@@ -29,6 +29,8 @@ from tpgateway.mail import Post
 from tpgateway.web.logs import where
 
 _LOOK_SECONDS = 1.0
+_APART_SECONDS = 0.02
+"""Between two looks, and between two claims of a lane that has places left: what comes and ends meanwhile goes together."""
 _log = structlog.get_logger(__name__)
 
 
@@ -59,6 +61,7 @@ class Courier:
         async with self._notices.expecting(ANY) as heard:
             while not self._stopping.is_set():
                 heard.clear()
+                soonest = time.monotonic() + _APART_SECONDS
                 try:
                     await self._look()
                 except faults.ANY as error:
@@ -66,6 +69,7 @@ class Courier:
                     await asyncio.sleep(_LOOK_SECONDS)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(heard.wait(), _LOOK_SECONDS)
+                await asyncio.sleep(soonest - time.monotonic())
 
     async def stop(self) -> None:
         """Begins nothing more, and waits for what is under way."""
@@ -90,12 +94,15 @@ class Courier:
         try:
             while True:
                 lane.wanted.clear()
+                soonest = time.monotonic() + _APART_SECONDS
                 under_way |= await self._begin(lane, rules.places(lane.failures) - len(under_way))
                 if not under_way:
                     return
                 more = asyncio.create_task(lane.wanted.wait())
                 await asyncio.wait({*under_way, more}, return_when=asyncio.FIRST_COMPLETED)
                 more.cancel()
+                if len(under_way) < rules.places(lane.failures) // 2:
+                    await asyncio.sleep(soonest - time.monotonic())
                 done = {task for task in under_way if task.done()}
                 under_way -= done
                 if done:
