@@ -41,7 +41,9 @@ PEOPLE = int(os.environ.get("BENCH_PEOPLE", "5000000"))
 IMPORT = int(os.environ.get("BENCH_IMPORT", "1000000"))
 CONNECTIONS = 32
 ROUNDS = 3
-APPROVALS = 7_000
+TAILS = 5
+"""So many rounds for a 99th percentile: within one, it follows whatever else the machine does."""
+APPROVALS = 9_800
 EVALUATIONS = 20_000
 DELIVERIES = 5_000
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -100,11 +102,11 @@ async def checks(gateway: Gateway, empty: str, fastapi: str) -> list[Row]:
     one, two, three = sorted(rounds, key=lambda each: each[0].per_second / each[1].per_second)[ROUNDS // 2]
     rate = one.per_second / 2
     tails: list[tuple[Measure, Measure]] = []
-    for _ in range(ROUNDS):
+    for _ in range(TAILS):
         ours = await measure(gateway.url, requests, connections=CONNECTIONS, seconds=SECONDS, rate=rate)
         theirs = await measure(empty, requests[:1], connections=CONNECTIONS, seconds=SECONDS, rate=rate)
         tails.append((ours, theirs))
-    mine, other = sorted(tails, key=lambda pair: pair[0].percentile(99) / pair[1].percentile(99))[ROUNDS // 2]
+    mine, other = sorted(tails, key=lambda pair: pair[0].percentile(99) / pair[1].percentile(99))[TAILS // 2]
     return [
         Row("checks a second / empty handler", one.per_second, two.per_second, "≥ 0.6"),
         Row("checks a second / FastAPI and SQLAlchemy", one.per_second, three.per_second, "≥ 8"),
@@ -119,7 +121,7 @@ async def approvals(gateway: Gateway, empty: str, folder: Path) -> list[Row]:
     await gateway.load(people.write(folder / "patients.csv", APPROVALS, product=PRODUCT))
     every = await gateway.optical_requests(cards(APPROVALS, among=APPROVALS))
     seconds = min(SECONDS, 2.5)  # what was asked for cannot be asked for again
-    parts = [every[number :: ROUNDS + 2] for number in range(ROUNDS + 2)]
+    parts = [every[number :: TAILS + 2] for number in range(TAILS + 2)]
     ours = await measure(gateway.url, parts[0] + parts[1], connections=CONNECTIONS, seconds=seconds, each_once=True)
     rate = ours.per_second / 2
     tails: list[tuple[Measure, Measure]] = []
@@ -127,7 +129,7 @@ async def approvals(gateway: Gateway, empty: str, folder: Path) -> list[Row]:
         mine = await measure(gateway.url, part, connections=CONNECTIONS, seconds=seconds, rate=rate, each_once=True)
         theirs = await measure(empty, every[:1], connections=CONNECTIONS, seconds=seconds, rate=rate)
         tails.append((mine, theirs))
-    tail, other = sorted(tails, key=lambda pair: pair[0].percentile(99) / pair[1].percentile(99))[ROUNDS // 2]
+    tail, other = sorted(tails, key=lambda pair: pair[0].percentile(99) / pair[1].percentile(99))[TAILS // 2]
     await _forget(gateway, PRODUCT)
     return [
         Row("optical requests decided a second / 300", ours.per_second, 300, "≥ 1"),
