@@ -1,5 +1,6 @@
 """Card checks that look people up on a standby: what it does not have yet is seen later, and no check fails for it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import count
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from tests import builders, postgres
@@ -24,10 +26,11 @@ class Pair:
     primary: postgres.Server
     standby: postgres.Server
 
-    async def on_standby(self, statement: str) -> None:
+    async def on_standby(self, statement: str) -> object:
         connection = await asyncpg.connect(self.standby.url())
-        await connection.execute(statement)
+        value: object = await connection.fetchval(statement)
         await connection.close()
+        return value
 
 
 @pytest.fixture
@@ -74,22 +77,30 @@ async def outcome(pharmacist: Practitioner, membership: str = "1234567") -> str:
     return str(check.body["outcome"])
 
 
+async def overlooked(pair: Pair, insurer: Insurer, pharmacist: Practitioner) -> str:
+    """The number of somebody who is unknown and whom the primary knows: only the standby, paused, can have said so."""
+    numbers = count(7_000_000)
+    found: list[str] = []
+
+    async def is_overlooked() -> bool:
+        await pair.on_standby("SELECT pg_wal_replay_resume()")
+        found.append(str(next(numbers)))
+        await pair.on_standby("SELECT pg_wal_replay_pause()")
+        await insurer.load(builders.a_right(found[-1]))
+        return await outcome(pharmacist, found[-1]) == "unknown_person"
+
+    await until(is_overlooked, 20)
+    return found[-1]
+
+
 async def test_people_are_looked_up_on_the_standby_until_it_is_too_far_behind(
     gateway: Gateway, pair: Pair, both: tuple[Insurer, Practitioner]
 ) -> None:
-    insurer, pharmacist = both
-
-    async def is_caught_up() -> bool:
-        return await outcome(pharmacist) == "covered"
-
-    await until(is_caught_up)
-    await pair.on_standby("SELECT pg_wal_replay_pause()")
-    await insurer.load(builders.a_right("7654321"))
-    assert await outcome(pharmacist, "7654321") == "unknown_person"  # which only the standby can have said
-    assert await gateway.fetchval("SELECT count(*) FROM card_checks WHERE membership_number = '7654321'") == 1
+    number = await overlooked(pair, *both)
+    assert await gateway.fetchval("SELECT count(*) FROM card_checks WHERE membership_number = $1", number) == 1
 
     async def is_seen() -> bool:
-        return await outcome(pharmacist, "7654321") == "covered"
+        return await outcome(both[1], number) == "covered"
 
     await until(is_seen, LAG + 3)  # by the primary
     await pair.on_standby("SELECT pg_wal_replay_resume()")
@@ -107,25 +118,32 @@ async def test_a_practice_that_the_standby_does_not_know_yet_is_served(
     await pair.on_standby("SELECT pg_wal_replay_resume()")
 
 
+async def test_checks_and_the_watch_do_not_disturb_each_other_on_the_standby(
+    pair: Pair, both: tuple[Insurer, Practitioner]
+) -> None:
+    async def is_connected() -> bool:
+        return bool(
+            await pair.on_standby("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tpgateway checks'")
+        )
+
+    async def ask_until(end: float) -> None:
+        while asyncio.get_running_loop().time() < end:
+            assert await outcome(both[1]) == "covered"
+
+    await until(is_connected)
+    end = asyncio.get_running_loop().time() + 2
+    with structlog.testing.capture_logs() as told:
+        await asyncio.gather(*[ask_until(end) for _ in range(8)])
+    assert "replica_lost" not in [line["event"] for line in told]
+
+
 async def test_a_standby_that_goes_away_is_missed_by_nobody_and_asked_again_once_it_is_back(
     pair: Pair, both: tuple[Insurer, Practitioner]
 ) -> None:
-    insurer, pharmacist = both
-    assert await outcome(pharmacist) == "covered"
+    assert await outcome(both[1]) == "covered"
     pair.standby.kill()
     for _ in range(20):
-        assert await outcome(pharmacist) == "covered"
+        assert await outcome(both[1]) == "covered"
     (pair.standby.data / "postmaster.pid").unlink(missing_ok=True)
     await pair.standby.start()
-    numbers = count(7_000_000)
-
-    async def is_asked() -> bool:
-        """Whether somebody is unknown whom the primary knows."""
-        number = str(next(numbers))
-        await pair.on_standby("SELECT pg_wal_replay_pause()")
-        await insurer.load(builders.a_right(number))
-        found = await outcome(pharmacist, number)
-        await pair.on_standby("SELECT pg_wal_replay_resume()")
-        return found == "unknown_person"
-
-    await until(is_asked, 20)
+    await overlooked(pair, *both)

@@ -24,6 +24,7 @@ class Replica:
     def __init__(self, url: str, settings: dict[str, str], statement: str, *, lag: float) -> None:
         self._url, self._settings, self._text, self._lag = url, settings, statement, lag
         self._connection: Connection | None = None
+        self._turn = asyncio.Lock()  # the connection does one thing at a time
         self._statement: asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record] | None = None
         self._known: deque[tuple[float, int]] = deque()  # when, and where the primary's log stood then
         self._current_at = -1e9  # the last moment whose log the standby is known to have
@@ -45,11 +46,11 @@ class Replica:
 
     async def look_up(self, lines: str) -> "list[asyncpg.Record] | None":
         """What the statement finds for these lines; None where it cannot be asked."""
-        if not self.is_current or self._statement is None:
+        if not self.is_current:
             return None
         try:
-            async with asyncio.timeout(_PATIENCE):
-                return await self._statement.fetch(lines)
+            async with asyncio.timeout(_PATIENCE), self._turn:
+                return await self._statement.fetch(lines) if self._statement is not None else None
         except faults.ANY as error:
             _log.warning("replica_lost", failure=type(error).__name__)
             self._leave()
@@ -59,7 +60,7 @@ class Replica:
         try:
             while True:
                 try:
-                    async with asyncio.timeout(_PATIENCE):
+                    async with asyncio.timeout(_WATCH_PATIENCE):
                         await self._compare(primary)
                 except faults.ANY as error:
                     if self._connection is not None:
@@ -78,7 +79,8 @@ class Replica:
             self._statement = await self._connection.prepare(self._text)
         now = time.monotonic()
         self._known.append((now, await primary.fetchval("SELECT (pg_current_wal_lsn() - '0/0')::bigint")))
-        here = await self._connection.fetchval("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint")
+        async with self._turn:
+            here = await self._connection.fetchval("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint")
         was_current = self.is_current
         while self._known and self._known[0][1] <= here:
             self._current_at = self._known.popleft()[0]
@@ -91,9 +93,11 @@ class Replica:
 
     def _leave(self) -> None:
         self._statement = None
+        self._current_at = -1e9  # what is connected to next may be behind what was left
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
 
 
 _PATIENCE = 0.5
+_WATCH_PATIENCE = 2.0  # nobody waits for it
