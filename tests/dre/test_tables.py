@@ -141,7 +141,7 @@ async def publish(
             )
     finally:
         await connection.close()
-    for specialty in list(lines)[:1]:
+    for specialty in lines:
         assert await gateway.app[SHELF].news(specialty, after=version.version - 1, wait=10)
     return version, lines
 
