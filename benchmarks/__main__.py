@@ -279,24 +279,30 @@ async def imports(gateway: Gateway, folder: Path) -> list[Row]:
 
 
 async def scale(gateway: Gateway, folder: Path) -> list[Row]:
-    """The same check on ten thousand people and on millions, one after the other and many at once."""
-    few, many = gateway.requests(demo_bodies()), []
-    before = await measure(gateway.url, few, connections=1, seconds=SECONDS)
-    before_all = await measure(gateway.url, few, connections=CONNECTIONS, seconds=SECONDS)
+    """The same check among millions and in a house with ten thousand people, by turns; one after the other, and many at once."""
     loaded = await gateway.load(people.write(folder / "many.csv", PEOPLE, product=PRODUCT))
     assert loaded.answer["loaded"] == PEOPLE
-    await gateway.log_in()
-    many = gateway.requests(bodies(20_000, among=PEOPLE))
-    after = await measure(gateway.url, many, connections=1, seconds=SECONDS)
-    after_all = await measure(gateway.url, many, connections=CONNECTIONS, seconds=SECONDS)
+    await _settle(gateway)
+    alone: list[tuple[Measure, Measure]] = []
+    at_once: list[tuple[Measure, Measure]] = []
+    async with open_gateway(folder / "few") as other:
+        await gateway.log_in()
+        many, few = gateway.requests(bodies(20_000, among=PEOPLE)), other.requests(demo_bodies())
+        for _ in range(TAILS):
+            for connections, measures in ((1, alone), (CONNECTIONS, at_once)):
+                among_many = await measure(gateway.url, many, connections=connections, seconds=SECONDS)
+                among_few = await measure(other.url, few, connections=connections, seconds=SECONDS)
+                measures.append((among_many, among_few))
+    mine, less = sorted(alone, key=lambda pair: pair[0].percentile(50) / pair[1].percentile(50))[TAILS // 2]
+    ours, fewer = sorted(at_once, key=lambda pair: pair[1].per_second / pair[0].per_second)[TAILS // 2]
     return [
         Row(f"import of {PEOPLE:,}, s / its millions", loaded.seconds, PEOPLE / 1e6, ""),
         Row(f"memory while {PEOPLE:,} came in, MB / 200", loaded.megabytes, 200, "≤ 1"),
-        Row("median of a check alone, ms / on 10,000 people", after.percentile(50), before.percentile(50), "≤ 1.3"),
+        Row("median of a check alone, ms / on 10,000 people", mine.percentile(50), less.percentile(50), "≤ 1.3"),
         Row(
             "seconds of 10,000 checks at full load / on 10,000 people",
-            10_000 / after_all.per_second,
-            10_000 / before_all.per_second,
+            10_000 / ours.per_second,
+            10_000 / fewer.per_second,
             "≤ 1.3",
         ),
     ]
@@ -345,7 +351,14 @@ async def _forget(gateway: Gateway, product: str) -> None:
         "DELETE FROM insured_rights WHERE product_code = $1 AND membership_number LIKE 'M%'", product
     )
     await connection.execute("TRUNCATE insured_nirs")
-    await connection.execute("VACUUM insured_rights")
+    await connection.close()
+    await _settle(gateway)
+
+
+async def _settle(gateway: Gateway) -> None:
+    """What the server would do some time after so many rows came or went is done now, rather than while others are measured."""
+    connection = await asyncpg.connect(gateway.database_url, command_timeout=3600)
+    await connection.execute("VACUUM (ANALYZE) insured_rights")
     await connection.execute("CHECKPOINT")
     await connection.close()
 

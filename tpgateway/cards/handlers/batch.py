@@ -25,7 +25,9 @@ from tpgateway.web.routing import Call
 from tpgateway.web.validation import parse_json
 
 BATCH_LIMIT = 100 * 1024 * 1024
-_AT_ONCE = 64
+_AT_ONCE = 128
+# After so many lines whoever else is ready has a turn: the first are on their way to the database while the next are read.
+_IN_A_ROW = 16
 _WRITE_AT = 64 * 1024
 _MOST_WAITING = 32 * 1024 * 1024
 _TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -42,9 +44,12 @@ async def check_batch(call: Call) -> web.StreamResponse:
     under_way: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(_AT_ONCE)
     sending = asyncio.create_task(_send(under_way, _Out(response)))
     try:
+        count = 0
         async for line in _lines(call.request.content):
-            task = asyncio.create_task(_answer(call, line))
-            await under_way.put(task)
+            await under_way.put(asyncio.create_task(_answer(call, line)))
+            count += 1
+            if count % _IN_A_ROW == 0:
+                await asyncio.sleep(0)
             if sending.done():
                 break
         await under_way.put(None)
@@ -104,6 +109,8 @@ class _Out:
             self._writing.result()  # what went wrong with the last goes on to the caller
         block, self._ready = bytes(self._ready), bytearray()
         self._writing = asyncio.create_task(self._response.write(block))
+        # Looked at, so that asyncio does not complain of it where the caller is gone and nothing more is written.
+        self._writing.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 async def _lines(content: StreamReader) -> AsyncIterator[bytes | Problem]:
