@@ -26,11 +26,25 @@ class Pair:
     primary: postgres.Server
     standby: postgres.Server
 
-    async def on_standby(self, statement: str) -> object:
-        connection = await asyncpg.connect(self.standby.url())
-        value: object = await connection.fetchval(statement)
-        await connection.close()
-        return value
+    async def on_standby(self, statement: str, *values: object) -> object:
+        return await _asked(self.standby, statement, *values)
+
+    async def catch_up(self) -> None:
+        """Lets the standby go on until it is where the primary is now."""
+        await self.on_standby("SELECT pg_wal_replay_resume()")
+        there = await _asked(self.primary, "SELECT pg_current_wal_lsn()::text")
+
+        async def is_there() -> bool:
+            return bool(await self.on_standby("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", there))
+
+        await until(is_there, 30)
+
+
+async def _asked(server: postgres.Server, statement: str, *values: object) -> object:
+    connection = await asyncpg.connect(server.url())
+    value: object = await connection.fetchval(statement, *values)
+    await connection.close()
+    return value
 
 
 @pytest.fixture
@@ -83,13 +97,13 @@ async def overlooked(pair: Pair, insurer: Insurer, pharmacist: Practitioner) -> 
     found: list[str] = []
 
     async def is_overlooked() -> bool:
-        await pair.on_standby("SELECT pg_wal_replay_resume()")
+        await pair.catch_up()
         found.append(str(next(numbers)))
         await pair.on_standby("SELECT pg_wal_replay_pause()")
         await insurer.load(builders.a_right(found[-1]))
         return await outcome(pharmacist, found[-1]) == "unknown_person"
 
-    await until(is_overlooked, 20)
+    await until(is_overlooked, 40)
     return found[-1]
 
 
