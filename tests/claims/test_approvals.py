@@ -61,6 +61,32 @@ async def test_a_simulation_waits_for_nobody_and_a_request_for_who_decides_on_th
     await connection.close()
 
 
+async def test_a_request_is_decided_anew_where_benefits_were_used_while_it_was(
+    gateway: Gateway, optician: Practitioner, proof: str
+) -> None:
+    request = builders.a_request(proof)
+    connection = await gateway.connect()
+    async with connection.transaction():
+        await connection.execute(
+            "SELECT lock_benefits(insurer_id, membership_number, birth_date, birth_rank) FROM card_checks"
+        )
+        waiting = asyncio.create_task(optician.call("POST", "/v1/prior-approvals", request))
+        done, _ = await asyncio.wait({waiting}, timeout=0.3)
+        assert not done  # decided, and about to be kept
+        await connection.execute(
+            "INSERT INTO benefit_uses (insurer_id, membership_number, birth_date, birth_rank, approval_id, line, used_on,"
+            " item, benefit, units, granted_cents) SELECT insurer_id, membership_number, birth_date, birth_rank, uuidv7(), n,"
+            " care_date - 30, item, 'lens_complex_b', 1, 100"
+            " FROM card_checks, unnest(ARRAY['right_lens', 'left_lens', 'frame']) WITH ORDINALITY AS i (item, n)"
+        )
+    refused = await waiting
+    assert (refused.status, refused.body["state"]) == (201, "refused")
+    assert {line["code"] for line in refused.body["lines"]} == {"renewal_too_early"}
+    assert await gateway.fetchval(COUNT) == 1
+    assert await gateway.fetchval("SELECT count(*) FROM insurer_events WHERE kind LIKE 'prior%'") == 1
+    await connection.close()
+
+
 async def test_what_the_contract_does_not_hold_is_cut_or_refused(optician: Practitioner, proof: str) -> None:
     very = builders.a_lens(correction="very_complex")
     partial = await optician.call("POST", "/v1/prior-approvals", builders.a_request(proof, right_lens=very))

@@ -69,6 +69,32 @@ async def test_nothing_of_anothers_is_written_either(both: Gateway) -> None:
                 )
 
 
+async def test_a_statement_that_says_itself_for_whom_it_is_sees_no_more_either(both: Gateway) -> None:
+    pool = both.app[STATE].pool
+    number, proof, owner = await pool.fetchrow(
+        "SELECT i.number, k.proof, k.practitioner_id FROM card_checks k JOIN insurers i ON i.id = k.insurer_id LIMIT 1"
+    )
+    other = await pool.fetchval("SELECT id FROM practitioners WHERE id <> $1 LIMIT 1", owner)
+    look_up = (
+        "SELECT (checked).practitioner_id, (SELECT array_agg(DISTINCT practitioner_id) FROM prior_approvals)"
+        " FROM look_up_own_proof($1, $2, $3)"
+    )
+    claim = (
+        "INSERT INTO bank_details (practitioner_id) SELECT $2 FROM claim_benefits($1, $1, '', '', 1::smallint, NULL)"
+    )
+    async with pool.acquire() as connection:
+        found = await connection.fetchrow(look_up, owner, number, proof)
+        assert tuple(found) == (owner, [owner])
+        hidden = await connection.fetchrow(look_up, other, number, proof)
+        assert hidden[0] is None
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(claim, other, owner)
+        with pytest.raises(asyncpg.NotNullViolationError):  # behind the wall
+            await connection.execute(claim, owner, owner)
+        # The next statement on the same connection is nobody's again.
+        assert len(await connection.fetch("SELECT DISTINCT practitioner_id FROM prior_approvals")) == 2
+
+
 async def test_a_transaction_within_another_cannot_be_for_somebody_else(gateway: Gateway) -> None:
     async with gateway.app[STATE].pool.acquire() as connection, connection.transaction():
         with pytest.raises(AssertionError):

@@ -88,6 +88,7 @@ async def test_approvals_from_before_count_and_end_as_new_ones_do(empty: str) ->
         "0010_retention",
         "0011_shorter_locks",
         "0012_proof_look_up",
+        "0013_claimed_benefits",
     ]
     row = await connection.fetchrow("SELECT * FROM prior_approvals WHERE state = 'approved'")
     assert row

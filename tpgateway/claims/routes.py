@@ -76,6 +76,7 @@ ROUTES = [
         method="POST",
         path="/v1/prior-approvals",
         handler=handlers.submit,
+        ahead=handlers.submit_ahead,
         xml=_speaks("prior_approval"),
         summary="Ask for an approval: decided in this call",
         body=PriorApprovalRequest,

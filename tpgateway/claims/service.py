@@ -46,6 +46,7 @@ from tpgateway.claims.steps import (
 )
 from tpgateway.claims.store.approvals import ApprovalStore, Proven
 from tpgateway.database import Connection
+from tpgateway.database.migrations.distribute import is_distributed
 from tpgateway.guarantees.model import Domain, Use
 from tpgateway.guarantees.service import TariffCache
 from tpgateway.insurers import service as insurers
@@ -55,12 +56,14 @@ from tpgateway.practitioners.model import PractitionerId
 from tpgateway.web import limits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tools:
     """What decisions are made with beside the caller's connection; one a process."""
 
     verdicts: Verdicts
     tariffs: TariffCache
+    is_spread: bool | None = None
+    """Whether the data are on several servers, as soon as that was asked."""
 
 
 TOOLS: web.AppKey[Tools] = web.AppKey("claims_tools", Tools)
@@ -93,7 +96,8 @@ async def simulate(connection: Connection, tools: Tools, submission: Submission,
 
     Nothing is kept of it but that it was asked: once in ten minutes of one check, however often a page calculates anew.
     """
-    proven, check, verdict = await _proven(connection, tools, submission, act.now, locks=False)
+    found = await ApprovalStore(connection).proven(submission.insurer_number, submission.proof, locks=False)
+    proven, check, verdict = await _accepted(connection, tools, submission, act.now, found)
     decision = await _decide(connection, tools, submission.request, proven.rules, check, verdict, proven.uses, act)
     key = f"simulated {check.id} {act.actor.agent_id}"
     if await limits.spend(connection, key, quota=1, window=_SIMULATED_TOGETHER, now=act.now):
@@ -114,7 +118,33 @@ async def submit(connection: Connection, tools: Tools, submission: Submission, a
     ``InsurerUnknown``, ``ProofUnknown``, ``ProofExpired``, ``ProofOfOtherDomain``, ``ProofOfOtherDay``,
     ``PrescriptionInFuture``.
     """
-    proven, check, verdict = await _proven(connection, tools, submission, act.now, locks=True)
+    proven = await ApprovalStore(connection).proven(submission.insurer_number, submission.proof, locks=True)
+    approval = await _add(connection, tools, submission, act, proven, is_locked=True)
+    assert approval is not None
+    return approval
+
+
+async def submit_ahead(connection: Connection, tools: Tools, submission: Submission, act: Act) -> PriorApproval | None:
+    """The same in two statements and no transaction around them, which is half of the way to the database and back.
+
+    Nothing is locked while the request is decided. Where somebody else used the person's benefits meanwhile nothing is kept,
+    and None comes back: then it takes ``submit``; so it does where the data are on several servers, which only a transaction
+    tells for whom it is. Raises as ``submit`` does.
+    """
+    if tools.is_spread is None:
+        tools.is_spread = await is_distributed(connection)
+    if tools.is_spread:
+        return None
+    store = ApprovalStore(connection)
+    proven = await store.proven_ahead(submission.practitioner_id, submission.insurer_number, submission.proof)
+    return await _add(connection, tools, submission, act, proven, is_locked=False)
+
+
+async def _add(
+    connection: Connection, tools: Tools, submission: Submission, act: Act, found: Proven | None, *, is_locked: bool
+) -> PriorApproval | None:
+    """Decides on what was found, and keeps it; None where it is not so any more."""
+    proven, check, verdict = await _accepted(connection, tools, submission, act.now, found)
     person, now = check.person, act.now
     decision = await _decide(connection, tools, submission.request, proven.rules, check, verdict, proven.uses, act)
     new = PriorApproval(
@@ -147,10 +177,14 @@ async def submit(connection: Connection, tools: Tools, submission: Submission, a
     submitted = event_of(new, Kind.SUBMITTED, "practitioner", now)
     held = uses_of(approval.lines) if life.holds(approval.state) else []
     telling_insurer = telling(approval, decided.kind, Action.APPROVAL_SUBMITTED, act)
-    await ApprovalStore(connection).add(
-        approval, [(submitted, act.actor), (decided, SYSTEM)], held, beside=telling_insurer
+    is_kept = await ApprovalStore(connection).add(
+        approval,
+        [(submitted, act.actor), (decided, SYSTEM)],
+        held,
+        beside=telling_insurer,
+        claims=None if is_locked else proven,
     )
-    return approval
+    return approval if is_kept else None
 
 
 async def amend(
@@ -393,10 +427,10 @@ async def due(
     return await ApprovalStore(connection).due(now, limit, skip)
 
 
-async def _proven(
-    connection: Connection, tools: Tools, submission: Submission, now: datetime, *, locks: bool
+async def _accepted(
+    connection: Connection, tools: Tools, submission: Submission, now: datetime, proven: Proven | None
 ) -> tuple[Proven, CardCheck, Verdict]:
-    proven = await ApprovalStore(connection).proven(submission.insurer_number, submission.proof, locks=locks)
+    """What a request may be decided with, unless the proof is none for it."""
     if proven is None or proven.state is not InsurerState.ACTIVE:
         raise InsurerUnknown
     check = proven.check

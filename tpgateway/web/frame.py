@@ -211,6 +211,7 @@ def _is_for_machines(path: str) -> bool:
 def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """The operation with all that surrounds it, as aiohttp calls it."""
     handler, cost, takes_key, transactional = route.handler, route.cost, route.takes_key, route.transactional
+    ahead = route.ahead
     identify, read, follows_clock = _identifying(route), _reading(route), route.follows_clock
 
     async def run(request: web.Request) -> web.StreamResponse:
@@ -232,6 +233,10 @@ def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
         raw, shapes = await read(call)
         if not transactional:
             return _respond(route, request, await handler(call, **shapes))
+        if ahead is not None and call.idempotency_key is None:
+            answer = await ahead(call, **shapes)
+            if answer is not None:
+                return _respond(route, request, answer)
         async with call.transaction() as connection:
             call.open_connection = connection
             return await _once(route, call, raw, shapes)

@@ -115,6 +115,7 @@ class Route:
     unless it is named here. A route that ``needs_second_factor`` takes from people one that was given a short while ago.
     In a sandbox, what ``follows_clock`` is decided by the clock that software moves there.
     ``at_once`` answers ahead of the handler, and just as it would, what software asks without anything special.
+    ``ahead`` is called first where no Idempotency-Key came, with no transaction; where it answers None, the handler is.
     A route is ``transactional`` (one transaction around the handler) unless it says otherwise; ``cost`` weighs it in the
     caller's rate limit.
     """
@@ -123,6 +124,7 @@ class Route:
     path: str
     handler: Handler
     at_once: AtOnce | None = None
+    ahead: Callable[..., Awaitable[Answer | None]] | None = None
     summary: str
     tag: str
     access: frozenset[Access] = PUBLIC

@@ -38,9 +38,14 @@ async def submit(call: Call, *, body: PriorApprovalRequest) -> Answer:
 
     Where the insurer wants to look first, the answer names who acts next and by when.
     """
-    approval = await service.submit(call.connection, _tools(call), _submission(call, body), act_of(call))
-    view = PriorApprovalView.of(approval)
-    return Answer(status=201, body=view, headers={"Location": f"/v1/prior-approvals/{view.id}"})
+    return _created(await service.submit(call.connection, _tools(call), _submission(call, body), act_of(call)))
+
+
+async def submit_ahead(call: Call, *, body: PriorApprovalRequest) -> Answer | None:
+    """The same without a transaction, unless it takes one."""
+    async with call.state.connection() as connection:
+        approval = await service.submit_ahead(connection, _tools(call), _submission(call, body), act_of(call))
+    return None if approval is None else _created(approval)
 
 
 async def simulate(call: Call, *, body: PriorApprovalRequest) -> Answer:
@@ -186,6 +191,11 @@ def _submission(call: Call, body: PriorApprovalRequest) -> service.Submission:
         proof=body.proof,
         request=body.request(),
     )
+
+
+def _created(approval: PriorApproval) -> Answer:
+    view = PriorApprovalView.of(approval)
+    return Answer(status=201, body=view, headers={"Location": f"/v1/prior-approvals/{view.id}"})
 
 
 def _page(found: Sequence[PriorApproval], limit: int) -> Answer:

@@ -1,5 +1,6 @@
 """SQL of prior approvals: the events, the state projected from them, what they use of benefits, their documents."""
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -56,9 +57,11 @@ _FILTER = """
 
 
 _PROVEN = f"""
-SELECT {check_columns("(p.checked)")}, (p.insurer).number, (p.insurer).state, (p.insurer).approval_rules, p.uses, p.next_id
+SELECT {check_columns("(p.checked)")}, (p.insurer).number, (p.insurer).state, (p.insurer).approval_rules, p.uses, p.next_id,
+       md5(p.uses::text) AS seen
 FROM look_up_proof($1, $2, $3) p
 """  # noqa: S608
+_PROVEN_AHEAD = _PROVEN.replace("look_up_proof", "look_up_own_proof")
 # Parts of a larger statement, or ones of their own. Rows come as JSON: an array a column costs the driver several times that,
 # and each new connection a question for what such arrays are. What is inserted comes back, though nobody looks: on Citus what
 # does not is sent by COPY, which row-level security refuses.
@@ -101,6 +104,7 @@ _ADD = f"""WITH approval AS (
     uses AS ({_INSERT_USES.format(approval="a.id", person="$10, $11, $12", rows="$24", source="approval a,")})
     SELECT id FROM approval
     """  # noqa: S608
+_ADD_CLAIMED = re.sub(r"VALUES \(([^)]*)\)", r"SELECT \1 FROM claim_benefits($2, $1, $10, $11, $12, $26)", _ADD)
 _ADD_LINES = _INSERT_LINES.format(approval="$2::uuid", revision="$3", rows="$4", source="")
 _APPEND_EVENTS = _INSERT_EVENTS.format(approval="$2::uuid", rows="$3", source="")
 _ADD_USES = _INSERT_USES.format(approval="$2::uuid", person="$3, $4, $5", rows="$6", source="")
@@ -116,6 +120,8 @@ class Proven(NamedTuple):
     """What the check's person has used of the benefits."""
     next_id: ApprovalId
     """For what comes of it."""
+    seen: str | None
+    """What tells these uses from others."""
 
 
 class ApprovalStore:
@@ -130,16 +136,11 @@ class ApprovalStore:
 
     async def proven(self, insurer_number: str, proof: str, *, locks: bool) -> Proven | None:
         """What a request is decided with, locked as by ``lock_person`` where asked; None for an unknown insurer."""
-        row = await self.connection.fetchrow(_PROVEN, insurer_number, proof, locks)
-        if row is None:
-            return None
-        return Proven(
-            state=InsurerState(row["state"]),
-            rules=rules_codec.from_json(row["approval_rules"]),
-            check=None if row["id"] is None else check_of(row),
-            uses=[_use(use, date.fromisoformat(use["used_on"])) for use in row["uses"] or ()],
-            next_id=ApprovalId(row["next_id"]),
-        )
+        return _proven(await self.connection.fetchrow(_PROVEN, insurer_number, proof, locks))
+
+    async def proven_ahead(self, practitioner: PractitionerId, insurer_number: str, proof: str) -> Proven | None:
+        """The same of a practitioner's own proof, outside of a transaction."""
+        return _proven(await self.connection.fetchrow(_PROVEN_AHEAD, practitioner, insurer_number, proof))
 
     async def uses(self, insurer: InsurerId, person: Person, *, but: ApprovalId | None = None) -> list[Use]:
         """What somebody used of the benefits, but for one approval."""
@@ -160,9 +161,14 @@ class ApprovalStore:
         uses: Sequence[tuple[int, Use]],
         *,
         beside: Sequence[Statement] = (),
-    ) -> None:
-        """A new approval with its lines, its events and what it uses of the person's benefits; ``beside`` goes with it."""
-        values = (
+        claims: Proven | None = None,
+    ) -> bool:
+        """A new approval with its lines, its events and what it uses of the person's benefits; ``beside`` goes with it.
+
+        Where the person's benefits are not locked, it ``claims`` that what was used of them is still what it was decided
+        with; answers False, and keeps nothing, where it is not.
+        """
+        values: tuple[object, ...] = (
             approval.insurer_id,
             approval.practitioner_id,
             approval.card_check_id,
@@ -189,8 +195,15 @@ class ApprovalStore:
             _use_rows(uses),
             approval.id,
         )
-        query = together(Statement(_ADD, values), *beside)
-        await self.connection.execute(query.text, *query.values)
+        main = Statement(_ADD, values) if claims is None else Statement(_ADD_CLAIMED, (*values, claims.seen))
+        query = together(main, *beside)
+        try:
+            await self.connection.execute(query.text, *query.values)
+        except asyncpg.SerializationError:
+            if claims is None:
+                raise
+            return False
+        return True
 
     async def project(self, approval: PriorApproval) -> None:
         """What the latest event leads to."""
@@ -549,4 +562,17 @@ def _line(kept: dict[str, Any]) -> DecidedLine:
         parts=tuple(Part(date.fromisoformat(on), units, Cents(granted)) for on, units, granted in kept["parts"]),
         not_due=Cents(kept["not_due_cents"]),
         available_from=date.fromisoformat(kept["available_from"]) if kept["available_from"] else None,
+    )
+
+
+def _proven(row: asyncpg.Record | None) -> Proven | None:
+    if row is None:
+        return None
+    return Proven(
+        state=InsurerState(row["state"]),
+        rules=rules_codec.from_json(row["approval_rules"]),
+        check=None if row["id"] is None else check_of(row),
+        uses=[_use(use, date.fromisoformat(use["used_on"])) for use in row["uses"] or ()],
+        next_id=ApprovalId(row["next_id"]),
+        seen=row["seen"],
     )
