@@ -7,12 +7,14 @@ from itertools import count
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 import structlog
 from pydantic import SecretStr
 
 from tests import builders, postgres
 from tests.driver import Gateway, Insurer, Practitioner, until
+from tpgateway.cards.store.replica import Replica
 from tpgateway.database.migrations import migrate
 from tpgateway.settings import Settings
 
@@ -149,6 +151,27 @@ async def test_checks_and_the_watch_do_not_disturb_each_other_on_the_standby(
     with structlog.testing.capture_logs() as told:
         await asyncio.gather(*[ask_until(end) for _ in range(8)])
     assert "replica_lost" not in [line["event"] for line in told]
+
+
+async def test_the_watch_goes_on_after_a_look_up_has_left_the_standby(pair: Pair) -> None:
+    connection = await asyncpg.connect(pair.primary.url())
+    replica = Replica(pair.standby.url(), {}, "SELECT $1::text", lag=LAG)
+    replica.open(connection)
+
+    async def is_current() -> bool:
+        return replica.is_current
+
+    await until(is_current)
+    backend = psutil.Process(connection.get_server_pid())
+    backend.suspend()
+    await asyncio.sleep(0.5)  # by now the watch waits for the primary
+    pair.standby.kill()
+    assert await replica.look_up("") is None
+    backend.resume()
+    (pair.standby.data / "postmaster.pid").unlink(missing_ok=True)
+    await pair.standby.start()
+    await until(is_current)
+    replica.close()
 
 
 async def test_a_standby_that_goes_away_is_missed_by_nobody_and_asked_again_once_it_is_back(

@@ -62,7 +62,7 @@ class Replica:
                 try:
                     async with asyncio.timeout(_WATCH_PATIENCE):
                         await self._compare(primary)
-                except faults.ANY as error:
+                except Exception as error:  # whatever it is, the next try may do
                     if self._connection is not None:
                         _log.warning("replica_lost", failure=type(error).__name__)
                     self._leave()
@@ -77,10 +77,11 @@ class Replica:
         if self._connection is None:
             self._connection = await connecting.connect(self._url, server_settings=self._settings)
             self._statement = await self._connection.prepare(self._text)
+        connection = self._connection  # a look-up may leave it meanwhile
         now = time.monotonic()
         self._known.append((now, await primary.fetchval("SELECT (pg_current_wal_lsn() - '0/0')::bigint")))
         async with self._turn:
-            here = await self._connection.fetchval("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint")
+            here = await connection.fetchval("SELECT (pg_last_wal_replay_lsn() - '0/0')::bigint")
         was_current = self.is_current
         while self._known and self._known[0][1] <= here:
             self._current_at = self._known.popleft()[0]
