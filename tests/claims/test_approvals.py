@@ -1,6 +1,8 @@
 """Prior approvals over HTTP: submitted, decided, read, cancelled."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -44,32 +46,35 @@ async def test_a_simulation_says_the_same_and_keeps_nothing(
     assert simulated.items() <= approval.items()
 
 
-async def test_a_simulation_waits_for_nobody_and_a_request_for_who_decides_on_the_person(
-    gateway: Gateway, optician: Practitioner, proof: str
-) -> None:
-    request = builders.a_request(proof)
+@asynccontextmanager
+async def somebody_else_deciding(gateway: Gateway) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A transaction that has the lock on the benefits of the only person who was checked."""
     connection = await gateway.connect()
     async with connection.transaction():
         await connection.execute(
             "SELECT lock_benefits(insurer_id, membership_number, birth_date, birth_rank) FROM card_checks"
         )
+        yield connection
+    await connection.close()
+
+
+async def test_a_simulation_waits_for_nobody_and_a_request_for_who_decides_on_the_person(
+    gateway: Gateway, optician: Practitioner, proof: str
+) -> None:
+    request = builders.a_request(proof)
+    async with somebody_else_deciding(gateway):
         assert (await optician.call("POST", "/v1/prior-approvals/simulation", request)).status == 200
         waiting = asyncio.create_task(optician.call("POST", "/v1/prior-approvals", request))
         done, _ = await asyncio.wait({waiting}, timeout=0.3)
         assert not done
     assert (await waiting).status == 201
-    await connection.close()
 
 
 async def test_a_request_is_decided_anew_where_benefits_were_used_while_it_was(
     gateway: Gateway, optician: Practitioner, proof: str
 ) -> None:
     request = builders.a_request(proof)
-    connection = await gateway.connect()
-    async with connection.transaction():
-        await connection.execute(
-            "SELECT lock_benefits(insurer_id, membership_number, birth_date, birth_rank) FROM card_checks"
-        )
+    async with somebody_else_deciding(gateway) as connection:
         waiting = asyncio.create_task(optician.call("POST", "/v1/prior-approvals", request))
         done, _ = await asyncio.wait({waiting}, timeout=0.3)
         assert not done  # decided, and about to be kept
@@ -84,7 +89,6 @@ async def test_a_request_is_decided_anew_where_benefits_were_used_while_it_was(
     assert {line["code"] for line in refused.body["lines"]} == {"renewal_too_early"}
     assert await gateway.fetchval(COUNT) == 1
     assert await gateway.fetchval("SELECT count(*) FROM insurer_events WHERE kind LIKE 'prior%'") == 1
-    await connection.close()
 
 
 async def test_what_the_contract_does_not_hold_is_cut_or_refused(optician: Practitioner, proof: str) -> None:
