@@ -136,12 +136,15 @@ def _end(
     answered: Answered | Exception | None,
 ) -> None:
     """Tells what a check came to, once its verdict is known."""
-    if isinstance(answered, Answered) and answered.verdict is None:
+    if not isinstance(answered, Answered):
+        agent.end(None)
+        tell(answered if isinstance(answered, Problem) else None)
+    elif answered.verdict is None:
         checking.looking_up.add(task := asyncio.create_task(_answered(checking, answered.check)))
         task.add_done_callback(partial(_end_looked_up, checking, agent, tell))
-        return
-    agent.end(answered.verdict if isinstance(answered, Answered) else None)
-    tell(answered if isinstance(answered, Answered | Problem) else None)
+    else:
+        agent.end(answered.verdict)
+        tell(answered)
 
 
 def _end_looked_up(

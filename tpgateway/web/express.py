@@ -119,11 +119,13 @@ class Express:
                 connection._messages.appendleft((asked.message, asked.body))
                 return
             state.pressure.in_hand -= 1
-            status, head, body = (200, self._head, told.body) if isinstance(told, Said) else self._refusal(asked, told)
+            if isinstance(told, Problem):
+                status, head, body = self._refusal(asked, told)
+            else:
+                status, head, body = 200, f"{self._head}ETag: {told.tag}\r\n", told.body
             spent = time.perf_counter() - asked.started
             if connection.transport is not None:
-                tag = f"ETag: {told.tag}\r\n" if isinstance(told, Said) else ""
-                self._write(asked, f"{head}{tag}", body, spent)
+                self._write(asked, head, body, spent)
             operation = self._operations[route.path]
             state.request_log.note(Entry(time.time(), asked.request_id, operation, route.method, status, spent))
         except BaseException:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import NamedTuple
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -155,8 +156,8 @@ class Limiter:
         return now // WINDOW_SECONDS * WINDOW_SECONDS
 
     def _tell(self, window: _Window, now: float, *, is_exceeded: bool) -> Allowance:
-        left = round(window.started + WINDOW_SECONDS - now)
-        return Allowance(is_exceeded, self._policy, max(0, self._quota - window.used), max(1, left))
+        remaining, left = self._quota - window.used, ceil(window.started + WINDOW_SECONDS - now)
+        return Allowance(is_exceeded, self._policy, remaining if remaining > 0 else 0, left if left > 0 else 1)
 
     def _sweep(self, now: float) -> None:
         self._swept = self._start(now)  # once a minute: when all are of this one, looking again finds nothing

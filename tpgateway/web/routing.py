@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -82,11 +82,14 @@ class Call:
 Handler = Callable[..., Awaitable[Answer | web.StreamResponse]]
 
 
-class Said(NamedTuple):
-    """An answer of status 200 in JSON, as it is written, with its ETag."""
+class Said(Protocol):
+    """What has an answer of status 200 in JSON, as it is written, with its ETag."""
 
-    body: bytes
-    tag: str
+    @property
+    def body(self) -> bytes: ...
+
+    @property
+    def tag(self) -> str: ...
 
 
 AtOnce = Callable[[web.Application, Caller, Any, datetime, Callable[[Said | Problem | None], None]], bool]

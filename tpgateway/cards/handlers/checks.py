@@ -7,7 +7,7 @@ from datetime import datetime
 from aiohttp import web
 
 from tpgateway.cards import service
-from tpgateway.cards.checker import CHECKER, Answered
+from tpgateway.cards.checker import CHECKER
 from tpgateway.cards.codec import datamatrix, guarantees
 from tpgateway.cards.codec.answers import write_check
 from tpgateway.cards.codec.proofs import format_proof
@@ -67,11 +67,7 @@ def check_at_once(
         ask = body.ask(PractitionerId(caller.account_id), caller.agent_id, checking.vault, now=now, today=today)
     except Problem:
         return False
-
-    def end(answered: Answered | Problem | None) -> None:
-        tell(Said(answered.body, answered.tag) if isinstance(answered, Answered) else answered)
-
-    return service.check_at_once(checking, ask, end)
+    return service.check_at_once(checking, ask, tell)
 
 
 async def check_photo(call: Call, *, query: PhotoQuery) -> web.Response:

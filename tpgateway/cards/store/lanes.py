@@ -46,6 +46,7 @@ SPREAD_SETTINGS = {
 _AT_ONCE = 4
 _Statement: TypeAlias = "asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record]"
 _day = lru_cache(1000)(date.isoformat)  # most checks are for a few days
+_id: Callable[[UUID], str] = lru_cache(10_000)(str)
 
 
 class Line(NamedTuple):
@@ -230,19 +231,20 @@ async def open_lane(
 
 
 def write_line(ask: Ask, proof: str, proof_life: timedelta) -> Line:
-    """The check with its proof, which is good for so long."""
+    """The check with its proof, which is good for so many whole days."""
     practitioner_id, agent_id, card, domain, care_date, checked_at, key, live = ask
     person = live.rights if live and isinstance(live.rights, LiveRights) else card
     proof_expires_at = checked_at + proof_life
-    moments = checked, expires = checked_at.isoformat(), proof_expires_at.isoformat()
+    checked = checked_at.isoformat()
+    expires = f"{_day(proof_expires_at.date())}{checked[10:]}"  # the clock time is the same, and long in the writing
     # In the statement's order; no value can hold a tab or a line's end.
     text = (
-        f"{practitioner_id}\t{agent_id or ''}\t{checked}\t{domain}\t{_day(care_date)}"
+        f"{_id(practitioner_id)}\t{_id(agent_id) if agent_id else ''}\t{checked}\t{domain}\t{_day(care_date)}"
         f"\t{card.convention_type}\t{card.csr}\t{person.membership_number or ''}\t{card.birth_date}"
         f"\t{person.birth_rank or ''}\t{(card.nir_hash and _bytes(card.nir_hash)) or ''}\t{proof}\t{expires}"
         f"\t{key or ''}\t{card.insurer_number}\t{_live(live) if live else ''}"
     )
-    return Line(ask, proof, proof_expires_at, moments, text)
+    return Line(ask, proof, proof_expires_at, (checked, expires), text)
 
 
 def read_checks(lines: Sequence[Line], rows: Sequence[asyncpg.Record]) -> list[CardCheck | None]:
