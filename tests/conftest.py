@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import argon2
 import asyncpg
@@ -28,6 +29,7 @@ from tpgateway.demo.mailbox import Mailbox
 from tpgateway.members import service as members
 from tpgateway.settings import Settings
 from tpgateway.vault import Vault
+from tpgateway.web.express import Express
 from tpgateway.web.tokens import new_signing_keys_json
 
 TEMPLATE = "migrated"
@@ -55,6 +57,20 @@ def _quick_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     if request.node.get_closest_marker("slow_passwords") is None:
         quick = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
         monkeypatch.setattr("tpgateway.members.service._hasher", quick)
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
+    """Whether each request that may be answered as soon as it is read was."""
+    seen: list[bool] = []
+    takes = Express.takes
+
+    def watched(self: Express, *asked: Any) -> bool:
+        seen.append(takes(self, *asked))
+        return seen[-1]
+
+    monkeypatch.setattr(Express, "takes", watched)
+    return seen
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,7 @@
 """What is answered as soon as it is read gets the answer that the usual way gives, or goes that way."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -12,66 +11,12 @@ import pytest
 
 from tests import builders
 from tests.driver import Gateway, Insurer, Practitioner, until
+from tests.wire import OWN, Answer, Wire, connect
 from tpgateway.cards.checker import CHECKER
 from tpgateway.web.callers import Access, Caller, Scope
-from tpgateway.web.express import Express
 from tpgateway.web.state import STATE
 
-Answer = tuple[int, dict[str, str], Any]
-OWN = {"X-Request-Id", "Server-Timing", "RateLimit", "Date"}
 PERSON = builders.a_card()
-
-
-@pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
-    """Whether each request that came this way was taken."""
-    seen: list[bool] = []
-    takes = Express.takes
-
-    def watched(self: Express, *asked: Any) -> bool:
-        seen.append(takes(self, *asked))
-        return seen[-1]
-
-    monkeypatch.setattr(Express, "takes", watched)
-    return seen
-
-
-class Wire:
-    """A connection on which requests are written as they are."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str) -> None:
-        self.reader, self.writer, self.token = reader, writer, token
-
-    def request(self, body: Any, headers: dict[str, str] | None = None, *, version: str = "1.1") -> bytes:
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        said = {
-            "Host": "a",
-            "Authorization": f"Bearer {self.token}",
-            "Content-Type": "application/json",
-            "Content-Length": str(len(raw)),
-            **(headers or {}),
-        }
-        lines = "".join(f"{name}: {value}\r\n" for name, value in said.items())
-        return f"POST /v1/card-checks HTTP/{version}\r\n{lines}\r\n".encode() + raw
-
-    async def ask(self, body: Any, headers: dict[str, str] | None = None, *, version: str = "1.1") -> Answer:
-        self.writer.write(self.request(body, headers, version=version))
-        return await self.answer()
-
-    async def answer(self) -> Answer:
-        async with asyncio.timeout(5):
-            first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
-            headers = dict(line.split(": ", 1) for line in lines)
-            raw = await self.reader.readexactly(int(headers.get("Content-Length", "0")))
-        return int(first.split()[1]), headers, json.loads(raw or b"null")
-
-
-async def connect(gateway: Gateway, token: str) -> Wire:
-    """A connection behind its first request: that one goes the usual way."""
-    wire = Wire(*await asyncio.open_connection(*gateway.url.removeprefix("http://").split(":")), token)
-    wire.writer.write(b"GET /v1/problems HTTP/1.1\r\nHost: a\r\n\r\n")
-    await wire.answer()
-    return wire
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 """Answers what is asked most as soon as it is read, where nothing about it is out of the ordinary.
 
 For a card check, the library's way from a parsed message to a handler and back costs as much as the check itself. Here an
-operation that has an ``at_once`` is answered without it: the same identity, scope, limit, shape, headers and log line, by the
-same rules as in ``frame``. Whatever this way is not made for (a key, a tag, a session, a wrong body, nobody known) goes the
-usual way as if it had never been here, and so does what turns out to want it after all.
+operation that has an ``at_once`` or an ``ahead`` is answered without it: the same identity, scope, limit, shape, headers and
+log line, by the same rules as in ``frame``. Whatever this way is not made for (a key, a tag, XML, a session, a wrong body,
+nobody known) goes the usual way as if it had never been here, and so does what turns out to want it after all.
 """
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from tpgateway.errors import Problem
 from tpgateway.web import frame, problems
 from tpgateway.web.limits import Allowance
 from tpgateway.web.request_log import Entry
-from tpgateway.web.routing import Route, Said
+from tpgateway.web.routing import Answer, Route, Said
 from tpgateway.web.safety import Safety
 from tpgateway.web.state import STATE
 from tpgateway.web.steady import http_date
@@ -51,9 +52,13 @@ class Express:
         self._app, self._state, self._safety = app, app[STATE], safety
         # Traces follow a request through the frame, and in a sandbox its clock is looked up first.
         is_usual = self._state.traces is None and not self._state.settings.sandbox
-        self.routes = {route.path: route for route in routes if route.at_once is not None and is_usual}
+        self.routes = {route.path: route for route in routes if (route.at_once or route.ahead) and is_usual}
         self._operations = {path: route.operation for path, route in self.routes.items()}
-        self._head = self._head_of(web.Response(headers={"Content-Type": _JSON}))
+        self._heads = {
+            status: self._head_of(web.Response(status=status, headers={"Content-Type": _JSON}))
+            for status in {200}.union(*(route.answers for route in self.routes.values()))
+        }
+        self._under_way: set[asyncio.Task[None]] = set()
 
     def _head_of(self, answer: web.Response) -> str:
         self._safety.put_on(_FOR_SOFTWARE, answer)
@@ -73,10 +78,10 @@ class Express:
             or "Content-Encoding" in headers
             or "Expect" in headers
             or not body.total_bytes
+            or (route.xml is not None and "xml" in headers.get("Accept", "").lower())
         ):
             return False
         now = datetime.now(UTC)
-        assert route.at_once is not None
         assert isinstance(route.body, type)
         try:
             caller = frame.caller_by_token(authorization, state, now)
@@ -93,7 +98,14 @@ class Express:
         state.pressure.begin()
         is_taken = False
         try:
-            is_taken = route.at_once(self._app, caller, shape, now, partial(self._tell, route, asked))
+            if route.at_once is not None:
+                is_taken = route.at_once(self._app, caller, shape, now, partial(self._tell, route, asked))
+            else:
+                assert route.ahead is not None
+                doing = self._do(route, route.ahead(self._app, caller, shape, now, request_id), asked)
+                self._under_way.add(task := asyncio.create_task(doing))
+                task.add_done_callback(self._under_way.discard)
+                is_taken = True
         finally:
             if not is_taken:
                 self._leave(asked)
@@ -104,12 +116,27 @@ class Express:
             connection._waiter = None
         return is_taken
 
+    async def _do(self, route: Route, doing: Coroutine[Any, Any, Answer | None], asked: _Asked) -> None:
+        """Waits for what a handler answers, and writes it."""
+        told: Answer | Problem | None
+        try:
+            told = await doing
+        except Problem as problem:
+            told = problem
+        except Exception as error:
+            told = frame.problem_of(error, asked.request_id)
+        except BaseException:
+            asked.connection._waiter = asked.waiter
+            asked.connection.force_close()  # no answer is to come any more
+            raise
+        self._tell(route, asked, told)
+
     def _leave(self, asked: _Asked) -> None:
         """As if it had not been taken."""
         self._state.limiter.give_back(asked.owner)
         self._state.pressure.in_hand -= 1
 
-    def _tell(self, route: Route, asked: _Asked, told: Said | Problem | None) -> None:
+    def _tell(self, route: Route, asked: _Asked, told: Said | Answer | Problem | None) -> None:
         """Writes the answer; where there is none, the connection's own loop goes on with the request."""
         connection, waiter, state = asked.connection, asked.waiter, self._state
         connection._waiter = waiter
@@ -121,8 +148,11 @@ class Express:
             state.pressure.in_hand -= 1
             if isinstance(told, Problem):
                 status, head, body = self._refusal(asked, told)
+            elif isinstance(told, Answer):
+                said = "".join(f"{name}: {value}\r\n" for name, value in told.headers.items())
+                status, head, body = told.status, f"{self._heads[told.status]}{said}", frame.written(told.body) or b""
             else:
-                status, head, body = 200, f"{self._head}ETag: {told.tag}\r\n", told.body
+                status, head, body = 200, f"{self._heads[200]}ETag: {told.tag}\r\n", told.body
             spent = time.perf_counter() - asked.started
             if connection.transport is not None:
                 self._write(asked, head, body, spent)
@@ -140,7 +170,7 @@ class Express:
                 waiter.cancel()
 
     def _refusal(self, asked: _Asked, problem: Problem) -> tuple[int, str, bytes]:
-        state = self._state
+        state, problem = self._state, problems.same_or_several(problem)
         state.metrics.problems.labels(problem.code).inc()
         answer = problems.answer(problem, base_url=state.settings.base_url, request_id=asked.request_id)
         assert isinstance(answer.body, bytes)

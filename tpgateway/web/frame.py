@@ -169,9 +169,14 @@ async def _answered(
         if request.transport is None or request.transport.is_closing():
             _log.info("caller_gone", request_id=request_id, failure=type(error).__name__)
             raise
-        ours = problems.DatabaseUnavailable(retry_after_seconds=1) if is_gone(error) else problems.InternalError()
-        _log.error(ours.code, request_id=request_id, failure=type(error).__name__, where=where(error))
-        return await _answer(app, request, ours, request_id)
+        return await _answer(app, request, problem_of(error, request_id), request_id)
+
+
+def problem_of(error: Exception, request_id: str) -> Problem:
+    """What is said of a failure, which the log tells of."""
+    ours = problems.DatabaseUnavailable(retry_after_seconds=1) if is_gone(error) else problems.InternalError()
+    _log.error(ours.code, request_id=request_id, failure=type(error).__name__, where=where(error))
+    return ours
 
 
 async def remarks(request: web.Request) -> Mapping[str, str]:
@@ -234,7 +239,7 @@ def _framed(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
         if not transactional:
             return _respond(route, request, await handler(call, **shapes))
         if ahead is not None and call.idempotency_key is None:
-            answer = await ahead(call, **shapes)
+            answer = await ahead(request.app, call.caller, shapes["body"], call.now, call.request_id)
             if answer is not None:
                 return _respond(route, request, answer)
         async with call.transaction() as connection:
@@ -479,10 +484,12 @@ def respond(answer: Answer | web.StreamResponse) -> web.StreamResponse:
     """A handler's answer, as aiohttp sends it."""
     if not isinstance(answer, Answer):
         return answer
-    body = answer.body
-    if body is not None and not isinstance(body, bytes):
-        body = body.model_dump_json(by_alias=True).encode()
-    headers = dict(answer.headers)
+    body, headers = written(answer.body), dict(answer.headers)
     if body is not None:
         headers["Content-Type"] = answer.media_type
     return web.Response(status=answer.status, body=body, headers=headers)
+
+
+def written(body: BaseModel | bytes | None) -> bytes | None:
+    """An answer's body as it goes out, a shape as JSON."""
+    return body.model_dump_json(by_alias=True).encode() if isinstance(body, BaseModel) else body

@@ -1,7 +1,7 @@
 """The shape of a route table: what an operation is called, who may call it, what goes in, comes out and goes wrong."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -96,6 +96,10 @@ AtOnce = Callable[[web.Application, Caller, Any, datetime, Callable[[Said | Prob
 """A handler that waits for nothing but its own work: it takes the application, who calls, the body as its shape, the moment
 and whom to tell, later, what came of it (None: the usual handler is to find out). False where it could not begin.
 """
+Ahead = Callable[[web.Application, Caller, Any, datetime, str], Coroutine[Any, Any, Answer | None]]
+"""A handler that takes no transaction: the application, who calls, the body as its shape, the moment and the request's id.
+None where it takes one after all, and nothing was done.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +122,7 @@ class Route:
     unless it is named here. A route that ``needs_second_factor`` takes from people one that was given a short while ago.
     In a sandbox, what ``follows_clock`` is decided by the clock that software moves there.
     ``at_once`` answers ahead of the handler, and just as it would, what software asks without anything special.
-    ``ahead`` is called first where no Idempotency-Key came, with no transaction; where it answers None, the handler is.
+    ``ahead`` is called first where no Idempotency-Key came; where it answers None, the handler is.
     A route is ``transactional`` (one transaction around the handler) unless it says otherwise; ``cost`` weighs it in the
     caller's rate limit.
     """
@@ -127,7 +131,7 @@ class Route:
     path: str
     handler: Handler
     at_once: AtOnce | None = None
-    ahead: Callable[..., Awaitable[Answer | None]] | None = None
+    ahead: Ahead | None = None
     summary: str
     tag: str
     access: frozenset[Access] = PUBLIC

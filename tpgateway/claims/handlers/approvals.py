@@ -2,6 +2,9 @@
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
+
+from aiohttp import web
 
 from tpgateway.claims import parties, service
 from tpgateway.claims.model import Kind, PriorApproval
@@ -29,8 +32,10 @@ from tpgateway.insurers.model import InsurerId, Reference
 from tpgateway.insurers.payloads import ReferencePath
 from tpgateway.money import Cents
 from tpgateway.practitioners.model import PractitionerId
+from tpgateway.web.callers import Caller
 from tpgateway.web.problems import NotFound
 from tpgateway.web.routing import Answer, Call
+from tpgateway.web.state import STATE
 
 
 async def submit(call: Call, *, body: PriorApprovalRequest) -> Answer:
@@ -38,19 +43,22 @@ async def submit(call: Call, *, body: PriorApprovalRequest) -> Answer:
 
     Where the insurer wants to look first, the answer names who acts next and by when.
     """
-    return _created(await service.submit(call.connection, _tools(call), _submission(call, body), act_of(call)))
+    return _created(await service.submit(call.connection, _tools(call), _submission(call.caller, body), act_of(call)))
 
 
-async def submit_ahead(call: Call, *, body: PriorApprovalRequest) -> Answer | None:
+async def submit_ahead(
+    app: web.Application, caller: Caller, body: PriorApprovalRequest, now: datetime, request_id: str
+) -> Answer | None:
     """The same without a transaction, unless it takes one."""
-    async with call.state.connection() as connection:
-        approval = await service.submit_ahead(connection, _tools(call), _submission(call, body), act_of(call))
+    act = Act(now, caller.actor(request_id))
+    async with app[STATE].connection() as connection:
+        approval = await service.submit_ahead(connection, app[TOOLS], _submission(caller, body), act)
     return None if approval is None else _created(approval)
 
 
 async def simulate(call: Call, *, body: PriorApprovalRequest) -> Answer:
     """The same decision, kept nowhere and told to nobody."""
-    decision = await service.simulate(call.connection, _tools(call), _submission(call, body), act_of(call))
+    decision = await service.simulate(call.connection, _tools(call), _submission(call.caller, body), act_of(call))
     return Answer(body=SimulationView.of_decision(decision))
 
 
@@ -184,9 +192,9 @@ async def _changed(change: Awaitable[PriorApproval]) -> Answer:
         return Answer(body=PriorApprovalView.of(await change))
 
 
-def _submission(call: Call, body: PriorApprovalRequest) -> service.Submission:
+def _submission(caller: Caller, body: PriorApprovalRequest) -> service.Submission:
     return service.Submission(
-        practitioner_id=_me(call),
+        practitioner_id=PractitionerId(caller.account_id),
         insurer_number=body.insurer_number,
         proof=body.proof,
         request=body.request(),
