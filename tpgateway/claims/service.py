@@ -496,7 +496,8 @@ def _decided(
         code=decision.code,
         comment=None,
         documents=decision.asks_for,
+        waits_for=life.WAITS_FOR.get(state),
+        due_at=due_at_of(state, decision.billable_until, rules, now),
     )
-    after = replace(after, waits_for=life.WAITS_FOR.get(state), due_at=due_at_of(after, rules, now))
     details = {"documents": list(decision.asks_for)} if decision.asks_for else {}
     return after, event_of(after, decision.kind, "system", now, details)

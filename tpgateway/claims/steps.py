@@ -91,8 +91,8 @@ async def step(
         comment=comment,
         documents=tuple(documents),
         waits_for=life.WAITS_FOR.get(state),
+        due_at=due_at_of(state, billable_until, rules or ApprovalRules(), act.now),
     )
-    after = replace(after, due_at=due_at_of(after, rules or ApprovalRules(), act.now))
     await save(connection, approval, after, [(event_of(after, kind, by, act.now, details), act.actor)])
     await tell_insurer(connection, after, kind, action, act, details=details)
     return after
@@ -132,7 +132,7 @@ async def restored(connection: Connection, approval: PriorApproval, now: datetim
         documents=(),
         waits_for=None,
     )
-    return replace(after, due_at=due_at_of(after, ApprovalRules(), now))
+    return replace(after, due_at=due_at_of(after.state, after.billable_until, ApprovalRules(), now))
 
 
 def standing_of(approval: PriorApproval) -> Standing | None:
@@ -209,15 +209,15 @@ def event_of(
     )
 
 
-def due_at_of(approval: PriorApproval, rules: ApprovalRules, now: datetime) -> datetime | None:
+def due_at_of(state: State, billable_until: date | None, rules: ApprovalRules, now: datetime) -> datetime | None:
     """By when somebody must act, or when a decided approval ends: with the day, in France."""
-    match life.WAITS_FOR.get(approval.state):
+    match life.WAITS_FOR.get(state):
         case Party.INSURER:
             return now + timedelta(days=rules.tacit_days)
         case Party.PRACTITIONER:
             return now + timedelta(days=rules.answer_days)
-    if approval.state in {State.APPROVED, State.PARTIALLY_APPROVED} and approval.billable_until is not None:
-        return datetime.combine(approval.billable_until + timedelta(days=1), time(), PARIS).astimezone(UTC)
+    if state in {State.APPROVED, State.PARTIALLY_APPROVED} and billable_until is not None:
+        return datetime.combine(billable_until + timedelta(days=1), time(), PARIS).astimezone(UTC)
     return None
 
 

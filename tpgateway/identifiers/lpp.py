@@ -4,6 +4,7 @@ Seven digits: the last is the sum of the first six, weighted 2 to 7 from the lef
 """
 
 import re
+from functools import lru_cache
 from typing import NewType
 
 from stdnum.exceptions import InvalidChecksum, InvalidFormat, InvalidLength, ValidationError
@@ -22,6 +23,7 @@ def key(number: str) -> str:
     return str(sum(weight * int(digit) for weight, digit in enumerate(number[:6], start=2)) % 11 % 10)
 
 
+@lru_cache(10_000)  # of the same few hundred, again and again
 def validate(number: str) -> Lpp:
     """The code as an Lpp; raises a stdnum ``ValidationError`` otherwise."""
     number = compact(number)

@@ -20,6 +20,7 @@ _PAIRS = [
     (one + two, _ALPHABET.index(one) + luhn.checksum(two + "0", _ALPHABET)) for two in _ALPHABET for one in _ALPHABET
 ]
 _LAST = [(one, luhn.checksum(one + "0", _ALPHABET)) for one in _ALPHABET]
+_DOUBLED, _SINGLE = dict(_LAST), {one: number for number, one in enumerate(_ALPHABET)}
 
 
 def new_proofs(count: int) -> list[str]:
@@ -49,6 +50,10 @@ def format_proof(proof: str) -> str:
 def parse_proof(text: str) -> str:
     """The number as it is kept; raises ``ProofMistyped``."""
     proof = text.upper().replace("-", "").replace(" ", "").translate(_CONFUSED)
-    if len(proof) != _LENGTH or not set(proof) <= set(_ALPHABET) or not luhn.is_valid(proof, _ALPHABET):
+    try:
+        total = sum(map(_DOUBLED.__getitem__, proof[::2])) + sum(map(_SINGLE.__getitem__, proof[1::2]))
+    except KeyError:
+        raise ProofMistyped from None
+    if len(proof) != _LENGTH or total % 32:
         raise ProofMistyped
     return proof
