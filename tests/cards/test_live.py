@@ -272,6 +272,26 @@ async def test_a_batch_at_a_slow_insurer_is_answered_whole_and_leaves_room_for_t
     assert (await batch).body.count(b'"outcome":"covered"') == 40
 
 
+async def test_what_a_batch_knows_is_sent_before_a_slow_insurer_has_answered(
+    pharmacist: Practitioner, live: LiveServer
+) -> None:
+    had_answer = asyncio.Event()
+
+    async def when_told(server: LiveServer, request: web.Request, question: dict[str, Any]) -> web.StreamResponse:
+        await asyncio.wait_for(had_answer.wait(), 4)
+        return await answer_well(server, request, question)
+
+    live.answering = when_told
+    lines = b"{not json\n" + json.dumps({**builders.a_card(), "domain": "PHAR"}).encode() + b"\n{not json either\n"
+    url = f"{pharmacist.gateway.url}/v1/card-checks/batch"
+    headers = {"Authorization": f"Bearer {pharmacist.token}", "Content-Type": "application/x-ndjson"}
+    async with pharmacist.gateway.http.post(url, data=lines, headers=headers) as answer:
+        first = await asyncio.wait_for(answer.content.readline(), 3)
+        had_answer.set()
+        second, third = (await answer.content.read()).splitlines()
+    assert [json.loads(each)["code"] for each in (first, second, third)] == ["not_json", "covered", "not_json"]
+
+
 async def has_asked(live: LiveServer, count: int) -> bool:
     return len(live.asked) >= count
 

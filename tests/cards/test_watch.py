@@ -1,6 +1,7 @@
 """Stolen accounts: slowed down, then locked, and nobody else with them."""
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -87,7 +88,9 @@ async def test_who_guesses_is_locked_and_told_and_others_are_not(
         data=b'{"domain":"PHAR","datamatrix":"TPG1/0099990011/SP//1/20260101/20261231/19800101-1"}\n',
         headers={"Content-Type": "application/x-ndjson"},
     )
-    assert b"checks_locked" in batch.body
+    told = json.loads(batch.body)
+    assert told["code"] == "checks_locked"
+    assert told["retry_after_seconds"] > 80_000
     assert (await neighbour.check(builders.a_card(), "PHAR")).status == 200
     letter = await gateway.letter_about(pharmacist.form["email"], "Vérifications de cartes bloquées")
     assert "trop de personnes inconnues en une heure" in letter.text

@@ -88,6 +88,7 @@ class ProblemView(View):
     message_fr: str = Field(description="to show the practice")
     next_step_fr: str | None
     hint: str | None = Field(description="for the software's vendor")
+    retry_after_seconds: int | None = Field(default=None, description="left out where waiting alone does not help")
     request_id: str
     errors: list[FaultView]
 

@@ -257,6 +257,8 @@ def same_or_several(problem: Problem) -> Problem:
 def document(problem: Problem, *, base_url: str, request_id: str) -> dict[str, Any]:
     """The problem as RFC 9457 has it, with our members beside, and RFC 6749's where it is the token endpoint's."""
     oauth = {"error": problem.oauth_error, "error_description": problem.detail or problem.title}
+    # A line of a batch has no header that could say it.
+    later = {} if problem.retry_after_seconds is None else {"retry_after_seconds": problem.retry_after_seconds}
     return {
         **(oauth if problem.oauth_error else {}),
         "type": f"{base_url}/v1/problems#{problem.code}",
@@ -267,6 +269,7 @@ def document(problem: Problem, *, base_url: str, request_id: str) -> dict[str, A
         "message_fr": problem.message_fr,
         "next_step_fr": problem.next_step,
         "hint": problem.hint,
+        **later,
         "request_id": request_id,
         "errors": [
             {

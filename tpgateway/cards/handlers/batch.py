@@ -65,6 +65,8 @@ async def _send(under_way: "asyncio.Queue[asyncio.Task[bytes] | None]", out: "_O
     """Sends answers in their order, each as soon as no other is ready to go with it."""
     try:
         while (task := await under_way.get()) is not None:
+            if not task.done():
+                out.write()
             await out.put(await task)
             if under_way.empty():
                 out.write()
