@@ -25,7 +25,8 @@ async def prepare_connection(connection: Connection) -> None:
 
 
 def _dump(value: Any) -> str:
-    return to_json(value).decode()  # in a quarter of the standard library's time
+    # In a quarter of the standard library's time, if no member of an enumeration is in it: each takes as long as ten strings.
+    return to_json(value).decode()
 
 
 async def open_pool(

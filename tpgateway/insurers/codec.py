@@ -1,6 +1,8 @@
 """Approval rules as they are kept, and the XML document of an event."""
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +30,9 @@ def as_json(rules: ApprovalRules) -> dict[str, Any]:
 def from_json(kept: Mapping[str, Any]) -> ApprovalRules:
     """The rules of a document that ``as_json`` wrote; those of everybody where an insurer never said any."""
     return _RULES.validate_python(kept) if kept else _NONE
+
+
+@lru_cache(1_000)  # of each insurer, at each of its requests
+def from_text(kept: str) -> ApprovalRules:
+    """The same of the document as it stands in the database."""
+    return from_json(json.loads(kept))

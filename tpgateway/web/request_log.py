@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tpgateway.web import logs
 from tpgateway.web.metrics import Metrics
 
-_SECONDS = 0.01
+_SECONDS = 0.05
 _MOST = 2_000
 
 

@@ -21,7 +21,7 @@ def uses_of_line(line: DecidedLine) -> list[Use]:
     if not line.granted:
         return []
     return [
-        Use(item=asked.item, benefit=asked.benefit, on=part.on, units=part.units, granted=part.granted)
+        Use(item=asked.item.value, benefit=asked.benefit, on=part.on, units=part.units, granted=part.granted)
         for part in line.parts
     ]
 

@@ -57,8 +57,8 @@ _FILTER = """
 
 
 _PROVEN = f"""
-SELECT {check_columns("(p.checked)")}, (p.insurer).number, (p.insurer).state, (p.insurer).approval_rules, p.uses, p.next_id,
-       md5(p.uses::text) AS seen
+SELECT {check_columns("(p.checked)")}, (p.insurer).number, (p.insurer).state, (p.insurer).approval_rules::text,
+       p.uses, p.next_id, md5(p.uses::text) AS seen
 FROM look_up_proof($1, $2, $3) p
 """  # noqa: S608
 _PROVEN_AHEAD = _PROVEN.replace("look_up_proof", "look_up_own_proof")
@@ -457,7 +457,7 @@ def _line_rows(lines: Sequence[DecidedLine]) -> list[dict[str, Any]]:
     return [
         {
             "line": number,
-            "item": line.asked.item,
+            "item": str(line.asked.item),
             "benefit": line.asked.benefit,
             "price": line.asked.price,
             "base": line.asked.base,
@@ -468,8 +468,8 @@ def _line_rows(lines: Sequence[DecidedLine]) -> list[dict[str, Any]]:
             "code": line.code,
             "units": line.asked.units,
             "parts": [(part.on.isoformat(), part.units, part.granted) for part in line.parts],
-            "correction": line.asked.correction,
-            "class": line.asked.price_class,
+            "correction": line.asked.correction and str(line.asked.correction),
+            "class": line.asked.price_class and str(line.asked.price_class),
             "lpp": line.asked.lpp,
             "is_optam": line.asked.is_optam,
             "available_from": line.available_from and line.available_from.isoformat(),
@@ -482,8 +482,8 @@ def _event_rows(events: Sequence[tuple[ApprovalEvent, Actor]]) -> list[dict[str,
     return [
         {
             "version": event.version,
-            "kind": event.kind,
-            "state": event.state,
+            "kind": str(event.kind),
+            "state": str(event.state),
             "actor_kind": event.actor_kind,
             "actor_id": actor.id and str(actor.id),
             "code": event.reason_code,
@@ -570,7 +570,7 @@ def _proven(row: asyncpg.Record | None) -> Proven | None:
         return None
     return Proven(
         state=InsurerState(row["state"]),
-        rules=rules_codec.from_json(row["approval_rules"]),
+        rules=rules_codec.from_text(row["approval_rules"]),
         check=None if row["id"] is None else check_of(row),
         uses=[_use(use, date.fromisoformat(use["used_on"])) for use in row["uses"] or ()],
         next_id=ApprovalId(row["next_id"]),
