@@ -200,6 +200,69 @@ async def test_what_a_file_says_of_a_day_is_what_holds_and_other_days_stay(
     assert await gateway.fetchval(held) == after
 
 
+async def held(gateway: Gateway, membership_number: str = "1234567") -> list[str]:
+    """Somebody's periods."""
+    found = await gateway.fetchval(
+        "SELECT array_agg(valid_from || ' ' || valid_to ORDER BY valid_from) FROM insured_rights"
+        " WHERE membership_number = $1",
+        membership_number,
+    )
+    return found or []
+
+
+@pytest.mark.parametrize("mode", ["full", "update"])
+async def test_a_right_is_ended_early_by_a_line_that_begins_with_it(gateway: Gateway, mode: str) -> None:
+    insurer = await gateway.admit()
+    others = [builders.a_right(f"{number}") for number in range(9)]
+    await insurer.load(*others, builders.a_right(valid_from="2026-01-01", valid_to="2099-12-31"))
+    await insurer.load(*others, builders.a_right(valid_from="2026-01-01", valid_to="2026-03-31"), mode=mode)
+    assert await held(gateway) == ["2026-01-01 2026-03-31"]
+
+
+async def test_a_full_file_is_the_whole_truth_from_today_on(gateway: Gateway) -> None:
+    insurer, today = await gateway.admit(), builders.today()
+    yesterday, later = today - timedelta(days=1), today + timedelta(days=90)
+    kept = [("2020-01-01", "2020-12-31"), ("2021-01-01", "2098-12-31"), ("2099-01-01", "2099-12-31")]
+    broken = [builders.a_right("2", valid_from="2021-01-01", valid_to="2099-12-31"), builders.a_right("2", csr="?")]
+    before = [builders.a_right(valid_from=first, valid_to=last) for first, last in kept]
+    await insurer.load(*before, broken[0])
+    done = await insurer.load(
+        builders.a_right(valid_from=str(today), valid_to=str(later)), builders.a_right("2"), broken[1], mode="full"
+    )
+    assert (done.status, done.body["closed"]) == (201, 2)
+    assert await held(gateway) == ["2020-01-01 2020-12-31", f"2021-01-01 {yesterday}", f"{today} {later}"]
+    assert (await held(gateway, "2"))[-1].endswith("2099-12-31")
+    again = await insurer.load(
+        builders.a_right(valid_from=str(today), valid_to=str(later)), builders.a_right("2"), broken[1], mode="full"
+    )
+    assert (again.body["closed"], again.body["unchanged"]) == (0, 2)
+
+
+@pytest.mark.parametrize("mode", ["full", "update"])
+async def test_ends_that_leave_too_many_people_without_rights_are_asked_about(gateway: Gateway, mode: str) -> None:
+    insurer = await gateway.admit()
+    await insurer.load(*(builders.a_right(f"{n}", valid_from="2021-01-01", valid_to="2099-12-31") for n in range(10)))
+    ended = [builders.a_right(f"{n}", valid_from="2021-01-01", valid_to="2021-12-31") for n in range(3)]
+    others = [builders.a_right(f"{n}", valid_from="2021-01-01", valid_to="2099-12-31") for n in range(3, 10)]
+    refused = await insurer.load(*ended, *others, mode=mode)
+    assert refused.code == "closes_too_many"
+    assert refused.body["detail"] == "3 of 10 people, with rights open today or to come, would have none"
+    assert await held(gateway, "1") == ["2021-01-01 2099-12-31"]
+    goes_on = builders.a_right("1", valid_from="2022-01-01", valid_to="2099-12-31")
+    assert (await insurer.load(*ended, goes_on, *others, mode=mode)).status == 201
+    assert await held(gateway, "0") == ["2021-01-01 2021-12-31"]
+    assert await held(gateway, "1") == ["2021-01-01 2021-12-31", "2022-01-01 2099-12-31"]
+
+
+async def test_many_rights_of_few_people_end_without_a_question(gateway: Gateway) -> None:
+    insurer = await gateway.admit()
+    years = [(f"20{year}-01-01", f"20{year}-12-31") for year in range(80, 92)]
+    await insurer.load(*(builders.a_right(f"{n}") for n in range(9)))
+    await insurer.load(*(builders.a_right(valid_from=first, valid_to=last) for first, last in years))
+    done = await insurer.load(*(builders.a_right(f"{n}") for n in range(9)), mode="full")
+    assert (done.status, done.body["closed"]) == (201, 12)
+
+
 async def test_a_full_file_that_would_close_too_many_asks_first(gateway: Gateway) -> None:
     insurer = await gateway.admit()
     await insurer.load(*(builders.a_right(f"{number}") for number in range(10)))

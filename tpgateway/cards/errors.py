@@ -24,10 +24,10 @@ class CareDateOutOfRange(Problem):
 class ClosesTooMany(Problem):
     code = "closes_too_many"
     status = 409
-    title = "The full file would close the rights of an unusual share of people"
+    title = "The file would close the rights of an unusual share of people"
     message_fr = "Ce fichier fermerait les droits d'une part inhabituelle des personnes."
     next_step_fr = "Vérifiez que le fichier est complet ; s'il l'est, renvoyez-le en confirmant."
-    hint = "Nothing was changed. Send it again with confirm_closing=true if it is what you mean; TPG_CLOSING_PERCENT."
+    hint = "Nothing was changed. If it is what you mean, send it again with confirm_closing=true (--confirm-closing)."
 
 
 class RightsFileUnreadable(Problem):

@@ -247,8 +247,8 @@ async def import_rights(
     """The lines of a file become the insurer's rights, in the caller's transaction: others see before or after.
 
     ``pieces`` and ``ready`` are what ``codec.rights_files.prepare`` wrote and said of it; they must come quickly. ``tell``
-    hears what is being done. Raises ``WrongEncoding``, and ``ClosesTooMany`` where a full file would end more than this share
-    of the rights that are open or to come; None lets it.
+    hears what is being done. Raises ``WrongEncoding``, and ``ClosesTooMany`` where more than this share of the people whose
+    rights are open or to come would have none any more; None lets it.
     """
     store = RightsStore(connection)
     await store.lock_insurer(insurer_id)
@@ -262,15 +262,19 @@ async def import_rights(
     longest = LONGEST_LINE + SEALING if ready.has_nir else LONGEST_LINE
     lines, loaded = await store.check_lines(has_nir=ready.has_nir, longest=longest)
     tell("Merging")
-    closed = 0
-    if await store.has_rights(insurer_id):
-        if mode is ImportMode.FULL:
+    has_rights = await store.has_rights(insurer_id)
+    if has_rights:
+        if closing_percent is not None and (ending := await store.count_ending(insurer_id, mode, today)):
             standing = await store.count_standing(insurer_id, today)
-            closed = await store.close_missing(insurer_id, today) + await store.drop_missing(insurer_id, today)
-            if closing_percent is not None and closed * 100 > standing * closing_percent:
-                raise ClosesTooMany(f"{closed} of {standing} rights, open today or to come, would end")
+            if ending * 100 > standing * closing_percent:
+                raise ClosesTooMany(
+                    f"{ending} of {standing} people, with rights open today or to come, would have none"
+                )
         await store.make_room(insurer_id)
     news = await store.add_good(insurer_id, import_id)
+    closed = 0
+    if has_rights and mode is ImportMode.FULL:
+        closed = await store.close_unsaid(insurer_id, today) + await store.drop_unsaid(insurer_id, today)
     if ready.has_nir:
         await store.add_nirs(insurer_id)
     done = RightsImport(

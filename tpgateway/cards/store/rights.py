@@ -31,6 +31,7 @@ _IS_SAME = (
     "(r.valid_from, r.valid_to, r.csr, r.product_code) = (n.valid_from, n.valid_to, n.csr, n.product_code)"
     " AND r.convention_types = n.convention_types"
 )
+_IS_UNSAID = f"NOT EXISTS (SELECT FROM n WHERE {_SAME_PERSON} AND (n.is_faulty OR n.valid_from = r.valid_from))"
 _IMPORT = "id, mode, lines, loaded, unchanged, rejected, closed, started_at, finished_at"
 _PERIOD = f"{_PERSON}, valid_from, valid_to, convention_types, csr, product_code"
 
@@ -166,13 +167,18 @@ class RightsStore:
         return found
 
     async def make_room(self, insurer: InsurerId) -> None:
-        """The file's periods win: what they overlap is cut to what lies outside them, before, between and after."""
+        """The file's periods win: what they overlap is cut to what lies outside them, before, between and after.
+
+        A right that begins on a line's first day is the one that the line restates: nothing of it is left, even where the
+        line ends earlier.
+        """
         await self._run(f"ANALYZE staging.{self._checked}")
         # What is to be cut is looked for by a statement of its own: one that changes rows is run by a single process.
         await self._run(
             f"""
             CREATE UNLOGGED TABLE staging.{self._spans} AS
-            SELECT {_PERSON}, range_agg(daterange(n.valid_from, n.valid_to, '[]')) AS span
+            SELECT {_PERSON}, range_agg(daterange(n.valid_from, CASE WHEN n.valid_from = r.valid_from
+                       THEN greatest(n.valid_to, r.valid_to) ELSE n.valid_to END, '[]')) AS span
             FROM staging.{self._checked} n JOIN insured_rights r USING ({_PERSON})
             WHERE n.fault IS NULL AND r.insurer_id = '{insurer}'
               AND daterange(r.valid_from, r.valid_to, '[]') && daterange(n.valid_from, n.valid_to, '[]')
@@ -289,40 +295,76 @@ class RightsStore:
         )
         return [Person(*row) for row in rows]
 
+    async def count_ending(self, insurer: InsurerId, mode: ImportMode, today: date) -> int:
+        """How many people with rights open today or to come would have none after the file. Before anything is merged."""
+        if mode is ImportMode.FULL:
+            ending = f"""
+                SELECT FROM insured_rights r WHERE r.insurer_id = $1 AND r.valid_to >= $2
+                  AND NOT EXISTS (SELECT FROM n WHERE {_SAME_PERSON} AND (n.is_faulty OR n.valid_to >= $2))
+                GROUP BY {_PERSON}
+            """  # noqa: S608
+        else:
+            ending = f"""
+                SELECT FROM n JOIN insured_rights r ON {_SAME_PERSON} AND r.valid_from = n.valid_from
+                WHERE r.insurer_id = $1 AND r.valid_to >= $2 AND NOT n.is_faulty AND n.valid_to < $2
+                  AND NOT EXISTS (SELECT FROM insured_rights r WHERE r.insurer_id = $1 AND r.valid_to >= $2
+                                  AND {_SAME_PERSON} AND r.valid_from <> n.valid_from)
+                  AND NOT EXISTS (SELECT FROM n o WHERE NOT o.is_faulty AND o.valid_to >= $2
+                                  AND (o.membership_number, o.birth_date, o.birth_rank)
+                                    = (n.membership_number, n.birth_date, n.birth_rank))
+            """  # noqa: S608
+        count: int = await self.connection.fetchval(
+            f"{self._said} SELECT count(*) FROM ({ending}) ending",  # noqa: S608
+            insurer,
+            today,
+            timeout=_PATIENCE,
+        )
+        return count
+
     async def count_standing(self, insurer: InsurerId, today: date) -> int:
-        """How many rights are open today or will be."""
+        """How many people have rights that are open today or will be."""
         found: int = await self.connection.fetchval(
-            "SELECT count(*) FROM insured_rights WHERE insurer_id = $1 AND valid_to >= $2",
+            f"""
+            SELECT count(*) FROM (
+                SELECT FROM insured_rights WHERE insurer_id = $1 AND valid_to >= $2 GROUP BY {_PERSON}
+            ) standing
+            """,  # noqa: S608
             insurer,
             today,
             timeout=_PATIENCE,
         )
         return found
 
-    async def close_missing(self, insurer: InsurerId, today: date) -> int:
-        """Rights begun before today, of people whom the file does not name, end yesterday; answers how many."""
+    async def close_unsaid(self, insurer: InsurerId, today: date) -> int:
+        """Rights begun before today of which the file says nothing end yesterday; answers how many.
+
+        Once its lines are merged: what it says then begins with a line. People of whom a line is faulty are left alone.
+        """
         return await self._run(
             f"""
-            WITH n AS (SELECT {_PERSON} FROM staging.{self._checked})
-            UPDATE insured_rights r SET valid_to = $2::date - 1
-            WHERE r.insurer_id = $1 AND r.valid_from < $2 AND r.valid_to >= $2
-              AND NOT EXISTS (SELECT FROM n WHERE {_SAME_PERSON})
+            {self._said} UPDATE insured_rights r SET valid_to = $2::date - 1
+            WHERE r.insurer_id = $1 AND r.valid_from < $2 AND r.valid_to >= $2 AND {_IS_UNSAID}
             """,  # noqa: S608
             insurer,
             today,
         )
 
-    async def drop_missing(self, insurer: InsurerId, today: date) -> int:
-        """Rights that begin today or later, of people whom the file does not name, never begin; answers how many."""
+    async def drop_unsaid(self, insurer: InsurerId, today: date) -> int:
+        """Rights that begin today or later, of which the file says nothing, never begin; answers how many."""
         return await self._run(
             f"""
-            WITH n AS (SELECT {_PERSON} FROM staging.{self._checked})
-            DELETE FROM insured_rights r
-            WHERE r.insurer_id = $1 AND r.valid_from >= $2
-              AND NOT EXISTS (SELECT FROM n WHERE {_SAME_PERSON})
+            {self._said} DELETE FROM insured_rights r WHERE r.insurer_id = $1 AND r.valid_from >= $2 AND {_IS_UNSAID}
             """,  # noqa: S608
             insurer,
             today,
+        )
+
+    @property
+    def _said(self) -> str:
+        """Whom and what the lines name: by itself, as where data are on several servers all of them must have it."""
+        return (
+            f"WITH n AS (SELECT {_PERSON}, valid_from, valid_to, fault IS NOT NULL AS is_faulty"  # noqa: S608
+            f" FROM staging.{self._checked})"
         )
 
     async def finish(self, *, changed: int) -> None:
