@@ -248,8 +248,9 @@ class Client:
     async def act(self, approval: PriorApproval, what: str, **body: Any) -> PriorApproval:
         """``cancellation``, ``appeal``, ``information``, ``amendments``, ``extension`` or ``use``, on this version."""
         path = f"/v1/prior-approvals/{approval['id']}/{what}"
-        sent = None if what == "cancellation" else {"version": approval["version"], **body}
-        return cast(PriorApproval, await self.request("POST", path, sent))
+        if what == "cancellation":
+            return cast(PriorApproval, await self.request("POST", f"{path}?version={approval['version']}"))
+        return cast(PriorApproval, await self.request("POST", path, {"version": approval["version"], **body}))
 
     # Insurers --------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ request; all faults of a request are gathered before anything is answered. Neith
 A refusal (rights closed, domain not covered) is an answer and not an error: it has no place here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -61,14 +61,19 @@ class Problem(Exception):
         retry_after_seconds: int | None = None,
         headers: dict[str, str] | None = None,
         next_step: str | None = None,
+        members: Mapping[str, object] | None = None,
     ) -> None:
-        """``next_step`` says in French what this one's kind can only say in general: whom to call, what was decided."""
+        """``next_step`` says in French what this one's kind can only say in general: whom to call, what was decided.
+
+        ``members`` stand in the document beside all others, for software.
+        """
         super().__init__(self.code)
         self.detail = detail
         self.next_step = next_step or self.next_step_fr
         self.faults = tuple(faults)
         self.retry_after_seconds = retry_after_seconds
         self.headers = headers or {}
+        self.members = members or {}
 
     @property
     def said_in_headers(self) -> dict[str, str]:

@@ -202,7 +202,7 @@ async def test_silence_on_an_appeal_leaves_the_decision(
     await act(optician, partial, "appeal", arguments="Le contrat le prévoit.")
     assert await run_clocks(gateway, timedelta(days=16)) == 1
     after = (await optician.call("GET", f"/v1/prior-approvals/{partial['id']}")).body
-    assert (after["state"], after["code"]) == ("partially_approved", "appeal_rejected")
+    assert (after["state"], after["code"]) == ("partially_approved", "appeal_not_answered")
     for name in ("totals", "valid_until", "billable_until", "due_at"):
         assert after[name] == partial[name]
 
@@ -218,6 +218,63 @@ async def test_what_is_not_billed_in_time_expires_and_gives_the_benefits_back(
     assert await gateway.fetchval(USES) == 0
     assert (await feed(insurer))[-1] == "prior_approval.expired"
     assert await run_clocks(gateway, timedelta(days=500)) == 0
+
+
+async def test_what_expired_and_was_granted_to_another_since_is_not_billed_too(
+    gateway: Gateway, optician: Practitioner, proof: str
+) -> None:
+    first = (await submit(optician, proof)).body
+    billed = builders.today().isoformat()
+    assert await run_clocks(gateway, timedelta(days=212)) == 1
+    second = (await submit(optician, proof)).body
+    assert second["state"] == "approved"
+    expired = (await optician.call("GET", f"/v1/prior-approvals/{first['id']}")).body
+    late = await act(optician, expired, "use", billed_on=billed)
+    assert (late.status, late.code) == (409, "benefits_taken")
+    assert (await act(optician, second, "cancellation")).status == 200
+    told = await act(optician, expired, "use", billed_on=billed)
+    assert (told.status, told.body["state"]) == (200, "used")
+    assert await gateway.fetchval(USES) == 3
+
+
+async def test_a_cancellation_may_name_the_version_that_was_read(optician: Practitioner, proof: str) -> None:
+    approval = (await submit(optician, proof)).body
+    place = f"/v1/prior-approvals/{approval['id']}/cancellation"
+    stale = await optician.call("POST", f"{place}?version={approval['version'] - 1}")
+    assert (stale.status, stale.code) == (409, "version_stale")
+    assert (stale.body["present_state"], stale.body["present_version"]) == ("approved", approval["version"])
+    changed = builders.a_request(proof, frame=None)
+    changes = {name: changed[name] for name in changed if name not in {"insurer_number", "proof"}}
+    replies = await asyncio.gather(
+        act(optician, approval, "amendments", **changes),
+        *(optician.call("POST", f"{place}?version={approval['version']}") for _ in range(2)),
+    )
+    assert sorted(reply.status for reply in replies) == [200, 409, 409], [reply.body for reply in replies]
+    now = (await optician.call("GET", f"/v1/prior-approvals/{approval['id']}")).body
+    for reply in replies:
+        if reply.status == 409:
+            assert reply.body["present_state"] == now["state"]
+    assert (await optician.call("POST", f"{place}?version=0")).status == 422
+
+
+async def test_an_insurer_neither_worsens_what_is_contested_nor_goes_above_the_law(
+    optician: Practitioner, insurer: Insurer, pending: dict[str, Any]
+) -> None:
+    high = await act(insurer, pending, "decision", decision="approved", lines=[{"line": 3, "granted_cents": 10_001}])
+    assert (high.status, high.code) == (422, "grant_above_responsible")
+    assert high.body["detail"] == "line 3: frame_ceiling"
+    cut = await act(
+        insurer, pending, "decision", decision="partially_approved", lines=[{"line": 3, "granted_cents": 5_000}]
+    )
+    appealed = await act(optician, cut.body, "appeal", arguments="La monture est cassée.")
+    less = await act(
+        insurer, appealed.body, "decision", decision="partially_approved", lines=[{"line": 1, "granted_cents": 19_999}]
+    )
+    assert (less.status, less.code, less.body["detail"]) == (422, "grant_below_appealed", "line 1")
+    more = await act(
+        insurer, appealed.body, "decision", decision="approved", lines=[{"line": 3, "granted_cents": 9_997}]
+    )
+    assert [line["granted_cents"] for line in more.body["lines"]] == [20_000, 20_000, 9_997]
 
 
 async def test_a_question_without_an_answer_ends_the_request(

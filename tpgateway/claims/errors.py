@@ -144,7 +144,10 @@ class StateForbids(Problem):
     title = "The approval's present state does not allow this"
     message_fr = "L'état de cette prise en charge ne permet pas cette action."
     next_step_fr = "Actualisez la demande pour voir son état."
-    hint = "detail names the present state; docs/approvals.md shows what each state allows."
+    hint = "present_state is what it is in; docs/approvals.md shows what each state allows."
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the state is {state}", members={"present_state": state})
 
 
 class VersionStale(Problem):
@@ -153,7 +156,11 @@ class VersionStale(Problem):
     title = "The approval has changed since it was read"
     message_fr = "Cette prise en charge a changé depuis que vous l'avez lue."
     next_step_fr = "Actualisez la demande, vérifiez, puis recommencez."
-    hint = "version must be that of the approval as it stands; detail names its state and version."
+    hint = "version must be that of the approval as it stands: present_version, with present_state."
+
+    def __init__(self, state: str, version: int) -> None:
+        members = {"present_state": state, "present_version": version}
+        super().__init__(f"the state is {state}, the version {version}", members=members)
 
 
 class KindOfOther(Problem):
@@ -199,6 +206,33 @@ class GrantTooLarge(Problem):
     message_fr = "Le montant accordé dépasse ce qui reste à payer sur la ligne."
     next_step_fr = "Diminuez le montant accordé."
     hint = "granted_cents is at most price_cents - amo_cents of the line."
+
+
+class GrantBelowAppealed(Problem):
+    code = "grant_below_appealed"
+    status = 422
+    title = "An appeal cannot leave less than was granted before it"
+    message_fr = "Une contestation ne peut pas réduire ce qui était accordé."
+    next_step_fr = "Accordez au moins le montant d'avant la contestation, ou rejetez la contestation."
+    hint = "granted_cents of each line is at least what it was; decision refused leaves all lines as they are."
+
+
+class GrantAboveResponsible(Problem):
+    code = "grant_above_responsible"
+    status = 422
+    title = "More is granted than a responsible contract may pay"
+    message_fr = "Le montant accordé dépasse le plafond du contrat responsable."
+    next_step_fr = "Diminuez le montant accordé : la monture et l'équipement ont chacun leur plafond."
+    hint = "CSS R871-2: optical_frame_ceiling, optical_ceiling_a to f in GET /v1/tariffs; detail names the line and the rule."
+
+
+class BenefitsTaken(Problem):
+    code = "benefits_taken"
+    status = 409
+    title = "The approval had expired, and what it gave back was granted to another since"
+    message_fr = "Cette prise en charge avait expiré, et ses droits ont été utilisés depuis par une autre."
+    next_step_fr = "Appelez l'organisme complémentaire pour cette facture."
+    hint = "Tell each billing when it happens: what is not told by billable_until is free for other requests."
 
 
 class AttachmentMissing(Problem):

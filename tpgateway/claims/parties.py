@@ -135,7 +135,7 @@ async def locked(connection: Connection, approval_of: Owned, act: Act) -> PriorA
     if approval is None or not approval_of.owns(approval):
         raise ApprovalUnknown
     if act.version is not None and act.version != approval.version:
-        raise errors.VersionStale(f"the state is {approval.state}, the version {approval.version}")
+        raise errors.VersionStale(str(approval.state), approval.version)
     return approval
 
 
@@ -145,9 +145,10 @@ async def lock(connection: Connection, insurer_id: InsurerId, approval_id: Appro
     known = await store.get(insurer_id, approval_id)
     if known is None:
         return None
-    await store.lock_person(insurer_id, _person(known))
+    await store.lock_person(insurer_id, person_of(known))
     return await store.lock(insurer_id, approval_id)
 
 
-def _person(approval: PriorApproval) -> Person:
+def person_of(approval: PriorApproval) -> Person:
+    """Whose it is."""
     return Person(approval.membership_number, approval.birth_date, approval.birth_rank)

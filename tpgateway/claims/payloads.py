@@ -575,6 +575,12 @@ class ApprovalEventListView(View):
     events: list[ApprovalEventView]
 
 
+class CancellationQuery(Parameters):
+    version: int | None = Field(
+        default=None, ge=1, description="the version that you read; left out, whatever it is now"
+    )
+
+
 class AttachmentQuery(Parameters):
     kind: Document
 

@@ -16,6 +16,7 @@ from tpgateway.claims.documents import given
 from tpgateway.claims.model import (
     ApprovalEvent,
     ApprovalId,
+    DecidedLine,
     Decision,
     Kind,
     OpticalRequest,
@@ -25,8 +26,8 @@ from tpgateway.claims.model import (
     State,
     Stay,
 )
-from tpgateway.claims.parties import Act, Owned, lock, locked
-from tpgateway.claims.rules import decisions, life, reasons
+from tpgateway.claims.parties import Act, Owned, lock, locked, person_of
+from tpgateway.claims.rules import decisions, life, optical, reasons
 from tpgateway.claims.rules.cases import Case
 from tpgateway.claims.rules.consumption import uses_of
 from tpgateway.claims.steps import (
@@ -48,7 +49,7 @@ from tpgateway.claims.store.approvals import ApprovalStore, Proven
 from tpgateway.database import Connection
 from tpgateway.database.migrations.distribute import is_distributed
 from tpgateway.guarantees.model import Domain, Use
-from tpgateway.guarantees.service import TariffCache
+from tpgateway.guarantees.service import TariffCache, tariffs
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import ApprovalRules, InsurerId, InsurerState, TacitOutcome
@@ -278,7 +279,10 @@ async def inform(connection: Connection, approval_of: Owned, answer: str, act: A
 
 
 async def cancel(connection: Connection, approval_of: Owned, act: Act) -> PriorApproval:
-    """The practitioner no longer wants it: what it used of the benefits is given back. Raises ``StateForbids``."""
+    """The practitioner no longer wants it: what it used of the benefits is given back.
+
+    Raises ``StateForbids`` and ``VersionStale``.
+    """
     approval = await locked(connection, approval_of, act)
     return await step(
         connection, approval, Kind.CANCELLED, reasons.CANCELLED, act, Action.APPROVAL_CANCELLED, by="practitioner"
@@ -288,10 +292,13 @@ async def cancel(connection: Connection, approval_of: Owned, act: Act) -> PriorA
 async def use(connection: Connection, approval_of: Owned, billed_on: date, act: Act) -> PriorApproval:
     """It was billed: nothing can be changed any more. What was billed in time may be told late.
 
-    Raises ``StateForbids``, ``VersionStale`` and ``BilledOnImpossible``.
+    Raises ``StateForbids``, ``VersionStale``, ``BilledOnImpossible``, and ``BenefitsTaken`` where it is told so late that
+    another approval has got the same equipment since.
     """
     approval = await locked(connection, approval_of, act)
     life.after(approval.state, Kind.USED)
+    if approval.state is State.EXPIRED and isinstance(approval.request, OpticalRequest):
+        await _refuse_taken(connection, approval, approval.request)
     last = approval.billable_until
     if not approval.care_date <= billed_on <= min(day_of(act.now), last or date.max):
         raise errors.BilledOnImpossible
@@ -330,6 +337,7 @@ async def ask(
 
 async def decide_by_insurer(
     connection: Connection,
+    tools: Tools,
     approval_of: Owned,
     kind: Kind,
     grants: Sequence[Grant],
@@ -341,11 +349,11 @@ async def decide_by_insurer(
     """The insurer approves, approves in part or refuses what waits for it, for the reason that it names.
 
     Refusing an appeal leaves what was granted before. Raises ``StateForbids``, ``VersionStale``, ``DecisionNeedsLines``,
-    ``LineUnknown`` and ``GrantTooLarge``.
+    ``LineUnknown``, ``GrantTooLarge``, ``GrantBelowAppealed`` and ``GrantAboveResponsible``.
     """
     approval = await locked(connection, approval_of, act)
     if approval.waits_for is not Party.INSURER:
-        raise errors.StateForbids(f"the state is {approval.state}")
+        raise errors.StateForbids(str(approval.state))
     is_appeal = approval.state is State.APPEALED
     lines, reason = approval.lines, reasons.INSURER_APPROVED
     if kind is Kind.REFUSED and approval.standing is not None:
@@ -362,8 +370,14 @@ async def decide_by_insurer(
         lines = granted_anew(approval, grants)
         if not any(line.granted for line in lines):
             raise errors.DecisionNeedsLines("nothing is granted: refuse instead")
+        changes = [line.granted - was.granted for line, was in zip(lines, approval.lines, strict=True)]
         # What it comes to is seen from the lines: one that is less than before, or nothing, is a cut.
-        is_cut = any(line.granted < was.granted for line, was in zip(lines, approval.lines, strict=True))
+        is_cut = min(changes) < 0
+        if is_cut and is_appeal:
+            number = next(number for number, change in enumerate(changes, start=1) if change < 0)
+            raise errors.GrantBelowAppealed(f"line {number}")
+        if max(changes) > 0 and isinstance(approval.request, OpticalRequest):
+            await _refuse_above_ceiling(connection, tools, approval, approval.request, lines)
         if is_cut or decisions.outcome(lines)[0] is Kind.PARTIALLY_APPROVED:
             kind, reason = Kind.PARTIALLY_APPROVED, reasons.INSURER_CUT
         else:
@@ -398,7 +412,7 @@ async def run_clock(
         if approval.state is State.APPEALED:
             # Silence on an appeal leaves the decision as it was: there is no other that it could stand for.
             is_cut = any(line.granted for line in approval.lines)
-            kind, reason = (Kind.PARTIALLY_APPROVED if is_cut else Kind.REFUSED), reasons.APPEAL_REJECTED
+            kind, reason = (Kind.PARTIALLY_APPROVED if is_cut else Kind.REFUSED), reasons.APPEAL_NOT_ANSWERED
             lines = approval.lines
         elif is_granted:
             kind, _ = decisions.outcome(approval.lines)
@@ -467,9 +481,14 @@ async def _decide(
     *,
     must_be_seen: bool = False,
 ) -> Decision:
+    case = await _case(connection, tools, check, verdict, uses)
+    return decisions.decide(request, case, rules, today=day_of(act.now), must_be_seen=must_be_seen)
+
+
+async def _case(connection: Connection, tools: Tools, check: CardCheck, verdict: Verdict, uses: Sequence[Use]) -> Case:
     assert check.found.product_version_id is not None
     product = await tools.verdicts.benefits.version(connection, check.insurer_id, check.found.product_version_id)
-    case = Case(
+    return Case(
         benefits={line.benefit: line for line in verdict.benefits},
         is_responsible=product.is_responsible,
         birth_date=check.person.birth_date,
@@ -477,7 +496,36 @@ async def _decide(
         tariffs=await tools.tariffs.get(connection),
         uses=uses,
     )
-    return decisions.decide(request, case, rules, today=day_of(act.now), must_be_seen=must_be_seen)
+
+
+async def _refuse_above_ceiling(
+    connection: Connection,
+    tools: Tools,
+    approval: PriorApproval,
+    request: OpticalRequest,
+    lines: Sequence[DecidedLine],
+) -> None:
+    check, verdict = await cards.proven(connection, tools.verdicts, approval.insurer_id, approval.card_check_id)
+    uses = await ApprovalStore(connection).uses(approval.insurer_id, check.person, but=approval.id)
+    case = await _case(connection, tools, check, verdict, uses)
+    if case.is_responsible and (above := optical.above_ceiling(request, lines, case)):
+        raise errors.GrantAboveResponsible(f"line {above[0]}: {above[1]}")
+
+
+async def _refuse_taken(connection: Connection, approval: PriorApproval, request: OpticalRequest) -> None:
+    """What an expired approval gave back may be another's by now: it is not paid for twice."""
+    uses = await ApprovalStore(connection).uses(approval.insurer_id, person_of(approval), but=approval.id)
+    case = Case(
+        benefits={},
+        is_responsible=True,
+        birth_date=approval.birth_date,
+        care_date=approval.care_date,
+        tariffs=await tariffs(connection),
+        uses=[use for use in uses if use.on >= approval.care_date],
+    )
+    granted = {line.asked.item for line in approval.lines if line.granted}
+    if any(use.item in granted for use in optical.granted_before(request, case)):
+        raise errors.BenefitsTaken
 
 
 def _decided(

@@ -16,6 +16,7 @@ from tpgateway.claims.payloads import (
     AppealRequest,
     ApprovalsQuery,
     AttachmentQuery,
+    CancellationQuery,
     InformationRequest,
     PriorApprovalView,
     UseRequest,
@@ -247,7 +248,8 @@ async def cancel(request: web.Request) -> web.StreamResponse:
         if "sure" not in typed:
             sentence = "Cochez la case pour confirmer."
             raise InvalidRequest(faults=[Fault(pointer="/sure", problem=FieldMissing, message_fr=sentence)])
-        return await handlers.cancel(call, path=path)
+        query = parse_parameters(CancellationQuery, {"version": typed["version"]} if typed.get("version") else {})
+        return await handlers.cancel(call, path=path, query=query)
 
     return await _change(request, act)
 

@@ -89,6 +89,12 @@ class ProblemView(View):
     next_step_fr: str | None
     hint: str | None = Field(description="for the software's vendor")
     retry_after_seconds: int | None = Field(default=None, description="left out where waiting alone does not help")
+    present_state: str | None = Field(
+        default=None, description="of what could not be changed as it stands; else left out"
+    )
+    present_version: int | None = Field(
+        default=None, description="likewise, where the version named is not the present one"
+    )
     request_id: str
     errors: list[FaultView]
 

@@ -270,6 +270,7 @@ def document(problem: Problem, *, base_url: str, request_id: str) -> dict[str, A
         "next_step_fr": problem.next_step,
         "hint": problem.hint,
         **later,
+        **problem.members,
         "request_id": request_id,
         "errors": [
             {

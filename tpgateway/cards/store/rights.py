@@ -299,13 +299,13 @@ class RightsStore:
         """How many people with rights open today or to come would have none after the file. Before anything is merged."""
         if mode is ImportMode.FULL:
             ending = f"""
-                SELECT FROM insured_rights r WHERE r.insurer_id = $1 AND r.valid_to >= $2
+                SELECT 1 FROM insured_rights r WHERE r.insurer_id = $1 AND r.valid_to >= $2
                   AND NOT EXISTS (SELECT FROM n WHERE {_SAME_PERSON} AND (n.is_faulty OR n.valid_to >= $2))
                 GROUP BY {_PERSON}
             """  # noqa: S608
         else:
             ending = f"""
-                SELECT FROM n JOIN insured_rights r ON {_SAME_PERSON} AND r.valid_from = n.valid_from
+                SELECT 1 FROM n JOIN insured_rights r ON {_SAME_PERSON} AND r.valid_from = n.valid_from
                 WHERE r.insurer_id = $1 AND r.valid_to >= $2 AND NOT n.is_faulty AND n.valid_to < $2
                   AND NOT EXISTS (SELECT FROM insured_rights r WHERE r.insurer_id = $1 AND r.valid_to >= $2
                                   AND {_SAME_PERSON} AND r.valid_from <> n.valid_from)
@@ -326,7 +326,7 @@ class RightsStore:
         found: int = await self.connection.fetchval(
             f"""
             SELECT count(*) FROM (
-                SELECT FROM insured_rights WHERE insurer_id = $1 AND valid_to >= $2 GROUP BY {_PERSON}
+                SELECT 1 FROM insured_rights WHERE insurer_id = $1 AND valid_to >= $2 GROUP BY {_PERSON}
             ) standing
             """,  # noqa: S608
             insurer,

@@ -15,6 +15,7 @@ from tpgateway.claims.payloads import (
     ApprovalEventListView,
     ApprovalEventView,
     ApprovalsQuery,
+    CancellationQuery,
     DecisionRequest,
     ExtensionRequest,
     InformationRequest,
@@ -76,9 +77,12 @@ async def list_approval_events(call: Call, *, path: ReferencePath) -> Answer:
     return Answer(body=ApprovalEventListView(events=[ApprovalEventView.of(event) for event in events]))
 
 
-async def cancel(call: Call, *, path: ReferencePath) -> Answer:
-    """Cancels a request that is not billed yet: what it used of the benefits is given back, and the insurer told."""
-    return await _changed(service.cancel(call.connection, owned(call, path.reference), act_of(call)))
+async def cancel(call: Call, *, path: ReferencePath, query: CancellationQuery) -> Answer:
+    """Cancels a request that is not billed yet: what it used of the benefits is given back, and the insurer told.
+
+    With ``version``, only where nothing else has changed it meanwhile.
+    """
+    return await _changed(service.cancel(call.connection, owned(call, path.reference), act_of(call, query.version)))
 
 
 async def amend(call: Call, *, path: ReferencePath, body: AmendmentRequest) -> Answer:
@@ -146,6 +150,7 @@ async def decide(call: Call, *, path: ReferencePath, body: DecisionRequest) -> A
     return await _changed(
         service.decide_by_insurer(
             call.connection,
+            _tools(call),
             owned(call, path.reference),
             Kind(body.decision),
             grants,

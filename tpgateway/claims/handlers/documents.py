@@ -135,7 +135,7 @@ async def show_letter(call: Call, *, path: ReferencePath) -> Answer:
     """The decision as a letter to print or to hand to the patient (PDF)."""
     approval = await read_own(call, path.reference)
     if not has_letter(approval.state):
-        raise StateForbids(f"the state is {approval.state}")
+        raise StateForbids(str(approval.state))
     insurer_name, practitioner_name, decided_at = await documents.letter_facts(call.connection, approval, act_of(call))
     parties = Parties(
         insurer_name=insurer_name,

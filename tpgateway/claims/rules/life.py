@@ -70,7 +70,7 @@ def holds(state: State) -> bool:
 def after(state: State | None, kind: Kind) -> State:
     """The state that an event leads to; raises ``StateForbids``."""
     if (following := TRANSITIONS[state].get(kind)) is None:
-        raise StateForbids(f"the state is {state}")
+        raise StateForbids(str(state))
     return following
 
 

@@ -176,6 +176,15 @@ def _under_ceilings(lines: list[DecidedLine], case: Case, before: Sequence[Use])
     return [served[place] for place in range(len(lines))]
 
 
+def above_ceiling(request: OpticalRequest, lines: Sequence[DecidedLine], case: Case) -> tuple[int, str] | None:
+    """The first line that grants more than a responsible contract may, by its number, and the ceiling's code."""
+    cut = _under_ceilings(list(lines), case, granted_before(request, case))
+    for number, (line, under) in enumerate(zip(lines, cut, strict=True), start=1):
+        if under.granted < line.granted:
+            return number, under.code
+    return None
+
+
 def _left_to_insurer(lines: Sequence[DecidedLine], case: Case, before: Sequence[Use]) -> Cents | None:
     """What the pair's ceiling leaves to the insurer for class B; None where there is no lens.
 

@@ -106,6 +106,11 @@ APPEAL_REJECTED = reason(
     "L'organisme complémentaire maintient sa décision après examen de votre contestation.",
     "Facturez l'assuré, ou orientez-le vers la médiation de son organisme.",
 )
+APPEAL_NOT_ANSWERED = reason(
+    "appeal_not_answered",
+    "L'organisme complémentaire n'a pas répondu à votre contestation dans le délai : sa décision reste la même.",
+    "Appelez l'organisme, facturez l'assuré, ou orientez-le vers la médiation.",
+)
 TACIT_APPROVAL = reason(
     "tacit_approval", "L'organisme complémentaire n'a pas répondu dans le délai : la prise en charge est accordée."
 )

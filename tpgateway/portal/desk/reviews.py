@@ -7,7 +7,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from tpgateway.claims import parties
-from tpgateway.claims.errors import DecisionNeedsLines, GrantTooLarge
+from tpgateway.claims.errors import DecisionNeedsLines, GrantAboveResponsible, GrantBelowAppealed, GrantTooLarge
 from tpgateway.claims.handlers import approvals as handlers
 from tpgateway.claims.handlers import documents as document_handlers
 from tpgateway.claims.model import Party, State, Stay
@@ -174,10 +174,10 @@ def _placed(grants: Sequence[Mapping[str, object]]) -> Iterator[None]:
     """What is wrong with a line or a word, at the field of the form that it was typed into."""
     try:
         yield
-    except GrantTooLarge as problem:
-        number = (problem.detail or "").removeprefix("line ")
+    except (GrantTooLarge, GrantBelowAppealed, GrantAboveResponsible) as problem:
+        number = (problem.detail or "").removeprefix("line ").split(":")[0]
         raise InvalidRequest(
-            faults=[Fault(pointer=f"/line/{number}/granted", problem=GrantTooLarge)], next_step=problem.next_step
+            faults=[Fault(pointer=f"/line/{number}/granted", problem=type(problem))], next_step=problem.next_step
         ) from None
     except DecisionNeedsLines:
         raise DecisionNeedsLines(next_step="Pour ne rien accorder, refusez la demande.") from None
