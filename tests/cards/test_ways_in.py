@@ -119,6 +119,9 @@ async def test_a_check_that_is_repeated_gets_a_fresh_proof_and_no_body(
     assert again.headers["Proof"] != first.body["proof"]
     made = (await pharmacist.call("GET", again.headers["Content-Location"])).body
     assert (made["proof"], made["proof_expires_at"]) == (again.headers["Proof"], again.headers["Proof-Expires-At"])
+    for form in ("W/{}", '"other", {}'):  # as a proxy makes it
+        tag = form.format(first.headers["ETag"])
+        assert (await pharmacist.check(builders.a_card(), "PHAR", headers={"If-None-Match": tag})).status == 304
     await insurer.load(builders.a_right(valid_to=f"{builders.today().year + 1}-01-31"))
     changed = await pharmacist.check(builders.a_card(), "PHAR", headers={"If-None-Match": first.headers["ETag"]})
     assert changed.status == 200
@@ -278,20 +281,26 @@ async def test_a_batch_is_answered_line_by_line_in_order(gateway: Gateway, pharm
     lines[9] = a_line(9, insurer_number="0000000019")
     lines[11] = "x" * 9_000
     lines[12] = a_line(12, domain="OPTI")
+    lines[13] = "[" * 5_000
+    lines[14] = a_line(14, id=["x"])
     answers = await send_batch(pharmacist, ("\n\n" + "\n".join(lines)).encode())
     assert len(answers) == 200
     assert {answers[n]["code"] for n in (0, 1, 2, 4, 6, 100, 199)} == {"covered"}
-    assert [answers[n]["code"] for n in (3, 5, 7, 9, 11, 12)] == [
+    assert [answers[n]["code"] for n in (3, 5, 7, 9, 11, 12, 13, 14)] == [
         "not_json",
         "field_invalid",
         "unknown_person",
         "insurer_unknown",
         "line_too_long",
         "domain_outside_convention",
+        "not_json",
+        "field_invalid",
     ]
-    assert [answer.get("line_id") for answer in answers] == [None if n in {3, 5, 11} else f"n{n}" for n in range(200)]
-    assert await gateway.fetchval("SELECT count(*) FROM card_checks") == 196
-    assert len({answer["proof"] for answer in answers if answer.get("proof")}) == 194
+    assert [answer.get("line_id") for answer in answers] == [
+        None if n in {3, 11, 13, 14} else f"n{n}" for n in range(200)
+    ]
+    assert await gateway.fetchval("SELECT count(*) FROM card_checks") == 194
+    assert len({answer["proof"] for answer in answers if answer.get("proof")}) == 192
 
 
 async def test_the_first_answers_of_a_batch_come_before_its_last_lines_are_sent(pharmacist: Practitioner) -> None:

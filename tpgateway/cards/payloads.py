@@ -136,6 +136,7 @@ class CardCheckRequest(Payload):
 
 
 BATCH_LINES = 10_000
+LONGEST_ID = 100
 LONGEST_LINE = 8 * 1024
 """Bytes of a batch's line."""
 
@@ -143,7 +144,7 @@ LONGEST_LINE = 8 * 1024
 class BatchLine(CardCheckRequest):
     """A line of a batch."""
 
-    id: Annotated[str, StringConstraints(max_length=100)] | None = Field(
+    id: Annotated[str, StringConstraints(max_length=LONGEST_ID)] | None = Field(
         default=None, description="yours: the answer's line gives it back as line_id"
     )
 

@@ -247,8 +247,8 @@ class AttachmentMissing(Problem):
 class AttachmentNotAsked(Problem):
     code = "attachment_not_asked"
     status = 409
-    title = "No document is asked for"
-    message_fr = "Aucune pièce n'est demandée pour cette prise en charge."
+    title = "This document is not asked for"
+    message_fr = "Cette pièce n'est pas demandée pour cette prise en charge."
     next_step_fr = "Ne transmettez que les pièces demandées."
     hint = "Documents are taken while the approval waits for information, of the kinds that its documents[] name."
 

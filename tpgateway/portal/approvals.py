@@ -26,6 +26,7 @@ from tpgateway.claims.sentences import (
     DOCUMENTS_FR,
     ITEMS_FR,
     KINDS_FR,
+    RENEWALS_FR,
     STATES_FR,
 )
 from tpgateway.conventions import service as conventions
@@ -70,6 +71,7 @@ NAMES: dict[str, Any] = {
     "actors": ACTORS_FR,
     "items": ITEMS_FR,
     "document_names": DOCUMENTS_FR,
+    "renewal_names": RENEWALS_FR,
 }
 
 

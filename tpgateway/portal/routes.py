@@ -8,6 +8,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from tpgateway.guarantees.sentences import benefit_fr
 from tpgateway.portal import (
     account,
     approvals,
@@ -157,7 +158,7 @@ def mount(app: web.Application) -> None:
         )
         if method == "GET":
             app.router.add_route("HEAD", path, handler)
-    aiohttp_jinja2.get_env(app).filters.update(french.FILTERS)
+    aiohttp_jinja2.get_env(app).filters.update({**french.FILTERS, "benefit": benefit_fr})
     app[pages.SHOWN] = tuple(
         re.compile(re.sub(r"\{[^}]*\}+", "[^/]+", path.replace("{0,8}", "")))
         for method, path, _ in PAGES

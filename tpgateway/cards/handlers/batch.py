@@ -15,7 +15,7 @@ from aiohttp import StreamReader, web
 from tpgateway.cards import service
 from tpgateway.cards.errors import LineTooLong, TooManyLines
 from tpgateway.cards.handlers.checks import make_ask
-from tpgateway.cards.payloads import BATCH_LINES, LONGEST_LINE, BatchLine
+from tpgateway.cards.payloads import BATCH_LINES, LONGEST_ID, LONGEST_LINE, BatchLine
 from tpgateway.cards.service import CHECKING
 from tpgateway.errors import Problem
 from tpgateway.web import problems
@@ -155,8 +155,9 @@ async def _answer(call: Call, line: bytes | Problem) -> bytes:
         )
         written = answered.body
     except Problem as problem:
-        shown = problems.same_or_several(problem)
-        written = _document(call, shown)
+        if line_id is None:
+            line_id = _id_of(line)
+        written = _document(call, problems.same_or_several(problem))
     except Exception as error:
         failure = problems.DatabaseUnavailable() if is_gone(error) else problems.InternalError()
         _log.error(failure.code, request_id=call.request_id, failure=type(error).__name__, where=where(error))
@@ -164,6 +165,16 @@ async def _answer(call: Call, line: bytes | Problem) -> bytes:
     if line_id is not None:
         return b'{"line_id":' + json.dumps(line_id).encode() + b"," + written[1:] + b"\n"
     return written + b"\n"
+
+
+def _id_of(line: bytes | Problem) -> str | None:
+    """The id of a line of wrong shape, where it has one all the same."""
+    try:
+        read = {} if isinstance(line, Problem) else json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    found = read.get("id") if isinstance(read, dict) else None
+    return found if isinstance(found, str) and len(found) <= LONGEST_ID else None
 
 
 def _document(call: Call, problem: Problem) -> bytes:

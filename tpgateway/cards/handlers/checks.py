@@ -23,6 +23,7 @@ from tpgateway.insurers.payloads import ReferencePath
 from tpgateway.paper.html import HEADERS
 from tpgateway.practitioners.model import PractitionerId
 from tpgateway.web.callers import Caller
+from tpgateway.web.downloads import is_known
 from tpgateway.web.frame import read_body
 from tpgateway.web.problems import MediaTypeNotSupported, NotFound
 from tpgateway.web.routing import PARIS, Answer, Call, Said
@@ -43,7 +44,7 @@ async def check_card(call: Call, *, body: CardCheckRequest) -> web.Response:
     headers = {"ETag": answered.tag}
     if is_replay:
         headers["Idempotency-Replayed"] = "true"
-    if answered.tag != call.request.headers.get("If-None-Match"):
+    if not is_known(call.request, answered.tag):
         headers["Content-Type"] = "application/json"
         return web.Response(body=answered.body, headers=headers)
     check = answered.check

@@ -45,13 +45,13 @@ REFUSALS = {
             outcome=Outcome.UNKNOWN_PERSON,
             code="ambiguous",
             message_fr="Plusieurs personnes correspondent à ces informations.",
-            next_step_fr="Ajoutez le rang de naissance, ou le numéro d'adhérent qui figure sur la carte.",
+            next_step_fr="Précisez le rang de naissance, ou remplacez le NIR par le numéro d'adhérent de la carte.",
         ),
         Verdict(
             outcome=Outcome.UNKNOWN_PERSON,
             code="unknown_person",
             message_fr="Aucun assuré de cet organisme ne correspond à ces informations.",
-            next_step_fr="Relisez le numéro d'adhérent, la date et le rang de naissance sur la carte.",
+            next_step_fr="Relisez sur la carte le numéro d'adhérent (ou le NIR), la date et le rang de naissance.",
         ),
         Verdict(
             outcome=Outcome.RIGHTS_CLOSED,
