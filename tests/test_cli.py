@@ -13,6 +13,7 @@ from tests import builders
 from tests.conftest import TABLE_KEYS
 from tests.driver import Gateway
 from tests.driver import run_command as run
+from tpgateway.cards.payloads import REASONS
 from tpgateway.web.callers import Access, Caller
 from tpgateway.web.tokens import Tokens
 
@@ -54,8 +55,18 @@ async def test_rights_are_loaded_from_a_file_and_bad_lines_told(gateway: Gateway
     status, printed, _ = await run(*words, database=gateway.database)
     assert (status, printed.splitlines()) == (
         0,
-        ["2 lines: 1 loaded, 0 of them unchanged, 1 rejected, 0 periods closed", "  line 3: line: wrong_column_count"],
+        [
+            "2 lines: 1 loaded, 0 of them unchanged, 1 rejected, 0 periods closed",
+            f"  line 3: line: wrong_column_count ({REASONS['wrong_column_count']})",
+        ],
     )
+    file.write_text("\n".join([builders.RIGHTS_HEADER, *["broken"] * 30]))
+    rejects = tmp_path / "rejects.csv"
+    words = ("rights", "import", str(file), "--insurer", "99990011", "--rejects", str(rejects))
+    status, printed, _ = await run(*words, database=gateway.database)
+    assert (status, len(printed.splitlines())) == (1, 21)  # not one is good
+    assert rejects.read_text().splitlines()[0] == "line;column;code;reason"
+    assert len(rejects.read_text().splitlines()) == 31
     assert await gateway.fetchval("SELECT count(*) FROM insured_rights") == 1
     status, _, complaint = await run("rights", "import", str(file), "--insurer", "19000000", database=gateway.database)
     assert status == 1

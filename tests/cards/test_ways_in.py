@@ -257,8 +257,16 @@ async def test_the_command_writes_what_the_gateway_reads(pharmacist: Practitione
     assert status == 0
     reply = await send_photo(pharmacist, (tmp_path / "card.png").read_bytes(), kind="image/png")
     assert reply.body["outcome"] == "covered"
-    status, _, complaint = await run_command(*words[:-1], "1980-1")
-    assert (status, "these are not the fields of a card" in complaint) == (2, True)
+    for option, value in (
+        ("--beneficiary", "1980-1"),
+        ("--valid-to", "2025-12-31"),
+        ("--valid-from", "2026-13-01"),
+        ("--csr", "É"),
+        ("--output", str(tmp_path / "card.jpg")),
+        ("--output", str(tmp_path / "none" / "card.png")),
+    ):
+        status, _, complaint = await run_command(*words, option, value)
+        assert (status, f"Invalid value for {option}" in complaint) == (2, True), complaint
 
 
 async def send_batch(pharmacist: Practitioner, content: Any) -> list[dict[str, Any]]:

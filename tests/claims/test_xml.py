@@ -127,6 +127,25 @@ async def test_what_is_wrong_is_told_with_line_and_path_and_without_the_value(
     assert await gateway.fetchval("SELECT count(*) FROM prior_approvals") == 0
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b"<price_cents>24000</price_cents>", b"", "element_content, expected here: price_cents"),
+        (b"<price_cents>24000", b"<price_cents>SECRET", "not of the type"),
+        (b"prior_approval xmlns=", b"prior_approval xmlns:other=", "root is not prior_approval of "),
+    ],
+)
+async def test_what_the_schema_wants_is_named(
+    optician: Practitioner, proof: str, old: bytes, new: bytes, said: str
+) -> None:
+    body = as_xml("prior_approval", builders.a_request(proof))
+    assert old in body
+    reply = await send(optician, "/v1/prior-approvals", body.replace(old, new, 1))
+    assert (reply.status, reply.code) == (422, "xml_not_by_schema")
+    assert said in str([error["detail"] for error in reply.body["errors"]])
+    assert "SECRET" not in str(reply.body)
+
+
 async def test_a_number_with_thousands_of_zeros_is_refused(optician: Practitioner, proof: str) -> None:
     body = as_xml("prior_approval", builders.a_request(proof)).replace(b">24000<", b">" + b"0" * 5_000 + b"24000<", 1)
     reply = await send(optician, "/v1/prior-approvals/simulation", body)

@@ -1,5 +1,8 @@
 """Shapes of card checks and of imports."""
 
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -234,6 +237,18 @@ REASONS = {
     "overlaps": "Another line of the file states a period of the same person that runs into this one.",
     "line_too_long": "The line is longer than 1,000 bytes.",
 }
+
+
+REJECTS_HEADER = b"line;column;code;reason\n"
+
+
+def rejects_as_csv(found: Sequence[Reject], reasons: Mapping[str, str] = REASONS) -> bytes:
+    """Lines for below ``REJECTS_HEADER``."""
+    page = io.StringIO()
+    csv.writer(page, delimiter=";", lineterminator="\n").writerows(
+        (each.line, each.column, each.code, reasons[each.code]) for each in found
+    )
+    return page.getvalue().encode()
 
 
 class RejectListView(View):

@@ -16,6 +16,7 @@ from tpgateway.cards import service as cards
 from tpgateway.cards.codec import rights_files
 from tpgateway.cards.errors import RightsFileUnreadable
 from tpgateway.cards.model import RIGHTS_FILE_LIMIT, ImportMode
+from tpgateway.cards.payloads import REASONS, REJECTS_HEADER, rejects_as_csv
 from tpgateway.cli.frame import Steps, amc, explained, on_database, out, today
 from tpgateway.database import Connection
 from tpgateway.directory import codec as directory_files
@@ -24,6 +25,8 @@ from tpgateway.insurers import service as insurers
 from tpgateway.practitioners import service as practitioners
 from tpgateway.vault import Vault
 from tpgateway.web.problems import WrongEncoding
+
+_SHOWN, _PAGE = 20, 5_000
 
 rights_app = typer.Typer(help="Rights of insured people.", no_args_is_help=True)
 directory_app = typer.Typer(help="Public directories that registrations are compared with.", no_args_is_help=True)
@@ -36,14 +39,17 @@ def import_rights(
         typer.Argument(exists=True, dir_okay=False, help="CSV or XML, plain, gzip or zstd: see schemas/README.md."),
     ],
     insurer: Annotated[str, typer.Option(help="AMC number of the insurer whose people these are.")],
-    mode: Annotated[ImportMode, typer.Option(help="full closes whoever is missing.")] = ImportMode.UPDATE,
+    mode: Annotated[ImportMode, typer.Option(help="full: what the file does not say ends today.")] = ImportMode.UPDATE,
     confirm_closing: Annotated[
-        bool, typer.Option("--confirm-closing", help="Let a full file close any share of the rights.")
+        bool, typer.Option("--confirm-closing", help="Let the file leave any share of people without rights.")
     ] = False,
+    rejects: Annotated[
+        Path | None, typer.Option(dir_okay=False, writable=True, help="Where to write all bad lines' numbers, as CSV.")
+    ] = None,
 ) -> None:
-    """Load people's rights from a file. Good lines load, bad ones are listed.
+    """Load people's rights from a file. Good lines load, bad ones are listed. Fails where no line is good.
 
-    Example: `tpgateway rights import rights.csv --insurer 0075004407 --mode full`
+    Example: `tpgateway rights import rights.csv --insurer 0075004407 --mode full --rejects rejects.csv`
     """
     number = amc(insurer)
     started = datetime.now(UTC)
@@ -70,18 +76,28 @@ def import_rights(
                     tell=progress.begin,
                 )
             progress.end()
-        return done, await cards.rejects(connection, found.id, done.id, after=0, limit=20)
+        some = await cards.rejects(connection, found.id, done.id, after=0, limit=_SHOWN)
+        if rejects is not None:
+            with rejects.open("wb") as written:
+                written.write(REJECTS_HEADER)
+                page = some
+                while page:
+                    written.write(rejects_as_csv(page))
+                    page = await cards.rejects(connection, found.id, done.id, after=page[-1].line, limit=_PAGE)
+        return done, some
 
     with explained():
-        done, rejects = on_database(settings, act)
+        done, some = on_database(settings, act)
     out.print(
         f"{done.lines} lines: {done.loaded} loaded, {done.unchanged} of them unchanged, {done.rejected} rejected,"
         f" {done.closed} periods closed"
     )
-    for reject in rejects:
-        out.print(f"  line {reject.line}: {reject.column or 'line'}: {reject.code}")
-    if done.rejected > len(rejects):
-        out.print(f"  and {done.rejected - len(rejects)} more, under import {done.id}")
+    for reject in some:
+        out.print(f"  line {reject.line}: {reject.column or 'line'}: {reject.code} ({REASONS[reject.code]})")
+    if done.rejected > len(some) and rejects is None:
+        out.print(f"  and {done.rejected - len(some)} more, under import {done.id}: --rejects FILE writes all")
+    if done.lines and not done.loaded:
+        raise typer.Exit(1)
 
 
 @directory_app.command("import")

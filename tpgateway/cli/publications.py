@@ -65,6 +65,9 @@ def set_tariff(
     Example: `tpgateway tariffs set hospital_daily_fee 2400 --from 2027-01-01 --source "Arrêté du 15 décembre 2026"`
     """
 
+    if not source.strip():
+        raise typer.BadParameter("name the text that says so", param_hint="--source")
+
     async def act(connection: Connection) -> None:
         async with connection.transaction():
             await guarantees.set_tariff(

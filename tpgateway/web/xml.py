@@ -5,6 +5,7 @@ is told with the line and the path of the element, and never with its value.
 """
 
 import json
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,13 +61,8 @@ class Document:
         if (info.encoding or "UTF-8").upper() not in {"UTF-8", "UTF8", "ASCII", "US-ASCII"}:
             raise NotXml("the encoding is not UTF-8")
         if root.tag != f"{{{self._namespace}}}{self._root}":
-            raise InvalidRequest(
-                faults=[
-                    Fault(
-                        pointer="/", problem=XmlNotBySchema, detail=f"line {root.sourceline}: root is not {self._root}"
-                    )
-                ]
-            )
+            said = f"line {root.sourceline}: root is not {self._root} of {self._namespace}"
+            raise InvalidRequest(faults=[Fault(pointer="/", problem=XmlNotBySchema, detail=said)])
         if not self._schema.validate(root):
             # An element may have thousands of attributes that are all wrong alike: where it is, is looked for once.
             alike = {(entry.path, entry.line, entry.type_name): entry for entry in self._schema.error_log}
@@ -157,9 +153,25 @@ def _fault(root: Any, entry: Any) -> Fault:
     except etree.XPathError:  # a prefix of the document's own, which an expression does not know
         found = [element for element in root.iter() if element.sourceline == entry.line][-1:]
     place = _path(found[0]) if found else "/"
-    # The library's own sentence holds the value; the name of what it found wrong does not.
-    what = entry.type_name.removeprefix("SCHEMAV_").removeprefix("CVC_").lower()
-    return Fault(pointer=place, problem=XmlNotBySchema, detail=f"line {entry.line}: {what}")
+    return Fault(pointer=place, problem=XmlNotBySchema, detail=f"line {entry.line}: {_what(entry)}")
+
+
+_EXPECTED = re.compile(r"Expected is(?: one of)? \( (.*?) \)")
+_NOT_OF_TYPE = re.compile(r" of the (?:atomic|list|union) type '(?:\{[^}]*\})?([\w:.-]+)'\.?$")
+_NO_SUCH_ATTRIBUTE = re.compile(r"The attribute '(\w+)' is required but missing")
+
+
+def _what(entry: Any) -> str:
+    """What is wrong, in words of the schema: the library's own sentence holds the value, which is nobody's business."""
+    what = str(entry.type_name).removeprefix("SCHEMAV_").removeprefix("CVC_").lower()
+    if expected := _EXPECTED.search(entry.message):
+        names = ", ".join(re.sub(r"\{[^}]*\}", "", expected[1]).split(", "))
+        return f"{what}, expected here: {names}"
+    if kind := _NOT_OF_TYPE.search(entry.message):
+        return f"{what}, not of the type {kind[1]}"
+    if missing := _NO_SUCH_ATTRIBUTE.search(entry.message):
+        return f"{what}, {missing[1]} is missing"
+    return what
 
 
 def _path(element: Any) -> str:

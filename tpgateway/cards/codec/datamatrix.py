@@ -61,7 +61,11 @@ class PrintedCard:
             if birth_date in {None, born} and birth_rank in {None, rank}
         ]
         chosen_type = convention_type or self.convention_types[0]
-        if not fitting or chosen_type not in self.convention_types:
+        if chosen_type not in self.convention_types:
+            raise BeneficiaryNotOnCard(
+                "convention_type", next_step="Relisez le type de convention : la carte n'a pas celui-là."
+            )
+        if not fitting:
             raise BeneficiaryNotOnCard
         if len(fitting) > 1:
             raise BeneficiaryNeeded
@@ -70,12 +74,12 @@ class PrintedCard:
 
 
 def write(card: PrintedCard) -> str:
-    """The card as text; ``parse`` gives it back."""
+    """The card as text, in capitals; ``parse`` gives it back."""
     people = "".join(f"/{born}-{rank}" for born, rank in card.beneficiaries)
     return (
         f"{VERSION}/{card.insurer_number}/{','.join(card.convention_types)}/{card.csr}/{card.membership_number}"
         f"/{_day(card.valid_from)}/{_day(card.valid_to)}{people}"
-    )
+    ).upper()
 
 
 def _day(day: date) -> str:
@@ -92,6 +96,8 @@ def parse(text: str) -> PrintedCard:
         begin, end = date.fromisoformat(found["begin"]), date.fromisoformat(found["end"])
     except ValueError:
         raise CardUnreadable from None
+    if end < begin:
+        raise CardUnreadable
     people = [person.split("-") for person in found["people"].split("/")[1:]]
     return PrintedCard(
         insurer_number=found["insurer"],
@@ -118,12 +124,16 @@ def read_photo(photo: bytes) -> str:
     try:
         with Image.open(io.BytesIO(photo), formats=("PNG", "JPEG")) as opened:
             if opened.width * opened.height > MOST_PIXELS:
-                raise PhotoUnreadable(f"at most {MOST_PIXELS} pixels")
+                raise PhotoUnreadable(
+                    f"at most {MOST_PIXELS} pixels",
+                    next_step="La photo est trop grande : reprenez-la avec une qualité plus basse.",
+                )
             image = opened.convert("L")
         codes = zxingcpp.read_barcodes(image, formats=_DATAMATRIX)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise PhotoUnreadable from None
     cards = {code.text for code in codes if code.text.upper().startswith(f"{VERSION}/")}
     if len(cards) != 1:
-        raise NoCodeInPhoto("several cards" if cards else None)
+        several = "Plusieurs cartes sont sur la photo : n'en montrez qu'une."
+        raise NoCodeInPhoto("several cards", next_step=several) if cards else NoCodeInPhoto
     return cards.pop()

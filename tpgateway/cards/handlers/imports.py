@@ -1,9 +1,7 @@
 """Handlers of imports."""
 
 import asyncio
-import csv
 import hashlib
-import io
 import json
 import sys
 import tempfile
@@ -18,12 +16,14 @@ from tpgateway.cards.errors import RightsFileUnreadable
 from tpgateway.cards.model import RIGHTS_FILE_LIMIT, ImportId
 from tpgateway.cards.payloads import (
     REASONS,
+    REJECTS_HEADER,
     ImportPath,
     ImportQuery,
     RejectListView,
     RejectsQuery,
     RejectView,
     RightsImportView,
+    rejects_as_csv,
 )
 from tpgateway.cards.uploads import Progress
 from tpgateway.insurers.model import InsurerId
@@ -179,17 +179,13 @@ async def send_rejects(
     await response.prepare(call.request)
     if call.request.method == "HEAD":
         return response
-    await response.write(b"line;column;code;reason\n")
+    await response.write(REJECTS_HEADER)
     while True:
         async with call.transaction() as connection:
             found = await service.rejects(connection, insurer, import_id, after=after, limit=_PAGE)
         if not found:
             break
-        page = io.StringIO()
-        csv.writer(page, delimiter=";", lineterminator="\n").writerows(
-            (each.line, each.column, each.code, reasons[each.code]) for each in found
-        )
-        await response.write(page.getvalue().encode())
+        await response.write(rejects_as_csv(found, reasons))
         after = found[-1].line
     await response.write_eof()
     return response
