@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
+from structlog.testing import capture_logs
 
 from tests import builders
 from tests.driver import Gateway, Insurer, Practitioner, until
@@ -150,6 +151,17 @@ WRONG: dict[str, Answering] = {
     "no date": answer_with(valid_to="soon"),
     "no type": answer_with(convention_types=[]),
 }
+# What the operator reads of some, who can tell the insurer then.
+LOGGED = {
+    "endless": "the answer is too long",
+    "redirects": "the status is 307",
+    "fails": "the status is 500",
+    "another check": "the answer is to another question",
+    "another person": "the answer is of another person",
+    "reversed": "the period ends before it begins",
+    "no date": "the answer is not as agreed: valid_to",
+    "no type": "the answer is not as agreed: convention_types",
+}
 
 
 @pytest.fixture
@@ -203,10 +215,14 @@ async def test_an_answer_that_cannot_be_trusted_is_silence(
 ) -> None:
     live.answering = WRONG[how]
     started = time.monotonic()
-    answer = (await pharmacist.check(builders.a_card(), "PHAR")).body
+    with capture_logs() as logs:
+        answer = (await pharmacist.check(builders.a_card(), "PHAR")).body
     assert (answer["outcome"], answer["code"], answer["proof"]) == ("insurer_silent", "insurer_silent", None)
     assert time.monotonic() - started < 3
     assert await gateway.fetchval("SELECT is_silent FROM card_checks")
+    [logged] = [each for each in logs if each["event"] == "insurer_silent"]
+    assert LOGGED.get(how, "") in logged["failure"]
+    assert "1234567" not in str(logged)
 
 
 async def test_an_insurer_that_is_down_is_left_alone_and_others_are_as_quick_as_ever(

@@ -62,6 +62,11 @@ class FoundAnswer(_Answer):
 
 
 _ANSWERS: TypeAdapter[NotFoundAnswer | FoundAnswer] = TypeAdapter(NotFoundAnswer | FoundAnswer)
+_MEMBERS = FoundAnswer.model_fields.keys() - {"found"}  # which never fits one of the two
+
+
+class _NotAsAgreed(ValueError):
+    """An answer that cannot be used; why, in words of ours that hold no value."""
 
 
 @dataclass(slots=True)
@@ -138,7 +143,8 @@ class LiveInsurers:
                 line.breaker.forget(is_trial=is_trial)  # most of its time had passed before it was asked
             else:
                 line.breaker.failed(self._clock(), is_trial=is_trial)
-            _log.warning("insurer_silent", insurer_id=str(source.insurer_id), failure=type(error).__name__)
+            failure = str(error) if isinstance(error, _NotAsAgreed) else type(error).__name__
+            _log.warning("insurer_silent", insurer_id=str(source.insurer_id), failure=failure)
             return LiveSilence.SILENT
         line.breaker.succeeded()
         return found
@@ -158,16 +164,17 @@ class LiveInsurers:
         async with self._http.post(source.url, data=body.encode(), headers=headers, allow_redirects=False) as answer:
             raw = await _read(answer)
             if answer.status != 200:
-                raise ValueError("the status is not 200")
+                raise _NotAsAgreed(f"the status is {answer.status}")
             signer.verify(raw, {name.lower(): value for name, value in answer.headers.items()}, json_parse=False)
             if answer.headers["webhook-id"] != check_id:
-                raise ValueError("the answer is to another question")
+                raise _NotAsAgreed("the answer is to another question")
         try:
             told = _ANSWERS.validate_json(raw)
-        except ValidationError:
-            raise ValueError("the answer is not as agreed") from None
+        except ValidationError as error:
+            wrong = {str(part) for each in error.errors(include_input=False) for part in each["loc"]} & _MEMBERS
+            raise _NotAsAgreed(f"the answer is not as agreed: {', '.join(sorted(wrong)) or 'as a whole'}") from None
         if told.check_id != check_id:
-            raise ValueError("the answer is to another question")
+            raise _NotAsAgreed("the answer is to another question")
         if isinstance(told, NotFoundAnswer):
             return LiveSilence.UNKNOWN
         return _rights(told, ask)
@@ -194,19 +201,19 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     async for chunk in answer.content.iter_any():
         raw += chunk
         if len(raw) > _ANSWER_BYTES:
-            raise ValueError("the answer is too long")
+            raise _NotAsAgreed("the answer is too long")
     return raw
 
 
 def _rights(told: FoundAnswer, ask: Ask) -> LiveRights:
     if told.valid_to < told.valid_from:
-        raise ValueError("the period ends before it begins")
+        raise _NotAsAgreed("the period ends before it begins")
     asked = ask.card
     if asked.membership_number is not None and (told.membership_number, told.birth_rank) != (
         asked.membership_number,
         asked.birth_rank,
     ):
-        raise ValueError("the answer is of another person")
+        raise _NotAsAgreed("the answer is of another person")
     return LiveRights(
         membership_number=told.membership_number,
         birth_rank=told.birth_rank,

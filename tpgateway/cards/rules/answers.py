@@ -38,7 +38,7 @@ REFUSALS = {
         Verdict(
             outcome=Outcome.INSURER_SILENT,
             code="insurer_silent",
-            message_fr="L'organisme de cette personne n'a pas répondu à temps.",
+            message_fr="L'organisme de cette personne n'a pas pu répondre.",
             next_step_fr="Recommencez dans quelques minutes ; si cela presse, facturez l'assuré.",
         ),
         Verdict(
