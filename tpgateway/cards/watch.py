@@ -175,11 +175,13 @@ class Watch:
                 elif ask.agent_id and (measure := quotas.used_up(counted.agent, agents)):
                     agent.locked_until = await self._lock(connection, ask, ask.agent_id, measure)
                 else:
-                    slowest = self._settings.check_slowest_seconds
+                    slowest, was_slow = self._settings.check_slowest_seconds, agent.delay > 0
                     agent.delay = max(
                         quotas.delay(counted.account, account, slowest=slowest),
                         quotas.delay(counted.agent, agents, slowest=slowest),
                     )
+                    if agent.delay and not was_slow:
+                        _log.warning("checks_slowed", owner_id=str(ask.agent_id or ask.practitioner_id))
                     ahead = [
                         quotas.until_next_count(counted.account, account),
                         quotas.until_next_count(counted.agent, agents),
