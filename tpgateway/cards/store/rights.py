@@ -303,6 +303,8 @@ class RightsStore:
                   AND NOT EXISTS (SELECT FROM n WHERE {_SAME_PERSON} AND (n.is_faulty OR n.valid_to >= $2))
                 GROUP BY {_PERSON}
             """  # noqa: S608
+        elif not await self._has_ended(today):
+            return 0
         else:
             ending = f"""
                 SELECT 1 FROM n JOIN insured_rights r ON {_SAME_PERSON} AND r.valid_from = n.valid_from
@@ -320,6 +322,15 @@ class RightsStore:
             timeout=_PATIENCE,
         )
         return count
+
+    async def _has_ended(self, today: date) -> bool:
+        """Whether a good line's period is over: in most updates none is, and there is nothing to look for."""
+        found: bool = await self.connection.fetchval(
+            f"SELECT EXISTS (SELECT FROM staging.{self._checked} WHERE fault IS NULL AND valid_to < $1)",  # noqa: S608
+            today,
+            timeout=_PATIENCE,
+        )
+        return found
 
     async def count_standing(self, insurer: InsurerId, today: date) -> int:
         """How many people have rights that are open today or will be."""
