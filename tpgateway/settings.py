@@ -44,7 +44,7 @@ class DatabaseSettings(BaseSettings):
         default=None, description="Keys that published tables are signed with; who publishes needs them."
     )
     closing_percent: int = Field(
-        default=20, ge=0, le=100, description="Share of open rights that a full file may end without being confirmed."
+        default=20, ge=0, le=100, description="Share of people that a file may leave without rights unconfirmed."
     )
 
     webhook_private_targets: bool = Field(

@@ -10,12 +10,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from PIL import Image, ImageFilter
 
 from tests import builders
 from tests.driver import Gateway, Insurer, Practitioner, Reply, run_command, until
 from tpgateway.cards.codec import datamatrix
 from tpgateway.cards.codec.datamatrix import PrintedCard
+from tpgateway.cards.handlers.batch import _Out
 
 NIR, OTHER_NIR = "295109912611193", "180027511600162"
 
@@ -328,6 +330,29 @@ async def test_the_first_answers_of_a_batch_come_before_its_last_lines_are_sent(
         rest = await answer.content.read()
     assert json.loads(first)["line_id"] == "n0"
     assert rest.count(b"\n") == 300
+
+
+async def test_what_was_ready_while_the_caller_was_slow_goes_as_soon_as_he_reads() -> None:
+    class Slow(web.StreamResponse):
+        reads, had = asyncio.Event(), bytearray()
+
+        async def write(self, data: Any) -> None:
+            await self.reads.wait()
+            self.had += data
+
+    response = Slow()
+    out = _Out(response)
+    await out.put(b"one")
+    out.write()
+    await asyncio.sleep(0)
+    await out.put(b"two")
+    out.write()  # now it would wait for a slow line
+    response.reads.set()
+    async with asyncio.timeout(2):
+        while response.had != b"onetwo":
+            await asyncio.sleep(0)
+    await out.finish()
+    assert response.had == b"onetwo"
 
 
 async def test_a_batch_has_so_many_lines_and_no_more(gateway: Gateway, pharmacist: Practitioner) -> None:

@@ -220,13 +220,17 @@ async def test_what_is_not_billed_in_time_expires_and_gives_the_benefits_back(
     assert await run_clocks(gateway, timedelta(days=500)) == 0
 
 
+@pytest.mark.parametrize("days_before", [0, 30])
 async def test_what_expired_and_was_granted_to_another_since_is_not_billed_too(
-    gateway: Gateway, optician: Practitioner, proof: str
+    gateway: Gateway, optician: Practitioner, proof: str, days_before: int
 ) -> None:
     first = (await submit(optician, proof)).body
     billed = builders.today().isoformat()
     assert await run_clocks(gateway, timedelta(days=212)) == 1
-    second = (await submit(optician, proof)).body
+    earlier = builders.today() - timedelta(days=days_before)
+    again = (await optician.check({**builders.a_card(), "care_date": earlier.isoformat()})).body["proof"]
+    prescribed = (earlier - timedelta(days=20)).isoformat()
+    second = (await submit(optician, again, prescription_date=prescribed)).body
     assert second["state"] == "approved"
     expired = (await optician.call("GET", f"/v1/prior-approvals/{first['id']}")).body
     late = await act(optician, expired, "use", billed_on=billed)

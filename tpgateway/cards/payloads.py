@@ -189,9 +189,11 @@ class CardCheckView(View):
 
 
 class ImportQuery(Parameters):
-    mode: ImportMode = Field(description="full closes whoever is missing; update touches only whom it names")
+    mode: ImportMode = Field(
+        description="full: from today on, what it does not say ends; update touches only what it names"
+    )
     confirm_closing: bool = Field(
-        default=False, description="that a full file may close more than the usual share of rights"
+        default=False, description="that the file may leave more than the usual share of people without rights"
     )
 
 

@@ -145,10 +145,9 @@ async def lock(connection: Connection, insurer_id: InsurerId, approval_id: Appro
     known = await store.get(insurer_id, approval_id)
     if known is None:
         return None
-    await store.lock_person(insurer_id, person_of(known))
+    await store.lock_person(insurer_id, _person(known))
     return await store.lock(insurer_id, approval_id)
 
 
-def person_of(approval: PriorApproval) -> Person:
-    """Whose it is."""
+def _person(approval: PriorApproval) -> Person:
     return Person(approval.membership_number, approval.birth_date, approval.birth_rank)

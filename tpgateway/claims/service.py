@@ -26,7 +26,7 @@ from tpgateway.claims.model import (
     State,
     Stay,
 )
-from tpgateway.claims.parties import Act, Owned, lock, locked, person_of
+from tpgateway.claims.parties import Act, Owned, lock, locked
 from tpgateway.claims.rules import decisions, life, optical, reasons
 from tpgateway.claims.rules.cases import Case
 from tpgateway.claims.rules.consumption import uses_of
@@ -49,7 +49,7 @@ from tpgateway.claims.store.approvals import ApprovalStore, Proven
 from tpgateway.database import Connection
 from tpgateway.database.migrations.distribute import is_distributed
 from tpgateway.guarantees.model import Domain, Use
-from tpgateway.guarantees.service import TariffCache, tariffs
+from tpgateway.guarantees.service import TariffCache
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import ApprovalRules, InsurerId, InsurerState, TacitOutcome
@@ -289,7 +289,7 @@ async def cancel(connection: Connection, approval_of: Owned, act: Act) -> PriorA
     )
 
 
-async def use(connection: Connection, approval_of: Owned, billed_on: date, act: Act) -> PriorApproval:
+async def use(connection: Connection, tools: Tools, approval_of: Owned, billed_on: date, act: Act) -> PriorApproval:
     """It was billed: nothing can be changed any more. What was billed in time may be told late.
 
     Raises ``StateForbids``, ``VersionStale``, ``BilledOnImpossible``, and ``BenefitsTaken`` where it is told so late that
@@ -298,7 +298,7 @@ async def use(connection: Connection, approval_of: Owned, billed_on: date, act: 
     approval = await locked(connection, approval_of, act)
     life.after(approval.state, Kind.USED)
     if approval.state is State.EXPIRED and isinstance(approval.request, OpticalRequest):
-        await _refuse_taken(connection, approval, approval.request)
+        await _refuse_taken(connection, tools, approval, approval.request)
     last = approval.billable_until
     if not approval.care_date <= billed_on <= min(day_of(act.now), last or date.max):
         raise errors.BilledOnImpossible
@@ -498,6 +498,13 @@ async def _case(connection: Connection, tools: Tools, check: CardCheck, verdict:
     )
 
 
+async def _case_of(connection: Connection, tools: Tools, approval: PriorApproval) -> Case:
+    """What the approval would be decided on now: others' uses, and not its own."""
+    check, verdict = await cards.proven(connection, tools.verdicts, approval.insurer_id, approval.card_check_id)
+    uses = await ApprovalStore(connection).uses(approval.insurer_id, check.person, but=approval.id)
+    return await _case(connection, tools, check, verdict, uses)
+
+
 async def _refuse_above_ceiling(
     connection: Connection,
     tools: Tools,
@@ -505,27 +512,17 @@ async def _refuse_above_ceiling(
     request: OpticalRequest,
     lines: Sequence[DecidedLine],
 ) -> None:
-    check, verdict = await cards.proven(connection, tools.verdicts, approval.insurer_id, approval.card_check_id)
-    uses = await ApprovalStore(connection).uses(approval.insurer_id, check.person, but=approval.id)
-    case = await _case(connection, tools, check, verdict, uses)
+    case = await _case_of(connection, tools, approval)
     if case.is_responsible and (above := optical.above_ceiling(request, lines, case)):
         raise errors.GrantAboveResponsible(f"line {above[0]}: {above[1]}")
 
 
-async def _refuse_taken(connection: Connection, approval: PriorApproval, request: OpticalRequest) -> None:
-    """What an expired approval gave back may be another's by now: it is not paid for twice."""
-    uses = await ApprovalStore(connection).uses(approval.insurer_id, person_of(approval), but=approval.id)
-    case = Case(
-        benefits={},
-        is_responsible=True,
-        birth_date=approval.birth_date,
-        care_date=approval.care_date,
-        tariffs=await tariffs(connection),
-        uses=[use for use in uses if use.on >= approval.care_date],
-    )
-    granted = {line.asked.item for line in approval.lines if line.granted}
-    if any(use.item in granted for use in optical.granted_before(request, case)):
-        raise errors.BenefitsTaken
+async def _refuse_taken(connection: Connection, tools: Tools, approval: PriorApproval, request: OpticalRequest) -> None:
+    """What an expired approval gave back may be another's by now: then it would come too early, and is not paid for twice."""
+    again = optical.price(request, await _case_of(connection, tools, approval))
+    for was, now in zip(approval.lines, again, strict=True):
+        if was.granted and now.code == reasons.RENEWAL_TOO_EARLY.code:
+            raise errors.BenefitsTaken
 
 
 def _decided(

@@ -164,7 +164,7 @@ _NO_SUCH_ATTRIBUTE = re.compile(r"The attribute '(\w+)' is required but missing"
 def _what(entry: Any) -> str:
     """What is wrong, in words of the schema: the library's own sentence holds the value, which is nobody's business."""
     what = str(entry.type_name).removeprefix("SCHEMAV_").removeprefix("CVC_").lower()
-    if expected := _EXPECTED.search(entry.message):
+    if what == "element_content" and (expected := _EXPECTED.search(entry.message)):
         names = ", ".join(re.sub(r"\{[^}]*\}", "", expected[1]).split(", "))
         return f"{what}, expected here: {names}"
     if kind := _NOT_OF_TYPE.search(entry.message):

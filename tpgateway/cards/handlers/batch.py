@@ -88,6 +88,7 @@ class _Out:
         self._response = response
         self._ready = bytearray()
         self._writing: asyncio.Task[None] | None = None
+        self._has_more = False
 
     async def put(self, answer: bytes) -> None:
         self._ready += answer
@@ -104,15 +105,22 @@ class _Out:
             await self._writing
 
     def write(self) -> None:
-        """Begins to write what is ready, unless what was ready before is still being written."""
-        if not self._ready or (self._writing and not self._writing.done()):
+        """Begins to write what is ready: at once, or as soon as what was ready before is written."""
+        if not self._ready:
+            return
+        if self._writing and not self._writing.done():
+            self._has_more = True
             return
         if self._writing:
             self._writing.result()  # what went wrong with the last goes on to the caller
-        block, self._ready = bytes(self._ready), bytearray()
+        block, self._ready, self._has_more = bytes(self._ready), bytearray(), False
         self._writing = asyncio.create_task(self._response.write(block))
+        self._writing.add_done_callback(self._go_on)
+
+    def _go_on(self, done: asyncio.Task[None]) -> None:
         # Looked at, so that asyncio does not complain of it where the caller is gone and nothing more is written.
-        self._writing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if not done.cancelled() and done.exception() is None and self._has_more:
+            self.write()
 
 
 async def _lines(content: StreamReader) -> AsyncIterator[bytes | Problem]:

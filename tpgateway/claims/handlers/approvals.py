@@ -125,7 +125,9 @@ async def inform(call: Call, *, path: ReferencePath, body: InformationRequest) -
 async def use(call: Call, *, path: ReferencePath, body: UseRequest) -> Answer:
     """Says that the approval was billed: nothing can be changed any more."""
     return await _changed(
-        service.use(call.connection, owned(call, path.reference), body.billed_on, act_of(call, body.version))
+        service.use(
+            call.connection, _tools(call), owned(call, path.reference), body.billed_on, act_of(call, body.version)
+        )
     )
 
 
