@@ -37,6 +37,7 @@ from tpgateway.guarantees.routes import ROUTES as GUARANTEES
 from tpgateway.guarantees.service import BenefitCache, TariffCache
 from tpgateway.insurers import client, credentials
 from tpgateway.insurers import service as insurers
+from tpgateway.insurers.numbering import NUMBERING, Numbering
 from tpgateway.insurers.routes import REMARKS as INSURER_REMARKS
 from tpgateway.insurers.routes import ROUTES as INSURERS
 from tpgateway.mail import Post
@@ -121,6 +122,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
     )
     app[CLAIMS_TOOLS] = ClaimsTools(checker.verdicts, TariffCache())
     app[SHELF] = Shelf(state.connection, state.notices)
+    app[NUMBERING] = Numbering(state.connection)
     app[LIVE] = LiveInsurers(patience=settings.live_patience_milliseconds / 1000)
     app[CHECKING] = Checking(
         connect=state.connection,
@@ -154,6 +156,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
             state.guard.keep_watching(),
             state.pressure.keep_watching(),
             app[SHELF].keep_current(),
+            app[NUMBERING].keep_numbering(),
         )
         beside = [asyncio.create_task(work) for work in works]
         yield

@@ -88,6 +88,7 @@ async def test_a_request_is_decided_anew_where_benefits_were_used_while_it_was(
     assert (refused.status, refused.body["state"]) == (201, "refused")
     assert {line["code"] for line in refused.body["lines"]} == {"renewal_too_early"}
     assert await gateway.fetchval(COUNT) == 1
+    await gateway.execute("SELECT number_events(id) FROM insurers")
     assert await gateway.fetchval("SELECT count(*) FROM insurer_events WHERE kind LIKE 'prior%'") == 1
 
 
@@ -127,6 +128,7 @@ async def test_a_wrong_request_says_what_is_wrong_and_writes_nothing(
         assert reply.faults == {pointer: code}
     assert await gateway.fetchval(COUNT) == 0
     assert await gateway.fetchval("SELECT count(*) FROM insurer_events WHERE kind LIKE 'prior%'") == 0
+    assert await gateway.fetchval("SELECT count(*) FROM insurer_event_drafts") == 0
 
 
 async def test_a_proof_serves_the_practitioner_who_made_the_check_alone(

@@ -424,7 +424,14 @@ async def test_exact_values_of_a_lens_give_its_class_and_are_not_kept(
     lens = {name: value for name, value in lens.items() if value is not None}
     approval = (await submit(optician, proof, right_lens=lens, left_lens=None, frame=None)).body
     assert approval["lines"][0]["benefit"] == "lens_complex_b"
-    for table in ("prior_approvals", "prior_approval_lines", "prior_approval_events", "insurer_events"):
+    tables = (
+        "prior_approvals",
+        "prior_approval_lines",
+        "prior_approval_events",
+        "insurer_events",
+        "insurer_event_drafts",
+    )
+    for table in tables:
         assert await gateway.fetchval(f"SELECT count(*) FROM {table} t WHERE t::text LIKE '%6.25%'") == 0
     twice = builders.a_lens(sphere="-6.25", cylinder="0", addition="0")
     reply = await optician.call("POST", "/v1/prior-approvals", builders.a_request(proof, right_lens=twice))

@@ -89,6 +89,7 @@ async def test_approvals_from_before_count_and_end_as_new_ones_do(empty: str) ->
         "0011_shorter_locks",
         "0012_proof_look_up",
         "0013_claimed_benefits",
+        "0014_numbered_after",
     ]
     row = await connection.fetchrow("SELECT * FROM prior_approvals WHERE state = 'approved'")
     assert row

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -11,6 +11,7 @@ from tests.driver import Gateway, Insurer, until
 from tpgateway.database import Connection
 from tpgateway.insurers import service
 from tpgateway.insurers.model import EventKind, InsurerId
+from tpgateway.insurers.numbering import NUMBERING
 from tpgateway.sandbox.insurer import Receiver
 
 
@@ -31,6 +32,28 @@ async def publish_on(connection: Connection, insurer: Insurer, said: int) -> Non
     )
 
 
+async def tell(
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    insurer: Insurer,
+    *,
+    said: int = 1,
+    pause: float = 0,
+    subject: UUID | None = None,
+) -> None:
+    """Tells what waits for its number, and asks nobody to number it."""
+    text, values = service.told(
+        [InsurerId(insurer.id)],
+        EventKind.APPROVAL_DECIDED,
+        subject_id=subject or uuid4(),
+        data={"x": said},
+        now=datetime.now(UTC),
+        waits_for_number=True,
+    )
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(text, *values)
+        await asyncio.sleep(pause)
+
+
 async def test_a_reader_never_misses_an_event_of_a_writer_who_commits_late(
     gateway: Gateway, pool: "asyncpg.Pool[asyncpg.Record]"
 ) -> None:
@@ -45,9 +68,80 @@ async def test_a_reader_never_misses_an_event_of_a_writer_who_commits_late(
             seen.extend(event["sequence"] for event in feed.body["events"])
             after = feed.body["after"]
 
-    writers = [publish(pool, insurer, pause=(number * 7 % 5) / 500) for number in range(60)]
-    await asyncio.wait_for(asyncio.gather(read(), *writers), 30)
+    numbering = gateway.app[NUMBERING]
+
+    async def write(number: int) -> None:
+        pause = (number * 7 % 5) / 500
+        if number % 2:
+            await publish(pool, insurer, pause=pause)
+        else:
+            await tell(pool, insurer, pause=pause)
+            numbering.ask(InsurerId(insurer.id))
+
+    await asyncio.wait_for(asyncio.gather(read(), *map(write, range(60))), 30)
     assert seen == list(range(1, 61))
+
+
+async def test_what_waits_for_its_number_is_there_for_who_reads_in_the_order_of_writing(
+    gateway: Gateway, pool: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    insurer = await gateway.admit()
+    await tell(pool, insurer, said=1)
+    await tell(pool, insurer, said=2)
+    shown = await insurer.call("GET", "/v1/insurer")
+    assert shown.headers["X-Pending-Events"] == "2"
+    await tell(pool, insurer, said=3)
+    await publish(pool, insurer, said=4)  # gets its number as it commits, after those that wait
+    await tell(pool, insurer, said=5)
+    feed = await insurer.call("GET", "/v1/insurer/events")
+    assert [(event["sequence"], event["data"]["x"]) for event in feed.body["events"]] == [(n, n) for n in range(1, 6)]
+    assert await gateway.fetchval("SELECT count(*) FROM insurer_event_drafts") == 0
+
+
+async def test_who_waits_hears_of_what_is_numbered_after_its_commit(
+    gateway: Gateway, pool: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    insurer = await gateway.admit()
+    waiting = asyncio.create_task(insurer.call("GET", "/v1/insurer/events?wait=20"))
+    await asyncio.sleep(0.2)
+    await tell(pool, insurer)
+    assert not waiting.done()
+    gateway.app[NUMBERING].ask(InsurerId(insurer.id))
+    feed = await asyncio.wait_for(waiting, 5)
+    assert [event["sequence"] for event in feed.body["events"]] == [1]
+
+
+async def test_the_worker_numbers_and_posts_what_nobody_else_came_to(
+    gateway: Gateway, pool: "asyncpg.Pool[asyncpg.Record]", worker: None
+) -> None:
+    """Whoever told it may have been killed a moment later."""
+    insurer = await gateway.admit()
+    receiver = Receiver("Mutuelle")
+    await receiver.open()
+    await tell(pool, insurer, said=1)  # before there is an endpoint
+    made = (await insurer.call("POST", "/v1/insurer/endpoints", {"url": receiver.url})).body
+    receiver.secret = made["secret"]
+    subject = uuid4()
+    for said in (2, 3):
+        await tell(pool, insurer, said=said, subject=subject)
+
+    async def has_come() -> bool:
+        return len(receiver.events) == 2
+
+    await until(has_come)
+    assert [(event["sequence"], event["data"]["x"]) for event in receiver.events] == [(2, 2), (3, 3)]
+    path = f"/v1/insurer/endpoints/{made['id']}"
+    await insurer.call("PATCH", path, {"enabled": False})
+    await tell(pool, insurer, said=4)
+    await insurer.call("PATCH", path, {"enabled": True})
+    await tell(pool, insurer, said=5)
+
+    async def has_come_again() -> bool:
+        return len(receiver.events) == 3
+
+    await until(has_come_again)
+    assert receiver.events[-1]["data"]["x"] == 5
+    await receiver.close()
 
 
 async def test_who_has_told_an_insurer_something_holds_nobody_up_until_it_commits(

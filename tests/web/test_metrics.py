@@ -23,9 +23,13 @@ async def test_what_no_worker_sees_to_is_told(gateway: Gateway) -> None:
     form = builders.a_registration()
     assert (await gateway.call("POST", "/v1/practitioners", form)).status == 202
     await gateway.execute("INSERT INTO mails (sealed, created_at) VALUES ('x', now() - interval '1 hour')")
+    await gateway.execute(
+        "INSERT INTO insurer_event_drafts (insurer_id, kind, subject_id, data, occurred_at)"
+        f" VALUES ('{insurer.id}', 'prior_approval.decided', uuidv7(), '{{}}', now())"
+    )
     await gateway.execute("SELECT pg_sleep(0.1)")
     found = await told(gateway)
-    assert found["tpgateway_outbox_events"] == 1
+    assert found["tpgateway_outbox_events"] == 2
     assert found["tpgateway_outbox_oldest_seconds"] > 0
     assert found["tpgateway_jobs_waiting"] >= 1
     assert (found["tpgateway_jobs_held"], found["tpgateway_approvals_overdue"]) == (0, 0)

@@ -113,4 +113,5 @@ async def erase(connection: Connection, vault: Vault, insurer: InsurerId, person
     service's role may not, and asyncpg's ``InsufficientPrivilegeError`` is raised.
     """
     await scope.let_go(connection)
+    await insurers.number(connection, [insurer])
     return await ArchiveStore(connection).erase(insurer, person, person_hash(vault, insurer, person))

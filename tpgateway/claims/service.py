@@ -128,9 +128,9 @@ async def submit(connection: Connection, tools: Tools, submission: Submission, a
 async def submit_ahead(connection: Connection, tools: Tools, submission: Submission, act: Act) -> PriorApproval | None:
     """The same in two statements and no transaction around them, which is half of the way to the database and back.
 
-    Nothing is locked while the request is decided. Where somebody else used the person's benefits meanwhile nothing is kept,
-    and None comes back: then it takes ``submit``; so it does where the data are on several servers, which only a transaction
-    tells for whom it is. Raises as ``submit`` does.
+    The insurer's event waits for its number. Nothing is locked while the request is decided. Where somebody else used the
+    person's benefits meanwhile nothing is kept, and None comes back: then it takes ``submit``; so it does where the data are
+    on several servers, which only a transaction tells for whom it is. Raises as ``submit`` does.
     """
     if tools.is_spread is None:
         tools.is_spread = await is_distributed(connection)
@@ -177,7 +177,7 @@ async def _add(
     approval, decided = _decided(new, submission.request, decision, proven.rules, now)
     submitted = event_of(new, Kind.SUBMITTED, "practitioner", now)
     held = uses_of(approval.lines) if life.holds(approval.state) else []
-    telling_insurer = telling(approval, decided.kind, Action.APPROVAL_SUBMITTED, act)
+    telling_insurer = telling(approval, decided.kind, Action.APPROVAL_SUBMITTED, act, waits_for_number=not is_locked)
     is_kept = await ApprovalStore(connection).add(
         approval,
         [(submitted, act.actor), (decided, SYSTEM)],

@@ -241,7 +241,13 @@ async def tell_insurer(
 
 
 def telling(
-    approval: PriorApproval, kind: Kind, action: Action, act: Act, *, details: Mapping[str, Any] | None = None
+    approval: PriorApproval,
+    kind: Kind,
+    action: Action,
+    act: Act,
+    *,
+    details: Mapping[str, Any] | None = None,
+    waits_for_number: bool = False,
 ) -> tuple[Statement, Statement]:
     """What writes the insurer's event, of ids, codes and amounts of its own insured person, and the audit entry."""
     data = {
@@ -278,5 +284,12 @@ def telling(
     }
     told = _TOLD.get(kind, EventKind.APPROVAL_DECIDED)
     done = audit.Entry(actor=act.actor, action=action, subject_id=approval.id, insurer_id=approval.insurer_id)
-    event = insurers.told([approval.insurer_id], told, subject_id=approval.id, data=data, now=act.now)
+    event = insurers.told(
+        [approval.insurer_id],
+        told,
+        subject_id=approval.id,
+        data=data,
+        now=act.now,
+        waits_for_number=waits_for_number,
+    )
     return event, done.appended()

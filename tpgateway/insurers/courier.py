@@ -19,7 +19,7 @@ import structlog
 
 from tpgateway.database import Connection, faults
 from tpgateway.database.notices import ANY, Notices
-from tpgateway.insurers import endpoints, rules
+from tpgateway.insurers import endpoints, rules, service
 from tpgateway.insurers.client import Signer, post_event
 from tpgateway.insurers.model import BodyFormat, Disabled, EndpointId, Event, EventId, EventKind, InsurerId, Posted
 from tpgateway.insurers.payloads import event_body
@@ -58,11 +58,16 @@ class Courier:
 
     async def run(self) -> None:
         """Posts until ``stop``; while the database is away it waits for it."""
+        numbered = 0.0
         async with self._notices.expecting(ANY) as heard:
             while not self._stopping.is_set():
                 heard.clear()
-                soonest = time.monotonic() + _APART_SECONDS
+                now = time.monotonic()
+                soonest = now + _APART_SECONDS
                 try:
+                    if now >= numbered + _LOOK_SECONDS:
+                        await self._number()
+                        numbered = now
                     await self._look()
                 except faults.ANY as error:
                     _log.warning("outbox_unreadable", failure=type(error).__name__)
@@ -78,6 +83,11 @@ class Courier:
             lane.wanted.set()
         if tasks := [lane.task for lane in self._lanes.values() if lane.task]:
             await asyncio.wait(tasks)
+
+    async def _number(self) -> None:
+        """What has no number yet, because who told it went away before it could ask for one."""
+        async with self._tools.pool.acquire() as connection:
+            await service.number_all(connection)
 
     async def _look(self) -> None:
         async with self._tools.pool.acquire() as connection:

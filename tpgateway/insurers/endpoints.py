@@ -69,6 +69,7 @@ async def add(
     if fault := rules.endpoint_fault(url, allows_private=allows_private):
         raise EndpointRefused(fault)
     secret, (signing_key, public_key) = new_secret(), new_signing_key()
+    await EventStore(connection).number(insurer_id)  # what was told before is not for it
     endpoint = await EndpointStore(connection).add(
         insurer_id,
         url=url,
@@ -112,6 +113,7 @@ async def change(
             await store.drop_unwanted(insurer_id, endpoint_id, wanted.kinds)
     if wanted.is_enabled and changed.disabled_at is not None:
         changed = replace(changed, disabled_at=None, disabled_for=None, failing_since=None)
+        await EventStore(connection).number(insurer_id)
         await store.empty_outbox(insurer_id, endpoint_id)  # what was written while it was being paused
     elif wanted.is_enabled is False and changed.disabled_at is None:
         changed = replace(changed, disabled_at=now, disabled_for=Disabled.ASKED)

@@ -1,6 +1,6 @@
 """Use cases of insurers: accounts and events."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -198,13 +198,21 @@ async def remove_live_source(connection: Connection, insurer_id: InsurerId, *, a
 
 
 def told(
-    insurer_ids: Sequence[InsurerId], kind: EventKind, *, subject_id: UUID, data: Mapping[str, Any], now: datetime
+    insurer_ids: Sequence[InsurerId],
+    kind: EventKind,
+    *,
+    subject_id: UUID,
+    data: Mapping[str, Any],
+    now: datetime,
+    waits_for_number: bool = False,
 ) -> Statement:
     """What writes an event of its own for each of the insurers, and what is to be posted of it, as the transaction commits.
 
-    Run it once in a transaction.
+    Run it once in a transaction. An event that ``waits_for_number`` is there with the commit as well, for whoever reads, but
+    no other commit waits for it; ``numbering`` is then to be asked to have it posted.
     """
-    return appended(insurer_ids, kind, subject_id=subject_id, data=data, now=now, channel=EVENTS_CHANNEL)
+    channel = None if waits_for_number else EVENTS_CHANNEL
+    return appended(insurer_ids, kind, subject_id=subject_id, data=data, now=now, channel=channel)
 
 
 async def publish(
@@ -234,6 +242,17 @@ async def publish_to(
     await connection.execute(text, *values)
 
 
+async def number(connection: Connection, insurer_ids: Collection[InsurerId]) -> None:
+    """Gives numbers to the insurers' events that wait for theirs; whoever posts or waits for them hears of it."""
+    await EventStore(connection).number_and_tell(insurer_ids, EVENTS_CHANNEL)
+
+
+async def number_all(connection: Connection) -> None:
+    """The same for all insurers who have such."""
+    if waiting := await EventStore(connection).unnumbered():
+        await number(connection, waiting)
+
+
 async def wake(connection: Connection, insurer_id: InsurerId) -> None:
     """Whoever delivers looks at once at what waits for the insurer, when the caller's transaction commits."""
     await EventStore(connection).notify(insurer_id, EVENTS_CHANNEL)
@@ -247,6 +266,7 @@ async def read_events(
     That it asks for what comes after tells that the insurer has what came before. Raises ``CursorAhead``.
     """
     store = EventStore(connection)
+    await store.number(insurer_id)
     if after and not await store.note_cursor(insurer_id, after):
         raise CursorAhead
     events = await store.after(insurer_id, after, limit)
@@ -257,7 +277,9 @@ async def read_events(
 
 async def pending_events(connection: Connection, insurer_id: InsurerId) -> int:
     """How many events wait for the insurer: neither read in the feed nor taken by an endpoint."""
-    return await EventStore(connection).pending(insurer_id, MOST_COUNTED)
+    store = EventStore(connection)
+    await store.number(insurer_id)
+    return await store.pending(insurer_id, MOST_COUNTED)
 
 
 async def backlog(connection: Connection) -> Mapping[str, float]:

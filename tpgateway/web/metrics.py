@@ -33,7 +33,7 @@ BACKLOGS: web.AppKey[Sequence[Backlog]] = web.AppKey("backlogs")
 _BACKLOG_SECONDS = 5.0
 GAUGES = {
     "tpgateway_database_up": "Whether the database answered this scrape.",
-    "tpgateway_outbox_events": "Events that wait to be posted to insurers.",
+    "tpgateway_outbox_events": "Events that wait to be posted to insurers, or for their number.",
     "tpgateway_outbox_oldest_seconds": "For how long the one that waits longest was due.",
     "tpgateway_endpoints_disabled": "Endpoints of insurers that are out of service.",
     "tpgateway_mails_waiting": "Mails that wait to be sent.",

@@ -30,6 +30,7 @@ from tpgateway.claims.service import TOOLS, Tools
 from tpgateway.claims.steps import Grant
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import InsurerId, Reference
+from tpgateway.insurers.numbering import NUMBERING
 from tpgateway.insurers.payloads import ReferencePath
 from tpgateway.money import Cents
 from tpgateway.practitioners.model import PractitionerId
@@ -54,7 +55,10 @@ async def submit_ahead(
     act = Act(now, caller.actor(request_id))
     async with app[STATE].connection() as connection:
         approval = await service.submit_ahead(connection, app[TOOLS], _submission(caller, body), act)
-    return None if approval is None else _created(approval)
+    if approval is None:
+        return None
+    app[NUMBERING].ask(approval.insurer_id)
+    return _created(approval)
 
 
 async def simulate(call: Call, *, body: PriorApprovalRequest) -> Answer:

@@ -352,11 +352,14 @@ class EndpointStore:
         return failing_since
 
     async def backlog(self) -> tuple[int, float, int]:
-        """How many events wait, for how many seconds the one due longest, and how many endpoints are out of service."""
+        """How many events wait, for how many seconds the one due longest, and how many endpoints are out of service.
+
+        What has no number yet waits too: for a moment, or where nobody runs who could give it one.
+        """
         row = await self.connection.fetchrow(
             "SELECT count(*), coalesce(greatest(0, extract(epoch FROM now() - min(due_at))), 0)::float,"
             " (SELECT count(*) FROM insurer_endpoints WHERE disabled_at IS NOT NULL AND removed_at IS NULL)"
-            " FROM insurer_outbox"
+            " FROM (SELECT due_at FROM insurer_outbox UNION ALL SELECT occurred_at FROM insurer_event_drafts) AS waiting"
         )
         assert row is not None
         return row[0], row[1], row[2]

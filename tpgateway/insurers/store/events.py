@@ -1,6 +1,6 @@
 """SQL of what insurers are told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -31,13 +31,13 @@ def appended(
     subject_id: UUID,
     data: Mapping[str, Any],
     now: datetime,
-    channel: str,
+    channel: str | None,
 ) -> Statement:
     """What makes the next event of each of these insurers, with what is to be posted; the channel's listeners hear of it.
 
     The events get their numbers as the transaction commits, when their insurers' counters are locked: so no number is
     skipped, and none is seen before a smaller one. Counters are locked in one order, so that no two wait for each other;
-    who appends several times in a transaction must keep to that.
+    who appends several times in a transaction must keep to that. Without a channel they are left to ``number``.
     """
     return Statement(_APPEND, ([str(insurer) for insurer in insurers], kind, subject_id, dict(data), now, channel))
 
@@ -47,6 +47,23 @@ class EventStore:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+
+    async def number(self, insurer: InsurerId) -> None:
+        """What was appended without a channel, and committed, gets its numbers, after all that has one."""
+        await self.connection.execute("SELECT number_events($1)", insurer)
+
+    async def number_and_tell(self, insurers: Collection[InsurerId], channel: str) -> None:
+        """The same for several insurers, in the order in which counters are locked; the channel's listeners hear of it."""
+        await self.connection.execute(
+            "SELECT number_events(id::uuid), pg_notify($2, id) FROM unnest($1::text[]) AS id ORDER BY id",
+            [str(insurer) for insurer in insurers],
+            channel,
+        )
+
+    async def unnumbered(self) -> Sequence[InsurerId]:
+        """To whom something was told that has no number yet."""
+        rows = await self.connection.fetch("SELECT DISTINCT insurer_id FROM insurer_event_drafts")
+        return [InsurerId(row["insurer_id"]) for row in rows]
 
     async def notify(self, insurer: InsurerId, channel: str) -> None:
         await self.connection.execute("SELECT pg_notify($2, $1)", str(insurer), channel)
