@@ -479,14 +479,17 @@ async def test_a_stay_is_decided_and_prolonged(gateway: Gateway, hospital: Pract
     shorter = await act(hospital, approval, "extension", stay=builders.a_stay(days=5))
     assert shorter.code == "stay_not_longer"
     longer = (await act(hospital, approval, "extension", stay=builders.a_stay(days=70))).body
-    assert (longer["state"], longer["revision"]) == ("approved", 2)
+    assert (longer["state"], longer["code"], longer["revision"]) == ("partially_approved", "some_not_granted", 2)
     assert longer["lines"][1]["code"] == "days_used_up"
     days_by_year = Counter((builders.today() + timedelta(days=day)).year for day in range(70))
     covered = sum(min(30, days) for days in days_by_year.values())
     assert longer["lines"][1]["granted_cents"] == covered * 6_000
-    assert await kinds(hospital, approval) == ["submitted", "approved", "extended", "approved"]
+    assert await kinds(hospital, approval) == ["submitted", "approved", "extended", "partially_approved"]
     used = await gateway.fetchval("SELECT sum(units) FROM benefit_uses WHERE item = 'single_room'")
     assert used == covered
+    # Who counted the year's days may have counted wrong.
+    contested = await act(hospital, longer, "appeal", arguments="Le séjour de mars a été annulé.")
+    assert (contested.status, contested.body["state"]) == (200, "appealed")
 
 
 async def test_a_stay_needs_a_proof_of_its_day_and_domain(

@@ -56,11 +56,18 @@ def validity(request: Request, care_date: date, tariffs: Tariffs, *, today: date
     return valid_until, valid_until + timedelta(days=tariffs.at("billing_tolerance_days", last) or 0)
 
 
+_LEFT_OF_THE_YEAR = frozenset({reasons.DAYS_USED_UP.code, reasons.YEAR_CEILING_REACHED.code})
+
+
 def outcome(lines: Sequence[DecidedLine]) -> tuple[Kind, Reason]:
-    """What decided lines come to: a line that the AMO pays whole, or that is owed by nobody, stands in no one's way."""
+    """What decided lines come to: a line that the AMO pays whole, or that is owed by nobody, stands in no one's way.
+
+    What is granted for as long as the year's days or amount last is granted in part, and can be contested: who counted may
+    have counted wrong.
+    """
     owed = [line for line in lines if line.code != reasons.FEE_NOT_DUE.code]
     granted = [line.granted > ZERO or line.code == reasons.NOTHING_LEFT.code for line in owed] or [False]
-    if all(granted):
+    if all(granted) and not any(line.code in _LEFT_OF_THE_YEAR for line in lines):
         return Kind.APPROVED, reasons.ALL_GRANTED
     if any(line.granted > ZERO for line in lines):
         return Kind.PARTIALLY_APPROVED, reasons.SOME_NOT_GRANTED

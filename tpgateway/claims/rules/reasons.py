@@ -11,7 +11,8 @@ _BILL = "Facturez à l'assuré ce qui n'est pas pris en charge."
 ALL_GRANTED = reason("all_granted", "La prise en charge est accordée.")
 SOME_NOT_GRANTED = reason(
     "some_not_granted",
-    "La prise en charge est accordée en partie : un élément au moins n'est pas pris en charge.",
+    "La prise en charge est accordée en partie : un élément au moins n'est pas pris en charge, ou ne l'est que dans la limite"
+    " de ce qui reste pour l'année.",
     "Lisez le motif de chaque ligne ; facturez le reste à l'assuré, modifiez la demande ou contestez la décision.",
 )
 NOTHING_GRANTED = reason(
