@@ -492,6 +492,32 @@ async def test_a_stay_is_decided_and_prolonged(gateway: Gateway, hospital: Pract
     assert (contested.status, contested.body["state"]) == (200, "appealed")
 
 
+async def test_an_insurer_grants_no_more_of_a_stay_than_the_law_lets_it(
+    hospital: Practitioner, insurer: Insurer
+) -> None:
+    excess = {"kind": "percentage", "per": "act", "rate_basis_points": 20_000}
+    lines = [
+        builders.a_benefit("excess_fees_not_optam", domain="HOSP", formula=excess),
+        builders.a_benefit("daily_fee", domain="HOSP", formula={"kind": "remainder", "per": "day"}),
+    ]
+    assert (await insurer.put_product(benefits=lines)).status == 200
+    await set_rules(insurer, reviews=[{"domain": "HOSP"}])
+    proof = (await hospital.check(builders.a_card(), "HOSP")).body["proof"]
+    items = [
+        builders.an_item("excess_fees", price_cents=50_000, base_cents=20_000, is_optam=False),
+        builders.an_item("daily_fee", quantity=5, price_cents=15_000),
+    ]
+    request = {"insurer_number": "0099990011", "proof": proof, "stay": builders.a_stay(items=items)}
+    asked = (await hospital.call("POST", "/v1/prior-approvals", request)).body
+    assert [(line["granted_cents"], line["not_due_cents"]) for line in asked["lines"]] == [(20_000, 0), (11_500, 3_500)]
+    for number, granted, code in ((1, 20_001, "grant_above_responsible"), (2, 11_501, "grant_too_large")):
+        grants = [{"line": number, "granted_cents": granted}]
+        refused = await act(insurer, asked, "decision", decision="approved", lines=grants)
+        assert (refused.status, refused.code) == (422, code)
+    agreed = await act(insurer, asked, "decision", decision="approved")
+    assert agreed.body["totals"]["granted_cents"] == 31_500
+
+
 async def test_a_stay_needs_a_proof_of_its_day_and_domain(
     gateway: Gateway, hospital: Practitioner, optician: Practitioner
 ) -> None:

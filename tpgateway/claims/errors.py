@@ -202,10 +202,10 @@ class LineUnknown(Problem):
 class GrantTooLarge(Problem):
     code = "grant_too_large"
     status = 422
-    title = "More is granted than the AMO leaves of the price"
+    title = "More is granted than the AMO leaves of what is owed"
     message_fr = "Le montant accordé dépasse ce qui reste à payer sur la ligne."
     next_step_fr = "Diminuez le montant accordé."
-    hint = "granted_cents is at most price_cents - amo_cents of the line."
+    hint = "granted_cents is at most price_cents - amo_cents - not_due_cents of the line."
 
 
 class GrantBelowAppealed(Problem):
@@ -222,8 +222,13 @@ class GrantAboveResponsible(Problem):
     status = 422
     title = "More is granted than a responsible contract may pay"
     message_fr = "Le montant accordé dépasse le plafond du contrat responsable."
-    next_step_fr = "Diminuez le montant accordé : la monture et l'équipement ont chacun leur plafond."
-    hint = "CSS R871-2: optical_frame_ceiling, optical_ceiling_a to f in GET /v1/tariffs; detail names the line and the rule."
+    next_step_fr = (
+        "Diminuez le montant accordé : monture, équipement et dépassements d'honoraires ont chacun leur plafond."
+    )
+    hint = (
+        "CSS R871-2: optical_frame_ceiling, optical_ceiling_a to f in GET /v1/tariffs; of excess fees outside the option, the"
+        " base again; detail names the line and the rule."
+    )
 
 
 class BenefitsTaken(Problem):

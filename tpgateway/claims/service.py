@@ -27,7 +27,7 @@ from tpgateway.claims.model import (
     Stay,
 )
 from tpgateway.claims.parties import Act, Owned, lock, locked
-from tpgateway.claims.rules import decisions, life, optical, reasons
+from tpgateway.claims.rules import decisions, hospital, life, optical, reasons
 from tpgateway.claims.rules.cases import Case
 from tpgateway.claims.rules.consumption import uses_of
 from tpgateway.claims.steps import (
@@ -376,8 +376,8 @@ async def decide_by_insurer(
         if is_cut and is_appeal:
             number = next(number for number, change in enumerate(changes, start=1) if change < 0)
             raise errors.GrantBelowAppealed(f"line {number}")
-        if max(changes) > 0 and isinstance(approval.request, OpticalRequest):
-            await _refuse_above_ceiling(connection, tools, approval, approval.request, lines)
+        if max(changes) > 0:
+            await _refuse_above_ceiling(connection, tools, approval, lines)
         if is_cut or decisions.outcome(lines)[0] is Kind.PARTIALLY_APPROVED:
             kind, reason = Kind.PARTIALLY_APPROVED, reasons.INSURER_CUT
         else:
@@ -506,14 +506,16 @@ async def _case_of(connection: Connection, tools: Tools, approval: PriorApproval
 
 
 async def _refuse_above_ceiling(
-    connection: Connection,
-    tools: Tools,
-    approval: PriorApproval,
-    request: OpticalRequest,
-    lines: Sequence[DecidedLine],
+    connection: Connection, tools: Tools, approval: PriorApproval, lines: Sequence[DecidedLine]
 ) -> None:
-    case = await _case_of(connection, tools, approval)
-    if case.is_responsible and (above := optical.above_ceiling(request, lines, case)):
+    case, request = await _case_of(connection, tools, approval), approval.request
+    if not case.is_responsible:
+        return
+    if isinstance(request, Stay):
+        above = hospital.above_ceiling(request, lines, case)
+    else:
+        above = optical.above_ceiling(request, lines, case)
+    if above:
         raise errors.GrantAboveResponsible(f"line {above[0]}: {above[1]}")
 
 

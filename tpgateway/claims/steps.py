@@ -165,7 +165,7 @@ def granted_anew(approval: PriorApproval, grants: Sequence[Grant]) -> tuple[Deci
     for number, line in enumerate(lines, start=1):
         grant = by_line.get(number)
         granted = line.granted if grant is None else grant.granted
-        if granted > line.asked.price - line.asked.amo:
+        if granted > line.asked.price - line.asked.amo - line.not_due:
             raise errors.GrantTooLarge(f"line {number}")
         if granted == line.granted:
             changed.append(line)

@@ -3,6 +3,7 @@
 Eleven digits, the first is 1, the last a Luhn key.
 """
 
+from functools import lru_cache
 from typing import NewType
 
 from stdnum import luhn
@@ -26,9 +27,14 @@ def validate(number: str) -> Rpps:
         raise InvalidFormat
     if number[0] != "1":
         raise InvalidComponent
-    if not luhn.is_valid(number):
+    if not _has_key(number):
         raise InvalidChecksum
     return Rpps(number)
+
+
+@lru_cache(10_000)  # of the same few thousand prescribers, again and again
+def _has_key(number: str) -> bool:
+    return bool(luhn.is_valid(number))
 
 
 def is_valid(number: str) -> bool:

@@ -33,5 +33,4 @@ def regranted(line: DecidedLine, granted: Cents, code: str, request: Request, ca
     else:
         years = [(request.entry_date if isinstance(request, Stay) else care_date, line.asked.units)]
     parts: tuple[Part, ...] = spread(granted, years) if granted else ()
-    not_due = min(line.not_due, line.asked.price - line.asked.amo - granted)
-    return replace(line, granted=granted, parts=parts, code=code, not_due=Cents(not_due), available_from=None)
+    return replace(line, granted=granted, parts=parts, code=code, available_from=None)

@@ -1,5 +1,6 @@
 """Pricing of a stay in hospital, line by line."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -120,6 +121,14 @@ def _excess(line: DecidedLine, stay: Stay, case: Case) -> DecidedLine:
     if not case.is_responsible or line.asked.is_optam or line.granted <= line.asked.base:
         return line
     return _granted(line.asked, stay, line.asked.base, reasons.EXCESS_CEILING)
+
+
+def above_ceiling(stay: Stay, lines: Sequence[DecidedLine], case: Case) -> tuple[int, str] | None:
+    """The first line that grants more than a responsible contract may, by its number, and the ceiling's code."""
+    for number, line in enumerate(lines, start=1):
+        if line.asked.item is Item.EXCESS_FEES and (under := _excess(line, stay, case)).granted < line.granted:
+            return number, under.code
+    return None
 
 
 def _granted(asked: AskedLine, stay: Stay, cents: int, reason: Reason) -> DecidedLine:
