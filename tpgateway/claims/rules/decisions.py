@@ -11,6 +11,8 @@ from tpgateway.guarantees.model import Domain, Tariffs
 from tpgateway.insurers.model import ApprovalRules
 from tpgateway.money import ZERO
 
+_LEFT_OF_THE_YEAR = frozenset({reasons.DAYS_USED_UP.code, reasons.YEAR_CEILING_REACHED.code})
+
 
 def decide(request: Request, case: Case, rules: ApprovalRules, *, today: date, must_be_seen: bool = False) -> Decision:
     """Every line priced, and what it comes to: final where the rules can tell, else for the insurer to look at.
@@ -54,9 +56,6 @@ def validity(request: Request, care_date: date, tariffs: Tariffs, *, today: date
     last = max(today, request.exit_date if isinstance(request, Stay) else care_date)
     valid_until = last + timedelta(days=tariffs.at("approval_validity_days", last) or 0)
     return valid_until, valid_until + timedelta(days=tariffs.at("billing_tolerance_days", last) or 0)
-
-
-_LEFT_OF_THE_YEAR = frozenset({reasons.DAYS_USED_UP.code, reasons.YEAR_CEILING_REACHED.code})
 
 
 def outcome(lines: Sequence[DecidedLine]) -> tuple[Kind, Reason]:
