@@ -90,12 +90,29 @@ async def test_what_waits_for_its_number_is_there_for_who_reads_in_the_order_of_
     await tell(pool, insurer, said=2)
     shown = await insurer.call("GET", "/v1/insurer")
     assert shown.headers["X-Pending-Events"] == "2"
+    assert await gateway.fetchval("SELECT count(*) FROM insurer_event_drafts") == 2  # to count is to change nothing
     await tell(pool, insurer, said=3)
     await publish(pool, insurer, said=4)  # gets its number as it commits, after those that wait
     await tell(pool, insurer, said=5)
     feed = await insurer.call("GET", "/v1/insurer/events")
     assert [(event["sequence"], event["data"]["x"]) for event in feed.body["events"]] == [(n, n) for n in range(1, 6)]
     assert await gateway.fetchval("SELECT count(*) FROM insurer_event_drafts") == 0
+
+
+async def test_what_waits_for_its_number_is_counted_if_an_endpoint_takes_it(
+    gateway: Gateway, pool: "asyncpg.Pool[asyncpg.Record]"
+) -> None:
+    insurer = await gateway.admit()
+    place = {"url": "http://127.0.0.1:9/events", "kinds": ["rights_import.finished"]}
+    made = (await insurer.call("POST", "/v1/insurer/endpoints", place)).body
+
+    async def waiting() -> str:
+        return str((await insurer.call("GET", "/v1/insurer")).headers["X-Pending-Events"])
+
+    await tell(pool, insurer)  # an approval was decided
+    assert await waiting() == "0"
+    await insurer.call("PATCH", f"/v1/insurer/endpoints/{made['id']}", {"kinds": []})
+    assert await waiting() == "1"
 
 
 async def test_who_waits_hears_of_what_is_numbered_after_its_commit(

@@ -277,9 +277,7 @@ async def read_events(
 
 async def pending_events(connection: Connection, insurer_id: InsurerId) -> int:
     """How many events wait for the insurer: neither read in the feed nor taken by an endpoint."""
-    store = EventStore(connection)
-    await store.number(insurer_id)
-    return await store.pending(insurer_id, MOST_COUNTED)
+    return await EventStore(connection).pending(insurer_id, MOST_COUNTED)
 
 
 async def backlog(connection: Connection) -> Mapping[str, float]:

@@ -117,6 +117,7 @@ class EventStore:
         """How many events the insurer has not had, counted up to ``most``.
 
         Not read in the feed, and: from before it had an endpoint, or waiting to be posted. Without one all that is not read.
+        What waits for its number is counted by what will become of it, and goes on waiting: a look locks nothing.
         """
         count: int = await self.connection.fetchval(
             """
@@ -125,8 +126,13 @@ class EventStore:
                            SELECT min(sequence) - 1 FROM insurer_events WHERE insurer_id = $1), 0)) AS after
                 FROM insurer_event_counters c LEFT JOIN insurer_feed_cursors f USING (insurer_id) WHERE c.insurer_id = $1
             ), live AS (
-                SELECT id, first_sequence FROM insurer_endpoints
+                SELECT id, first_sequence, kinds FROM insurer_endpoints
                 WHERE insurer_id = $1 AND removed_at IS NULL AND disabled_at IS NULL
+            ), unnumbered AS (
+                SELECT 1 FROM insurer_event_drafts d
+                WHERE d.insurer_id = $1 AND (NOT EXISTS (SELECT FROM live)
+                      OR EXISTS (SELECT FROM live WHERE kinds IS NULL OR d.kind = ANY (kinds)))
+                LIMIT $2
             ), waiting AS (
                 SELECT DISTINCT o.sequence FROM live CROSS JOIN had CROSS JOIN LATERAL (
                     SELECT sequence FROM insurer_outbox o
@@ -134,7 +140,7 @@ class EventStore:
                     ORDER BY o.sequence LIMIT $2
                 ) AS o
             )
-            SELECT least($2, CASE WHEN EXISTS (SELECT FROM live)
+            SELECT least($2, (SELECT count(*) FROM unnumbered) + CASE WHEN EXISTS (SELECT FROM live)
                 THEN greatest(0, (SELECT min(first_sequence) FROM live) - 1 - after) + (SELECT count(*) FROM waiting)
                 ELSE last - after END)
             FROM had
