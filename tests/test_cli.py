@@ -1,6 +1,9 @@
 """The command line: what operators type, what they read, and the exit status."""
 
+import asyncio
 import json
+import os
+import sys
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -128,6 +131,20 @@ async def test_every_command_has_help_with_an_example() -> None:
         status, printed, _ = await run(*words, "--help")
         assert status == 0
         assert "Example" in printed, words
+
+
+async def test_the_groups_of_commands_are_listed_in_their_own_words_and_none_is_imported_for_it() -> None:
+    look = "import atexit, sys; from tpgateway.cli import main; sys.argv = ['tpgateway', '--help']; atexit.register("
+    look += "lambda: print(sorted(name for name in sys.modules if name.startswith('tpgateway.cli.')))); main()"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", look), stdout=asyncio.subprocess.PIPE, env={**os.environ, "COLUMNS": "200"}
+    )
+    listed = (await process.communicate())[0].decode()
+    assert listed.splitlines()[-1] == "['tpgateway.cli.frame', 'tpgateway.cli.processes']"
+    for group in ("secrets", "insurers", "dre", "rights", "practitioners", "audit", "sessions", "people"):
+        _, own, _ = await run(group, "--help")
+        sentence = own.splitlines()[3].split()
+        assert [group, *sentence] in [line.strip("│ ").split() for line in listed.splitlines()]
 
 
 async def test_the_signing_key_is_replaced_step_by_step_and_two_are_live(tmp_path: Path) -> None:

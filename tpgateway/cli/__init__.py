@@ -12,28 +12,48 @@ from typer.main import get_group
 
 from tpgateway.cli import processes
 
-# Where each group of commands stands.
+# Where each group of commands stands, and what it is about.
 _GROUPS = {
-    "secrets": "keys.app",
-    "insurers": "insurers.app",
-    "conventions": "publications.conventions_app",
-    "dre": "publications.dre_app",
-    "tariffs": "publications.tariffs_app",
-    "rights": "imports.rights_app",
-    "directory": "imports.directory_app",
-    "practitioners": "practitioners.app",
-    "cards": "cards.app",
-    "simulate": "sandbox.simulate_app",
-    "certify": "sandbox.certify_app",
-    "audit": "trail.app",
-    "sessions": "practitioners.sessions_app",
-    "people": "people.people_app",
-    "retention": "people.retention_app",
+    "secrets": ("keys.app", "Keys of the gateway itself."),
+    "insurers": ("insurers.app", "Complementary insurers of the network."),
+    "conventions": ("publications.conventions_app", "Conventions of the specialities."),
+    "dre": ("publications.dre_app", "DRE tables."),
+    "tariffs": ("publications.tariffs_app", "National amounts and periods."),
+    "rights": ("imports.rights_app", "Rights of insured people."),
+    "directory": ("imports.directory_app", "Public directories that registrations are compared with."),
+    "practitioners": ("practitioners.app", "Practitioners' accounts."),
+    "cards": ("cards.app", "Insurance cards: the code that a reader reads from one."),
+    "simulate": ("sandbox.simulate_app", "The other side, simulated."),
+    "certify": ("sandbox.certify_app", "Conformance lists, with a report."),
+    "audit": ("trail.app", "The audit trail."),
+    "sessions": ("practitioners.sessions_app", "Who is logged in, of practices and insurers."),
+    "people": ("people.people_app", "One insured person's data: given out, or erased."),
+    "retention": ("people.retention_app", "What was kept long enough."),
 }
 
 
+class _Group(TyperGroup):
+    """A group known by its name and sentence; what it holds is imported when it is entered."""
+
+    def __init__(self, name: str, place: str, sentence: str) -> None:
+        super().__init__(name=name, help=sentence)
+        self._place = place
+
+    def _whole(self) -> TyperGroup:
+        module, _, app = self._place.partition(".")
+        group = get_group(getattr(import_module(f"tpgateway.cli.{module}"), app))
+        group.name, group.help = self.name, self.help
+        return group
+
+    def make_context(self, *args: Any, **named: Any) -> Any:
+        return self._whole().make_context(*args, **named)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return self._whole().get_command(ctx, cmd_name)
+
+
 class _Lazy(TyperGroup):
-    """All commands by name, each group's module imported once it is named."""
+    """All commands by name, no group imported to be listed."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [*super().list_commands(ctx), *_GROUPS]
@@ -41,10 +61,7 @@ class _Lazy(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in _GROUPS:
             return super().get_command(ctx, cmd_name)
-        module, _, app = _GROUPS[cmd_name].partition(".")
-        group = get_group(getattr(import_module(f"tpgateway.cli.{module}"), app))
-        group.name = cmd_name
-        return group
+        return _Group(cmd_name, *_GROUPS[cmd_name])
 
 
 main = typer.Typer(

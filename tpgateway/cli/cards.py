@@ -11,7 +11,7 @@ from tpgateway.cards.codec import datamatrix
 from tpgateway.cards.errors import CardUnreadable
 from tpgateway.cli.frame import amc, explained, out
 
-app = typer.Typer(help="Cards.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()

@@ -28,8 +28,8 @@ from tpgateway.web.problems import WrongEncoding
 
 _SHOWN, _PAGE = 20, 5_000
 
-rights_app = typer.Typer(help="Rights of insured people.", no_args_is_help=True)
-directory_app = typer.Typer(help="Public directories that registrations are compared with.", no_args_is_help=True)
+rights_app = typer.Typer(no_args_is_help=True)
+directory_app = typer.Typer(no_args_is_help=True)
 
 
 @rights_app.command("import")

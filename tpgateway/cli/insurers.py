@@ -34,7 +34,7 @@ def a_name(text: str) -> str:
 Key = Annotated[Path | None, typer.Option(help="File with a public JWK.", exists=True, dir_okay=False)]
 JwksUrl = Annotated[str | None, typer.Option(help="Where the insurer publishes its keys (https), in place of --key.")]
 
-app = typer.Typer(help="Complementary insurers of the network.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("add")

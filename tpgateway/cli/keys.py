@@ -44,7 +44,7 @@ SEALED = (
 )
 """Every column of sealed values."""
 
-app = typer.Typer(help="Keys of the gateway itself.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("rotate")

@@ -27,8 +27,8 @@ from tpgateway.insurers.model import InsurerId
 from tpgateway.vault import Vault
 from tpgateway.web import logs
 
-people_app = typer.Typer(help="One insured person's data: given out, or erased.", no_args_is_help=True)
-retention_app = typer.Typer(help="What was kept long enough.", no_args_is_help=True)
+people_app = typer.Typer(no_args_is_help=True)
+retention_app = typer.Typer(no_args_is_help=True)
 
 InsurerOption = Annotated[str, typer.Option("--insurer", help="AMC number of the insurer that the person belongs to.")]
 NumberOption = Annotated[str | None, typer.Option("--membership-number", help="As on the card.")]

@@ -21,10 +21,10 @@ from tpgateway.practitioners import oversight
 from tpgateway.practitioners.model import Scheme
 from tpgateway.web.routing import PARIS
 
-app = typer.Typer(help="Practitioners' accounts.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 review_app = typer.Typer(help="Registrations and numbers that wait for a person's decision. Alone: lists them.")
 app.add_typer(review_app, name="review")
-sessions_app = typer.Typer(help="Who is logged in, of practices and insurers.", no_args_is_help=True)
+sessions_app = typer.Typer(no_args_is_help=True)
 
 
 @sessions_app.callback()

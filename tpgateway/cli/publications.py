@@ -26,9 +26,9 @@ from tpgateway.guarantees import service as guarantees
 from tpgateway.guarantees.model import Unit
 from tpgateway.web.routing import PARIS
 
-tariffs_app = typer.Typer(help="National amounts and periods.", no_args_is_help=True)
-conventions_app = typer.Typer(help="Conventions of the specialities.", no_args_is_help=True)
-dre_app = typer.Typer(help="DRE tables.", no_args_is_help=True)
+tariffs_app = typer.Typer(no_args_is_help=True)
+conventions_app = typer.Typer(no_args_is_help=True)
+dre_app = typer.Typer(no_args_is_help=True)
 
 
 @tariffs_app.command("list")

@@ -25,8 +25,8 @@ from tpgateway.sandbox.report import Finding, Report, Result
 from tpgateway.sandbox.scenarios import SCENARIOS
 from tpgateway.sandbox.software_conformance import Watcher, judge
 
-simulate_app = typer.Typer(help="The other side, simulated.", no_args_is_help=True)
-certify_app = typer.Typer(help="Conformance lists, with a report.", no_args_is_help=True)
+simulate_app = typer.Typer(no_args_is_help=True)
+certify_app = typer.Typer(no_args_is_help=True)
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; any free one if left out.")]
 Reports = Annotated[Path, typer.Option(help="Folder for report.html and report.xml (JUnit).")]

@@ -12,7 +12,7 @@ from tpgateway.audit import chain
 from tpgateway.cli.frame import AsJson, err, explained, on_database, out
 from tpgateway.database import Connection
 
-app = typer.Typer(help="The audit trail.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("verify")
