@@ -14,12 +14,15 @@ import aiohttp
 import asyncpg
 import psutil
 import pytest
+from aiohttp import web
 from pydantic import SecretStr, ValidationError
 
 from tests import builders
 from tests.conftest import TOKEN_KEYS, VAULT_KEYS
 from tests.driver import Gateway, until
+from tpgateway.app import create_app
 from tpgateway.settings import Settings
+from tpgateway.web.server import Runner
 from tpgateway.web.state import STATE
 
 HEAD = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
@@ -199,6 +202,32 @@ async def test_who_is_slow_and_goes_on_is_served(database: str) -> None:
             await reader.readexactly(int(length.split()[1]))
             await asyncio.sleep(1.5)
         writer.close()
+
+
+async def test_a_body_that_comes_in_two_reads_at_once_leaves_an_idle_connection_alone(
+    database: str, settings: Settings
+) -> None:
+    runner = Runner(await create_app(settings.model_copy(update={"slow_client_seconds": 0.2}), database))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", runner.addresses[0][1])
+    assert runner.server is not None
+    await until(lambda: asyncio.sleep(0, bool(runner.server and runner.server.connections)))
+    [connection] = runner.server.connections
+    body = b'{"value":"x"'
+    for _ in range(2):
+        for data in (
+            LOGIN + body[:5],
+            body[5:],
+        ):  # as the loop does where a read was full, by hand: how much that is, it knows
+            connection.data_received(data)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        length = next(line for line in head.lower().splitlines() if line.startswith(b"content-length"))
+        await reader.readexactly(int(length.split()[1]))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.8)
+    writer.close()
+    await runner.cleanup()
 
 
 async def test_health_metrics_and_readiness_while_stopping(gateway: Gateway) -> None:

@@ -51,6 +51,8 @@ class _Handler(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         count, was_in_body = self._request_count, self._is_in_body()
+        # A read that is full is followed by another before anybody has taken up the request that the first began.
+        is_rest = bool(self._messages) and not self._messages[-1][1].is_eof()
         is_stopping = was_in_body and (self._close or self._force_close)
         if is_stopping and self.transport is not None and not self.transport.is_closing():
             # While it stops the library reads no more of anything: what it waits for to answer would never come.
@@ -64,7 +66,7 @@ class _Handler(RequestHandler):
         if self._request_count != count:
             self._head_since = None
         elif (
-            data and self._head_since is None and not was_in_body
+            data and self._head_since is None and not was_in_body and not is_rest
         ):  # without any, aiohttp goes on with what it had paused
             self._head_since = self._heard_at
 
