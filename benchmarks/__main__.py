@@ -43,7 +43,7 @@ CONNECTIONS = 32
 ROUNDS = 3
 TAILS = 9
 """So many rounds, by turns and shorter, for a 99th percentile: within one, it follows whatever else the machine does."""
-APPROVALS = 9_900
+APPROVALS = 30_000
 APPROVALS_ASKED = 300
 """So many optical requests a second are asked for; the tail at half of that."""
 EVALUATIONS = 20_000
@@ -134,17 +134,15 @@ async def approvals(gateway: Gateway, empty: str, folder: Path) -> list[Row]:
     """
     await gateway.load(people.write(folder / "patients.csv", APPROVALS, product=PRODUCT))
     every = await gateway.optical_requests(cards(APPROVALS, among=APPROVALS))
-    # What was asked for cannot be asked for again: the requests must last.
-    full = int(len(every) * 0.28)
+    # What was asked for cannot be asked for again: each round has requests of its own, and lasts as long as they do at most.
+    full = len(every) // 4
     ours = await measure(gateway.url, every[:full], connections=CONNECTIONS, seconds=min(SECONDS, 2.5), each_once=True)
-    rates = (APPROVALS_ASKED / 2, ours.per_second / 2)
-    parts = [every[full + number :: TAILS] for number in range(TAILS)]
-    seconds = min(SECONDS / 2, 0.9 * len(parts[-1]) / sum(rates) - WARM_UP)
+    seconds, rates = SECONDS / 2, (APPROVALS_ASKED / 2, ours.per_second / 2)
     found: dict[float, list[tuple[Measure, Measure]]] = {rate: [] for rate in rates}
-    for part in parts:
-        rest = part
+    for number in range(TAILS):
+        rest = every[full + number :: TAILS]
         for rate in rates:
-            count = int(len(part) * rate / sum(rates))
+            count = int(rate * (seconds + WARM_UP) * 1.1)
             some, rest = rest[:count], rest[count:]
             mine = await measure(gateway.url, some, connections=CONNECTIONS, seconds=seconds, rate=rate, each_once=True)
             other = await measure(empty, every[:1], connections=CONNECTIONS, seconds=seconds, rate=rate)

@@ -14,6 +14,7 @@ import aiohttp
 import psutil
 
 from benchmarks import people
+from tpgateway.cards.payloads import BATCH_LINES
 from tpgateway.client import Client, PrivateKey
 from tpgateway.database.embedded import EmbeddedServer
 from tpgateway.database.migrations import migrate
@@ -82,9 +83,12 @@ class Gateway:
         """Raw requests for glasses, one a card, on proofs of checks made now."""
         token = await self.token_of(seeds.OPTICIAN)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
-        lines = "".join(json.dumps({**card, "domain": "OPTI"}) + "\n" for card in cards).encode()
-        async with self.http.post(f"{self.url}/v1/card-checks/batch", data=lines, headers=headers) as answer:
-            proofs = [json.loads(line)["proof"] for line in (await answer.read()).splitlines()]
+        proofs: list[str] = []
+        for start in range(0, len(cards), BATCH_LINES):
+            some = cards[start : start + BATCH_LINES]
+            lines = "".join(json.dumps({**card, "domain": "OPTI"}) + "\n" for card in some).encode()
+            async with self.http.post(f"{self.url}/v1/card-checks/batch", data=lines, headers=headers) as answer:
+                proofs += [json.loads(line)["proof"] for line in (await answer.read()).splitlines()]
         today = datetime.now(UTC).date()
         bodies = [seeds.optical_request(card, proof, today) for card, proof in zip(cards, proofs, strict=True)]
         return self.requests(bodies, path="/v1/prior-approvals", token=token)
