@@ -30,6 +30,7 @@ class Guard:
         self._pool, self._url = pool, url
         self._leave_others = leave
         self._in_use: set[Connection] = set()
+        self._returning: set[asyncio.Task[None]] = set()
         self.is_away = False
 
     @asynccontextmanager
@@ -47,7 +48,9 @@ class Guard:
             yield connection
         finally:
             self._in_use.discard(connection)
-            await self._pool.release(connection)
+            # Whoever had it has his answer to write, and waits for nothing more of the database.
+            self._returning.add(task := asyncio.create_task(self._pool.release(connection)))
+            task.add_done_callback(self._returning.discard)
 
     async def keep_watching(self) -> None:
         """Asks the server again and again, until cancelled."""
