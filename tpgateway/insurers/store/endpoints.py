@@ -22,7 +22,12 @@ _ENDPOINT = "id, url, created_at, kinds, format, public_key, former_until, faili
 
 
 class EndpointStore:
-    """Where events are posted, and what came of it."""
+    """Where events are posted, and what came of it.
+
+    The outbox is planned for while it is empty, and must be quick when it is full: what a worker asks of it leaves the
+    planner no way but the index that finds the rows. Hence ``OFFSET 0``, and rows named by ``ANY (ARRAY(...))`` before
+    they are joined.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -224,10 +229,11 @@ class EndpointStore:
         rows = await self.connection.fetch(
             """
             SELECT insurer_id, id FROM insurer_endpoints p
-            WHERE removed_at IS NULL AND disabled_at IS NULL AND EXISTS (
-                SELECT FROM insurer_outbox o
+            WHERE removed_at IS NULL AND disabled_at IS NULL AND (
+                SELECT true FROM insurer_outbox o
                 WHERE o.insurer_id = p.insurer_id AND o.endpoint_id = p.id AND o.due_at <= now()
                   AND (o.leased_until IS NULL OR o.leased_until <= now())
+                ORDER BY o.due_at, o.sequence LIMIT 1
             )
             """
         )
@@ -247,25 +253,27 @@ class EndpointStore:
                 FROM insurer_endpoints
                 WHERE insurer_id = $1 AND id = $2 AND removed_at IS NULL AND disabled_at IS NULL
             ), picked AS (
-                SELECT o.sequence FROM insurer_outbox o, target
+                SELECT o.sequence, o.event_id FROM insurer_outbox o, target
                 WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.due_at <= now()
                   AND (o.leased_until IS NULL OR o.leased_until <= now())
                   AND NOT EXISTS (
                     SELECT FROM insurer_outbox other
                     WHERE other.insurer_id = $1 AND other.endpoint_id = $2 AND other.subject_id = o.subject_id
                       AND (other.sequence < o.sequence OR other.leased_until > now())
+                    OFFSET 0
                   )
                 ORDER BY o.due_at, o.sequence LIMIT $4 FOR UPDATE OF o SKIP LOCKED
             ), claimed AS (
-                UPDATE insurer_outbox o SET leased_until = now() + make_interval(secs => $3) FROM picked
-                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = picked.sequence
-                RETURNING o.sequence, o.tries, o.due_at, o.leased_until
+                UPDATE insurer_outbox o SET leased_until = now() + make_interval(secs => $3)
+                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = ANY (ARRAY(SELECT sequence FROM picked))
+                RETURNING o.event_id, o.sequence, o.tries, o.due_at, o.leased_until
             )
             SELECT e.id, e.sequence, e.kind, e.occurred_at, e.data, claimed.tries, claimed.due_at, claimed.leased_until,
                    target.url, target.format, target.secret, target.signing_key, target.former_until, target.former_secret,
                    target.former_signing_key
-            FROM claimed JOIN insurer_events e ON e.insurer_id = $1 AND e.sequence = claimed.sequence, target
-            ORDER BY e.sequence
+            FROM claimed JOIN insurer_events e ON e.id = claimed.event_id, target
+            WHERE e.insurer_id = $1 AND e.id = ANY (ARRAY(SELECT event_id FROM picked))
+            ORDER BY claimed.sequence
             """,
             insurer,
             endpoint,
@@ -291,20 +299,28 @@ class EndpointStore:
                 INSERT INTO insurer_deliveries (insurer_id, event_id, endpoint_id, attempt, attempted_at, status, failure,
                                                 milliseconds)
                 SELECT $1, event_id, $2, nth + coalesce((
-                           SELECT max(d.attempt) FROM insurer_deliveries d
+                           SELECT d.attempt FROM insurer_deliveries d
                            WHERE d.insurer_id = $1 AND d.event_id = posted.event_id AND d.endpoint_id = $2
+                           ORDER BY d.attempt DESC LIMIT 1
                        ), 0), attempted_at, status, failure, milliseconds
                 FROM posted
                 ON CONFLICT DO NOTHING
-            ), affected AS (
-                SELECT o.sequence, o.sequence = p.sequence AS is_itself, p.was_due_at,
+            ), mine AS (
+                SELECT sequence, subject_id, leased_until FROM insurer_outbox
+                WHERE insurer_id = $1 AND endpoint_id = $2 AND sequence = ANY ($3)
+            ), theirs AS (
+                SELECT same.sequence, same.sequence = p.sequence AS is_itself, p.was_due_at,
                        clock_timestamp() + make_interval(secs => p.delay) AS due_at
-                FROM posted p JOIN insurer_outbox mine
-                    ON mine.insurer_id = $1 AND mine.endpoint_id = $2 AND mine.sequence = p.sequence
-                       AND mine.leased_until = p.leased_until
-                JOIN insurer_outbox o
-                    ON o.insurer_id = $1 AND o.endpoint_id = $2 AND o.subject_id = mine.subject_id
-                       AND o.sequence >= mine.sequence
+                FROM posted p JOIN mine USING (sequence, leased_until)
+                CROSS JOIN LATERAL (
+                    SELECT o.sequence FROM insurer_outbox o
+                    WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.subject_id = mine.subject_id
+                      AND o.sequence >= mine.sequence
+                    OFFSET 0
+                ) AS same
+            ), affected AS (
+                SELECT t.sequence, t.is_itself, t.was_due_at, t.due_at FROM theirs t JOIN insurer_outbox o USING (sequence)
+                WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = ANY (ARRAY(SELECT sequence FROM theirs))
                 ORDER BY o.sequence FOR UPDATE OF o
             ), later AS (
                 -- What was asked for again meanwhile has another due_at than it had.
@@ -315,11 +331,13 @@ class EndpointStore:
                     leased_until = CASE WHEN a.is_itself THEN NULL ELSE o.leased_until END
                 FROM affected a
                 WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = a.sequence
+                  AND o.sequence = ANY (ARRAY(SELECT sequence FROM affected))
                   AND (a.due_at IS NOT NULL OR o.due_at <> a.was_due_at OR NOT a.is_itself)
             )
             DELETE FROM insurer_outbox o USING affected a
             WHERE o.insurer_id = $1 AND o.endpoint_id = $2 AND o.sequence = a.sequence
-              AND a.is_itself AND a.due_at IS NULL AND o.due_at = a.was_due_at
+              AND o.sequence = ANY (ARRAY(SELECT sequence FROM affected))
+              AND a.is_itself AND a.due_at IS NULL AND o.due_at IS NOT DISTINCT FROM a.was_due_at
             """,
             insurer,
             endpoint,
