@@ -50,7 +50,12 @@ class Guard:
             self._in_use.discard(connection)
             # Whoever had it has his answer to write, and waits for nothing more of the database.
             self._returning.add(task := asyncio.create_task(self._pool.release(connection)))
-            task.add_done_callback(self._returning.discard)
+            task.add_done_callback(self._returned)
+
+    def _returned(self, task: asyncio.Task[None]) -> None:
+        self._returning.discard(task)
+        if not task.cancelled():
+            task.exception()  # the driver has dropped what could not be cleaned: that is nobody's failure
 
     async def keep_watching(self) -> None:
         """Asks the server again and again, until cancelled."""
