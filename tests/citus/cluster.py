@@ -53,10 +53,10 @@ async def create_empty(shards: int) -> str:
     return url
 
 
-async def create(shards: int = 4) -> str:
+async def create(shards: int = 4, revision: str = "head") -> str:
     """A new database, migrated and distributed; gives its URL."""
     url = await create_empty(shards)
-    await migrate(url)
+    await migrate(url, to=revision)
     await distribute(url)
     return url
 

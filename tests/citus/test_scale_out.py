@@ -11,9 +11,11 @@ import asyncpg
 import pytest
 
 from tests import builders, worlds
+from tests.citus import cluster
 from tests.conftest import TOKEN_KEYS, VAULT_KEYS
 from tests.driver import Gateway, Insurer, Practitioner, run_command
 from tpgateway.database import scope
+from tpgateway.database.migrations import migrate
 from tpgateway.demo.mailbox import Mailbox
 from tpgateway.settings import Settings
 from tpgateway.web.state import STATE
@@ -192,3 +194,15 @@ async def test_of_two_requests_at_once_for_one_person_exactly_one_is_granted(
     replies = await asyncio.gather(*(optician.call("POST", "/v1/prior-approvals", each) for each in asked))
     assert {reply.status for reply in replies} == {201}, [reply.body for reply in replies]
     assert sorted(reply.body["state"] for reply in replies) == ["approved", "refused", "refused", "refused"]
+
+
+async def test_what_is_spread_already_is_migrated() -> None:
+    database = await cluster.create(revision="0014_numbered_after")
+    assert (await migrate(database))[0] == "0015_sure_plans"
+    connection = await asyncpg.connect(database)
+    found = await connection.fetch(
+        "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'prior_approvals'::regclass"
+    )
+    assert {"prior_approvals_of_person", "prior_approvals_of_check"} <= {row[0] for row in found}
+    await connection.close()
+    await cluster.drop(database)

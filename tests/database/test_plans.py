@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from tpgateway.database.migrations.distribute import is_distributed
 from tpgateway.database.pool import open_pool
 from tpgateway.insurers.model import Delivery, EndpointId, InsurerId, Posted
 from tpgateway.insurers.store.endpoints import EndpointStore
@@ -59,6 +60,8 @@ async def test_a_table_that_is_new_is_asked_by_the_index_that_finds_one_row(
     )
     named = " AND ".join(f"{column} = ${number}" for number, column in enumerate(key, start=1))
     async with pool.acquire() as connection:
+        if await is_distributed(connection):
+            pytest.skip("Citus plans a look-up for the server that has the row, and tells of no index")
         await connection.execute("SET plan_cache_mode = force_generic_plan")
         types = ", ".join(kinds[column] for column in key)
         await connection.execute(f"PREPARE look ({types}) AS SELECT 1 FROM {table} WHERE {named} FOR KEY SHARE")

@@ -18,7 +18,16 @@ def run(work: Callable[[Any], Awaitable[Any]]) -> None:
     connection.run_async(work)
 
 
-def sql(name: str) -> None:
-    """Runs ``versions/NAME.sql``, as many statements as it holds."""
+def sql(name: str, *, is_each_alone: bool = False) -> None:
+    """Runs ``versions/NAME.sql``, as many statements as it holds.
+
+    ``is_each_alone``: one by one, each ended by a semicolon at a line's end: Citus makes an index of what is spread only so.
+    """
     script = (_VERSIONS / f"{name}.sql").read_text(encoding="utf-8")
-    run(lambda connection: connection.execute(script))
+
+    async def work(connection: Any) -> None:
+        for text in script.split(";\n") if is_each_alone else (script,):
+            if text.strip():
+                await connection.execute(text)
+
+    run(work)

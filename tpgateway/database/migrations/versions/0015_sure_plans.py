@@ -7,4 +7,4 @@ down_revision = "0014_numbered_after"
 
 
 def upgrade() -> None:
-    sql(revision)
+    sql(revision, is_each_alone=True)
