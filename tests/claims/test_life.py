@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -86,6 +86,15 @@ async def test_an_insurer_cuts_lines_and_the_practitioner_contests(
     cut = await act(
         insurer, pending, "decision", decision="partially_approved", lines=[{"line": 3, "granted_cents": 0}]
     )
+    assert (cut.status, cut.code, cut.body["detail"]) == (422, "decision_needs_reason", "line 3")
+    cut = await act(
+        insurer,
+        pending,
+        "decision",
+        decision="partially_approved",
+        lines=[{"line": 3, "granted_cents": 0}],
+        comment="Une monture l'an passé.",
+    )
     assert (cut.body["state"], cut.body["code"], cut.body["revision"]) == ("partially_approved", "insurer_cut", 2)
     assert [(line["granted_cents"], line["code"]) for line in cut.body["lines"]][2] == (0, "cut_by_insurer")
     assert await gateway.fetchval(USES) == 2
@@ -97,6 +106,7 @@ async def test_an_insurer_cuts_lines_and_the_practitioner_contests(
     again = await act(optician, kept.body, "appeal", arguments="J'insiste.")
     won = await act(insurer, again.body, "decision", decision="approved", lines=[{"line": 3, "granted_cents": 5_000}])
     assert (won.body["state"], won.body["lines"][2]["granted_cents"]) == ("approved", 5_000)
+    assert won.body["lines"][2]["code"] == "granted_by_insurer"
     assert await gateway.fetchval(USES) == 3
 
 
@@ -267,8 +277,9 @@ async def test_an_insurer_neither_worsens_what_is_contested_nor_goes_above_the_l
     high = await act(insurer, pending, "decision", decision="approved", lines=[{"line": 3, "granted_cents": 10_001}])
     assert (high.status, high.code) == (422, "grant_above_responsible")
     assert high.body["detail"] == "line 3: frame_ceiling"
+    why = {"code": "insurer_price_too_high"}
     cut = await act(
-        insurer, pending, "decision", decision="partially_approved", lines=[{"line": 3, "granted_cents": 5_000}]
+        insurer, pending, "decision", decision="partially_approved", lines=[{"line": 3, "granted_cents": 5_000, **why}]
     )
     appealed = await act(optician, cut.body, "appeal", arguments="La monture est cassée.")
     less = await act(
@@ -288,6 +299,12 @@ async def test_a_question_without_an_answer_ends_the_request(
     assert await run_clocks(gateway, timedelta(days=31)) == 1
     after = (await optician.call("GET", f"/v1/prior-approvals/{pending['id']}")).body
     assert (after["state"], after["code"]) == ("expired", "not_answered")
+    # Nothing was agreed: there is nothing to bill, and no decision to write of.
+    assert (after["totals"]["granted_cents"], after["lines"][0]["code"]) == (0, "not_answered")
+    billed = await act(optician, after, "use", billed_on=builders.today().isoformat())
+    assert (billed.status, billed.code) == (409, "state_forbids")
+    letter = await optician.call("GET", f"/v1/prior-approvals/{pending['id']}/letter")
+    assert (letter.status, letter.code) == (409, "state_forbids")
 
 
 async def test_what_is_billed_stays(gateway: Gateway, optician: Practitioner, insurer: Insurer, proof: str) -> None:
@@ -581,11 +598,59 @@ async def test_a_change_that_is_refused_leaves_what_was_agreed(
     assert (kept["state"], kept["code"], kept["totals"]) == ("approved", "change_refused", first["totals"])
 
 
+async def test_what_was_agreed_is_nobody_elses_while_a_change_of_it_waits(
+    gateway: Gateway, optician: Practitioner, insurer: Insurer, proof: str
+) -> None:
+    first = (await submit(optician, proof)).body
+    await set_rules(insurer, reviews=[{"domain": "OPTI"}])
+    frame_alone = {**_glasses(), "frame": builders.a_frame(price_cents=9_000)}
+    for lens in ("right_lens", "left_lens"):
+        frame_alone.pop(lens)
+    waiting = (await act(optician, first, "amendments", **frame_alone)).body
+    assert (waiting["state"], waiting["totals"]["granted_cents"]) == ("under_review", 8_997)
+    again = (await optician.check(builders.a_card())).body["proof"]
+    second = (await submit(optician, again, frame=None)).body
+    assert (second["state"], {line["code"] for line in second["lines"]}) == ("refused", {"renewal_too_early"})
+    # Given up meanwhile, it is what was agreed that ends.
+    ended = (await optician.call("POST", f"/v1/prior-approvals/{first['id']}/cancellation")).body
+    assert (ended["state"], ended["totals"]) == ("cancelled", first["totals"])
+    assert await gateway.fetchval(USES) == 0
+    third = (await submit(optician, again, frame=None)).body
+    assert third["state"] == "under_review"
+
+
+async def test_a_change_that_is_granted_holds_no_more_than_it_asks_for(
+    gateway: Gateway, optician: Practitioner, insurer: Insurer, proof: str
+) -> None:
+    first = (await submit(optician, proof)).body
+    await set_rules(insurer, reviews=[{"domain": "OPTI"}])
+    changed = {name: value for name, value in _glasses().items() if name != "frame"}
+    waiting = (await act(optician, first, "amendments", **changed)).body
+    assert await gateway.fetchval(USES) == 3
+    granted = (await act(insurer, waiting, "decision", decision="approved")).body
+    assert (granted["state"], granted["totals"]["granted_cents"]) == ("approved", 40_000)
+    assert await gateway.fetchval(USES) == 2
+
+
+async def test_a_change_does_not_renew_the_validity(gateway: Gateway, optician: Practitioner) -> None:
+    care = builders.today() - timedelta(days=30)
+    proof = (await optician.check({**builders.a_card(), "care_date": care.isoformat()})).body["proof"]
+    prescribed = (care - timedelta(days=20)).isoformat()
+    first = (await submit(optician, proof, prescription_date=prescribed)).body
+    await gateway.execute(
+        "UPDATE prior_approvals SET valid_until = valid_until - 10, billable_until = billable_until - 10"
+    )
+    same = (await act(optician, first, "amendments", **{**_glasses(), "prescription_date": prescribed})).body
+    days = [date.fromisoformat(first[name]) - timedelta(days=10) for name in ("valid_until", "billable_until")]
+    assert same["state"] == "approved"
+    assert [same["valid_until"], same["billable_until"]] == [day.isoformat() for day in days]
+
+
 async def test_what_an_insurer_has_cut_does_not_come_back_without_it(
     optician: Practitioner, insurer: Insurer, pending: dict[str, Any]
 ) -> None:
     lines = [{"line": number, "granted_cents": 1} for number in (1, 2, 3)]
-    cut = (await act(insurer, pending, "decision", decision="approved", lines=lines)).body
+    cut = (await act(insurer, pending, "decision", decision="approved", lines=lines, comment="Un geste.")).body
     assert (cut["state"], cut["code"]) == ("partially_approved", "insurer_cut")  # a cent each is no agreement
     await set_rules(insurer, reviews=[])
     amended = (await act(optician, cut, "amendments", **_glasses())).body
@@ -684,3 +749,31 @@ async def test_an_item_of_a_stay_is_asked_for_once(hospital: Practitioner) -> No
     assert (await hospital.call("POST", "/v1/prior-approvals", body)).body["state"] == "approved"
     again = (await hospital.call("POST", "/v1/prior-approvals", body)).body
     assert (again["state"], {line["code"] for line in again["lines"]}) == ("refused", {"stay_overlaps"})
+
+
+async def test_days_of_another_stay_are_not_paid_twice_and_the_others_are(
+    gateway: Gateway, hospital: Practitioner
+) -> None:
+    async def ask(first: date, days: int) -> dict[str, Any]:
+        check = await hospital.check({**builders.a_card(), "care_date": first.isoformat()}, "HOSP")
+        stay = builders.a_stay(days, first)
+        body = {"insurer_number": "0099990011", "proof": check.body["proof"], "stay": stay}
+        reply = await hospital.call("POST", "/v1/prior-approvals", body)
+        assert reply.status == 201, reply.body
+        return dict(reply.body)
+
+    today = builders.today()
+    first = await ask(today - timedelta(days=10), 4)
+    second = await ask(today - timedelta(days=4), 3)
+    assert (first["state"], second["state"]) == ("approved", "approved")
+    stay = builders.a_stay(8, today - timedelta(days=10))
+    longer = (await act(hospital, first, "extension", stay=stay)).body
+    assert (longer["state"], {line["code"] for line in longer["lines"]}) == ("partially_approved", {"stay_overlaps"})
+    assert [line["granted_cents"] for line in longer["lines"]] == [6 * 2_300, 6 * 6_000]
+    # An expired one that is told late has not the days that were given to another.
+    assert await run_clocks(gateway, timedelta(days=250)) == 2
+    third = await ask(today - timedelta(days=4), 3)
+    assert third["state"] == "approved"
+    expired = (await hospital.call("GET", f"/v1/prior-approvals/{second['id']}")).body
+    late = await act(hospital, expired, "use", billed_on=today.isoformat())
+    assert (late.status, late.code) == (409, "benefits_taken")

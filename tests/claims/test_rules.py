@@ -17,6 +17,7 @@ from tpgateway.claims.model import (
     Admission,
     AskedLine,
     Correction,
+    DecidedLine,
     Item,
     Kind,
     OpticalRequest,
@@ -27,7 +28,7 @@ from tpgateway.claims.model import (
 )
 from tpgateway.claims.rules import life
 from tpgateway.claims.rules.cases import Case
-from tpgateway.claims.rules.consumption import uses_of
+from tpgateway.claims.rules.consumption import regranted, uses_of
 from tpgateway.claims.rules.corrections import correction_of
 from tpgateway.claims.rules.decisions import decide
 from tpgateway.claims.rules.people import age
@@ -90,8 +91,16 @@ def a_case(contract: str, *, birth: str = "19800229", on: date = DAY, uses: Sequ
         care_date=on,
         tariffs=TARIFFS,
         uses=[
-            Use(item=item, benefit=name, on=date.fromisoformat(day), units=units, granted=Cents(granted))
-            for item, name, day, units, granted in uses
+            Use(
+                item=item,
+                benefit=name,
+                on=date.fromisoformat(day),
+                units=units,
+                granted=Cents(granted),
+                amo=Cents(rest[0] if rest else 0),
+                until=date.fromisoformat(rest[1]) if len(rest) > 1 else None,
+            )
+            for item, name, day, units, granted, *rest in uses
         ],
     )
 
@@ -229,6 +238,33 @@ def test_an_insurer_looks_at_what_its_rules_say(
     assert (decision.kind, decision.asks_for) == (kind, documents)
 
 
+def test_days_that_the_insurer_grants_after_all_count_in_their_own_years() -> None:
+    stay = a_stay([["single_room", 5, 40_000, 0, 0]], date(2026, 12, 30), date(2027, 1, 3))
+    refused = DecidedLine(asked=stay.lines[0], granted=Cents(0), code="insurer_not_justified")
+    line = regranted(refused, Cents(10_000), "granted_by_insurer", stay, stay.entry_date)
+    assert [tuple(part) for part in line.parts] == [(date(2026, 12, 30), 2, 4_000), (date(2027, 1, 1), 3, 6_000)]
+
+
+@pytest.mark.parametrize(
+    ("birth", "granted", "asked", "again"),
+    [
+        ("20220615", date(2027, 12, 15), date(2028, 6, 14), date(2028, 12, 15)),  # six on the day when it would be
+        ("20120615", date(2027, 6, 15), date(2028, 6, 14), date(2029, 6, 15)),  # sixteen
+        ("19800229", date(2027, 6, 15), date(2028, 6, 14), date(2029, 6, 15)),
+    ],
+)
+def test_the_day_from_which_glasses_are_paid_again_goes_by_the_age_on_it(
+    birth: str, granted: date, asked: date, again: date
+) -> None:
+    uses = [["frame", "frame_b", granted.isoformat(), 1, 9_000]]
+    case = a_case("confort", birth=birth, on=asked, uses=uses)
+    [line] = decide(glasses([FRAME], prescribed=asked), case, NO_RULES, today=asked).lines
+    assert (line.code, line.available_from) == ("renewal_too_early", again)
+    for day, is_granted in ((again - timedelta(days=1), False), (again, True)):
+        case = a_case("confort", birth=birth, on=day, uses=uses)
+        assert bool(decide(glasses([FRAME], prescribed=day), case, NO_RULES, today=day).lines[0].granted) is is_granted
+
+
 def test_what_nothing_is_granted_of_needs_nobody_to_look() -> None:
     rules = ApprovalRules(reviews=(ReviewRule(domain="OPTI"),), attachments=(PRESCRIPTION,))
     assert decide(glasses([LENS]), a_case("strict"), rules, today=DAY).kind is Kind.REFUSED
@@ -238,7 +274,7 @@ def test_a_stay_over_the_new_year_uses_days_of_both() -> None:
     stay = a_stay([["single_room", 32, 256_000, 0, 0]], date(2026, 12, 20), date(2027, 1, 20))
     case = a_case("confort", on=stay.entry_date)
     decision = decide(stay, case, NO_RULES, today=DAY)
-    uses = [use for _, use in uses_of(decision.lines)]
+    uses = [use for _, use in uses_of(decision.lines, stay)]
     assert [(use.on, use.units) for use in uses] == [(date(2026, 12, 20), 12), (date(2027, 1, 1), 20)]
     assert sum(use.granted for use in uses) == decision.lines[0].granted
 
@@ -314,7 +350,7 @@ def test_stays_are_never_granted_more_than_is_left_and_use_what_they_are_granted
         assert 0 <= line.granted <= line.asked.price - line.asked.amo
         assert 0 <= line.units <= line.asked.units
         assert line.code in REASONS
-    found = uses_of(decision.lines)
+    found = uses_of(decision.lines, stay)
     for number, line in enumerate(decision.lines, start=1):
         assert sum(use.granted for at, use in found if at == number) == line.granted
         assert sum(use.units for at, use in found if at == number) == line.units
@@ -326,7 +362,7 @@ def test_stays_are_never_granted_more_than_is_left_and_use_what_they_are_granted
     granted = [one.granted for one in decision.lines]
     assert all(not one.granted for one, before in zip(again.lines, granted, strict=True) if before)
     later = a_stay(lines, entry + timedelta(days=20), entry + timedelta(days=39), mode=mode, admission=admission)
-    next_uses = uses_of(decide(later, after, NO_RULES, today=entry).lines)
+    next_uses = uses_of(decide(later, after, NO_RULES, today=entry).lines, later)
     if contract == "confort":
         for year in (entry.year, entry.year + 1):
             every = [*case.uses, *(use for _, use in found), *(use for _, use in next_uses)]

@@ -96,7 +96,7 @@ async def test_a_stay_and_an_insurers_decision_in_xml(gateway: Gateway, insurer:
     cut = {
         "version": approval["version"],
         "decision": "partially_approved",
-        "lines": [{"line": 2, "granted_cents": 100}],
+        "lines": [{"line": 2, "granted_cents": 100, "code": "insurer_price_too_high"}],
     }
     decided = read(await send(insurer, place, as_xml("insurer_decision", cut)))
     assert (decided["state"], decided["code"]) == ("partially_approved", "insurer_cut")

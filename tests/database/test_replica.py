@@ -72,6 +72,7 @@ def settings(settings: Settings, pair: Pair) -> Settings:
         "replica_url": SecretStr(pair.standby.url()),
         "replica_lag_seconds": LAG,
         "check_quotas": {"default": many},
+        "requests_per_minute": 1_000_000,
     }
     return settings.model_copy(update=changed)
 

@@ -57,6 +57,6 @@ def test_a_stay_over_a_change_uses_both_amounts() -> None:
         for day, value in ((date(2020, 1, 1), 2_000), (date(2026, 3, 1), 2_300))
     ]
     tariffs = Tariffs(fee)
-    assert tariffs.sum("fee", date(2026, 2, 27), 4) == 2 * 2_000 + 2 * 2_300
-    assert tariffs.sum("fee", date(2019, 12, 31), 2) is None
+    assert tariffs.each_day("fee", date(2026, 2, 27), 4) == [2_000, 2_000, 2_300, 2_300]
+    assert tariffs.each_day("fee", date(2019, 12, 31), 2) is None
     assert tariffs.at("other", date(2026, 1, 1)) is None

@@ -114,11 +114,16 @@ async def piece(connection: Connection, insurer_id: InsurerId, attachment: Attac
 
 
 async def letter_facts(connection: Connection, approval: PriorApproval, act: Act) -> tuple[str, str, datetime]:
-    """The insurer's name, the practitioner's, and when it was decided. That the letter is read is audited."""
+    """The insurer's name, the practitioner's, and when it was decided. That the letter is read is audited.
+
+    Raises ``StateForbids`` for what was never decided.
+    """
     insurer = await insurers.get(connection, approval.insurer_id)
     practitioner = await practitioners.get(connection, approval.practitioner_id)
     decided = {Kind.APPROVED, Kind.PARTIALLY_APPROVED, Kind.REFUSED}
     happened = [event.occurred_at for event in await events(connection, approval) if event.kind in decided]
+    if not happened:
+        raise errors.StateForbids(str(approval.state))
     await audit.record(
         connection,
         actor=act.actor,

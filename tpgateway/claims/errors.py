@@ -190,6 +190,15 @@ class DecisionNeedsLines(Problem):
     hint = "lines[] with line and granted_cents, for a partial decision and for granting an appeal."
 
 
+class DecisionNeedsReason(Problem):
+    code = "decision_needs_reason"
+    status = 422
+    title = "A line is granted less than was asked for, and nothing says why"
+    message_fr = "Un montant est diminué sans que la raison en soit dite."
+    next_step_fr = "Choisissez un motif pour la ligne, ou écrivez un commentaire : le professionnel le lira."
+    hint = "lines[].code, or comment for the whole; detail names the line."
+
+
 class LineUnknown(Problem):
     code = "line_unknown"
     status = 422

@@ -76,6 +76,7 @@ class Item(StrEnum):
 
 LENSES = frozenset({Item.RIGHT_LENS, Item.LEFT_LENS})
 EQUIPMENT = LENSES | {Item.FRAME}
+BY_DAY = frozenset({Item.DAILY_FEE, Item.SINGLE_ROOM, Item.ACCOMPANYING_BED})
 
 
 class Correction(StrEnum):

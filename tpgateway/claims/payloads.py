@@ -12,6 +12,7 @@ from tpgateway.cards.codec.proofs import parse_proof
 from tpgateway.cards.errors import ProofMistyped
 from tpgateway.claims import errors
 from tpgateway.claims.model import (
+    BY_DAY,
     Admission,
     ApprovalEvent,
     ApprovalId,
@@ -155,9 +156,6 @@ class StayItemRequest(Payload):
         )
 
 
-_BY_DAY = {Item.DAILY_FEE, Item.SINGLE_ROOM, Item.ACCOMPANYING_BED}
-
-
 class TreasuryRequest(Payload):
     """Whom a public hospital is paid through."""
 
@@ -187,7 +185,7 @@ class StayRequest(Payload):
         days = (self.exit_date - self.entry_date).days + 1
         if not 1 <= days <= 366:
             raise fault_error(errors.StayReversed)
-        if any(item.item in _BY_DAY and item.quantity > days for item in self.items):
+        if any(item.item in BY_DAY and item.quantity > days for item in self.items):
             raise fault_error(errors.UnitsImpossible)
         if len({(item.item, item.is_optam) for item in self.items}) != len(self.items):
             raise fault_error(errors.ItemRepeated)

@@ -267,6 +267,7 @@ ROUTES = [
         problems=[
             *_CHANGE_PROBLEMS,
             errors.DecisionNeedsLines,
+            errors.DecisionNeedsReason,
             errors.LineUnknown,
             errors.GrantTooLarge,
             errors.GrantBelowAppealed,

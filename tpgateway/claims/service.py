@@ -32,6 +32,7 @@ from tpgateway.claims.rules.cases import Case
 from tpgateway.claims.rules.consumption import uses_of
 from tpgateway.claims.steps import (
     Grant,
+    agreed,
     day_of,
     due_at_of,
     event_of,
@@ -89,7 +90,11 @@ _BY_PRACTITIONER = frozenset(
 def possible(approval: PriorApproval) -> frozenset[Kind]:
     """What its practitioner may do about an approval as it stands."""
     found = _BY_PRACTITIONER & frozenset(life.TRANSITIONS[approval.state])
-    return found if isinstance(approval.request, Stay) else found - {Kind.EXTENDED}
+    if not isinstance(approval.request, Stay):
+        found -= {Kind.EXTENDED}
+    if approval.code == reasons.NOT_ANSWERED.code:
+        found -= {Kind.USED}  # it was closed before anything was agreed
+    return found
 
 
 async def simulate(connection: Connection, tools: Tools, submission: Submission, act: Act) -> Decision:
@@ -176,7 +181,7 @@ async def _add(
     )
     approval, decided = _decided(new, submission.request, decision, proven.rules, now)
     submitted = event_of(new, Kind.SUBMITTED, "practitioner", now)
-    held = uses_of(approval.lines) if life.holds(approval.state) else []
+    held = uses_of(approval.lines, approval.request) if life.holds(approval.state) else []
     telling_insurer = telling(approval, decided.kind, Action.APPROVAL_SUBMITTED, act, waits_for_number=not is_locked)
     is_kept = await ApprovalStore(connection).add(
         approval,
@@ -219,6 +224,13 @@ async def amend(
         connection, tools, request, insurer.approval_rules, check, verdict, uses, act, must_be_seen=has_taken_part
     )
     before, standing = approval, approval.standing or standing_of(approval)
+    if standing is not None:
+        # A change leaves the days of validity as they are, unless the care itself ends later.
+        own = decisions.validity(
+            request, approval.care_date, await tools.tariffs.get(connection), today=approval.care_date
+        )
+        valid_until, billable_until = max((standing.valid_until, standing.billable_until), own)
+        decision = replace(decision, valid_until=valid_until, billable_until=billable_until)
     changed = replace(
         approval, state=state, version=approval.version + 1, revision=approval.revision + 1, code=kind.value
     )
@@ -284,8 +296,19 @@ async def cancel(connection: Connection, approval_of: Owned, act: Act) -> PriorA
     Raises ``StateForbids`` and ``VersionStale``.
     """
     approval = await locked(connection, approval_of, act)
+    request, lines = approval.request, approval.lines
+    if approval.standing is not None:  # what ends is what was agreed, and not the change that nobody granted
+        request, lines = await agreed(connection, approval, approval.standing)
     return await step(
-        connection, approval, Kind.CANCELLED, reasons.CANCELLED, act, Action.APPROVAL_CANCELLED, by="practitioner"
+        connection,
+        approval,
+        Kind.CANCELLED,
+        reasons.CANCELLED,
+        act,
+        Action.APPROVAL_CANCELLED,
+        by="practitioner",
+        lines=lines,
+        request=request,
     )
 
 
@@ -293,12 +316,13 @@ async def use(connection: Connection, tools: Tools, approval_of: Owned, billed_o
     """It was billed: nothing can be changed any more. What was billed in time may be told late.
 
     Raises ``StateForbids``, ``VersionStale``, ``BilledOnImpossible``, and ``BenefitsTaken`` where it is told so late that
-    another approval has got the same equipment since.
+    another approval has got the same equipment, days or amount since.
     """
     approval = await locked(connection, approval_of, act)
-    life.after(approval.state, Kind.USED)
-    if approval.state is State.EXPIRED and isinstance(approval.request, OpticalRequest):
-        await _refuse_taken(connection, tools, approval, approval.request)
+    if Kind.USED not in possible(approval):
+        raise errors.StateForbids(str(approval.state))
+    if approval.state is State.EXPIRED:
+        await _refuse_taken(connection, tools, approval)
     last = approval.billable_until
     if not approval.care_date <= billed_on <= min(day_of(act.now), last or date.max):
         raise errors.BilledOnImpossible
@@ -349,7 +373,7 @@ async def decide_by_insurer(
     """The insurer approves, approves in part or refuses what waits for it, for the reason that it names.
 
     Refusing an appeal leaves what was granted before. Raises ``StateForbids``, ``VersionStale``, ``DecisionNeedsLines``,
-    ``LineUnknown``, ``GrantTooLarge``, ``GrantBelowAppealed`` and ``GrantAboveResponsible``.
+    ``DecisionNeedsReason``, ``LineUnknown``, ``GrantTooLarge``, ``GrantBelowAppealed`` and ``GrantAboveResponsible``.
     """
     approval = await locked(connection, approval_of, act)
     if approval.waits_for is not Party.INSURER:
@@ -365,19 +389,9 @@ async def decide_by_insurer(
         reason = reasons.OF_INSURERS[code] if code else reasons.INSURER_REFUSED
         lines = none_granted(approval, reasons.OF_INSURERS[code] if code else reasons.CUT_BY_INSURER)
     else:
-        if not grants and (kind is Kind.PARTIALLY_APPROVED or is_appeal):
-            raise errors.DecisionNeedsLines
-        lines = granted_anew(approval, grants)
-        if not any(line.granted for line in lines):
-            raise errors.DecisionNeedsLines("nothing is granted: refuse instead")
-        changes = [line.granted - was.granted for line, was in zip(lines, approval.lines, strict=True)]
+        lines = await _lines_granted(connection, tools, approval, kind, grants, comment)
+        is_cut = any(line.granted < was.granted for line, was in zip(lines, approval.lines, strict=True))
         # What it comes to is seen from the lines: one that is less than before, or nothing, is a cut.
-        is_cut = min(changes) < 0
-        if is_cut and is_appeal:
-            number = next(number for number, change in enumerate(changes, start=1) if change < 0)
-            raise errors.GrantBelowAppealed(f"line {number}")
-        if max(changes) > 0:
-            await _refuse_above_ceiling(connection, tools, approval, lines)
         if is_cut or decisions.outcome(lines)[0] is Kind.PARTIALLY_APPROVED:
             kind, reason = Kind.PARTIALLY_APPROVED, reasons.INSURER_CUT
         else:
@@ -394,6 +408,31 @@ async def decide_by_insurer(
         comment=comment,
         lines=lines,
     )
+
+
+async def _lines_granted(
+    connection: Connection,
+    tools: Tools,
+    approval: PriorApproval,
+    kind: Kind,
+    grants: Sequence[Grant],
+    comment: str | None,
+) -> tuple[DecidedLine, ...]:
+    """The lines as the insurer grants them, which says why where one is less than before, and stays within the law."""
+    is_appeal = approval.state is State.APPEALED
+    if not grants and (kind is Kind.PARTIALLY_APPROVED or is_appeal):
+        raise errors.DecisionNeedsLines
+    lines = granted_anew(approval, grants)
+    if not any(line.granted for line in lines):
+        raise errors.DecisionNeedsLines("nothing is granted: refuse instead")
+    for number, (line, was) in enumerate(zip(lines, approval.lines, strict=True), start=1):
+        if line.granted < was.granted and is_appeal:
+            raise errors.GrantBelowAppealed(f"line {number}")
+        if line.granted < was.granted and not comment and line.code == reasons.CUT_BY_INSURER.code:
+            raise errors.DecisionNeedsReason(f"line {number}")
+    if any(line.granted > was.granted for line, was in zip(lines, approval.lines, strict=True)):
+        await _refuse_above_ceiling(connection, tools, approval, lines)
+    return lines
 
 
 async def run_clock(
@@ -425,8 +464,13 @@ async def run_clock(
         return await step(
             connection, approval, kind, reason, act, Action.APPROVAL_CLOCK_RAN_OUT, by="system", lines=lines
         )
-    reason = reasons.NOT_ANSWERED if approval.waits_for is Party.PRACTITIONER else reasons.EXPIRED
-    return await step(connection, approval, Kind.EXPIRED, reason, act, Action.APPROVAL_CLOCK_RAN_OUT, by="system")
+    reason, lines = reasons.EXPIRED, approval.lines
+    if approval.waits_for is Party.PRACTITIONER:
+        reason = reasons.NOT_ANSWERED
+        lines = none_granted(approval, reason)
+    return await step(
+        connection, approval, Kind.EXPIRED, reason, act, Action.APPROVAL_CLOCK_RAN_OUT, by="system", lines=lines
+    )
 
 
 async def backlog(connection: Connection) -> Mapping[str, float]:
@@ -519,11 +563,12 @@ async def _refuse_above_ceiling(
         raise errors.GrantAboveResponsible(f"line {above[0]}: {above[1]}")
 
 
-async def _refuse_taken(connection: Connection, tools: Tools, approval: PriorApproval, request: OpticalRequest) -> None:
-    """What an expired approval gave back may be another's by now: then it would come too early, and is not paid for twice."""
-    again = optical.price(request, await _case_of(connection, tools, approval))
-    for was, now in zip(approval.lines, again, strict=True):
-        if was.granted and now.code == reasons.RENEWAL_TOO_EARLY.code:
+async def _refuse_taken(connection: Connection, tools: Tools, approval: PriorApproval) -> None:
+    """What an expired approval gave back may be another's by now: it is not paid for twice."""
+    case = await _case_of(connection, tools, approval)
+    now, alone = decisions.price(approval.request, case), decisions.price(approval.request, replace(case, uses=()))
+    for was, left, whole in zip(approval.lines, now, alone, strict=True):
+        if left.granted < min(was.granted, whole.granted):
             raise errors.BenefitsTaken
 
 

@@ -15,16 +15,18 @@ from tpgateway.claims.model import (
     Kind,
     Party,
     PriorApproval,
+    Request,
     Standing,
     State,
 )
 from tpgateway.claims.parties import Act
 from tpgateway.claims.rules import decisions, life, reasons
-from tpgateway.claims.rules.consumption import regranted, uses_of
+from tpgateway.claims.rules.consumption import held_meanwhile, regranted, uses_of
 from tpgateway.claims.store.approvals import ApprovalStore
 from tpgateway.database import Connection
 from tpgateway.database.statements import Statement, together
 from tpgateway.errors import Reason
+from tpgateway.guarantees.model import Use
 from tpgateway.guarantees.service import tariffs
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import ApprovalRules, EventKind, Reference
@@ -67,12 +69,14 @@ async def step(
     comment: str | None = None,
     documents: Sequence[str] = (),
     lines: tuple[DecidedLine, ...] | None = None,
+    request: Request | None = None,
 ) -> PriorApproval:
     """One event on a locked approval, kept, audited and told; raises ``StateForbids``."""
     state = life.after(approval.state, kind)
     changes = lines is not None and lines != approval.lines
     valid_until, billable_until = approval.valid_until, approval.billable_until
-    if any(line.granted for line in lines or ()) and (changes or approval.state is State.UNDER_REVIEW):
+    is_granted = life.holds(state) and any(line.granted for line in lines or ())
+    if is_granted and (changes or approval.state is State.UNDER_REVIEW):
         # Granted after all, or later: its days are counted from now. What an appeal leaves as it was ends as it did.
         national = await tariffs(connection)
         valid_until, billable_until = decisions.validity(
@@ -83,6 +87,7 @@ async def step(
         state=state,
         version=approval.version + 1,
         revision=approval.revision + changes,
+        request=request or approval.request,
         lines=lines if lines is not None else approval.lines,
         valid_until=valid_until,
         billable_until=billable_until,
@@ -116,13 +121,13 @@ async def restored(connection: Connection, approval: PriorApproval, now: datetim
     """The approval as it stood before a change that came to nothing, as a revision of its own."""
     standing = approval.standing
     assert standing
-    lines = await ApprovalStore(connection).lines(approval.insurer_id, approval.id, standing.revision)
+    request, lines = await agreed(connection, approval, standing)
     after = replace(
         approval,
         state=standing.state,
         version=approval.version + 1,
         revision=approval.revision + 1,
-        request=codec.from_json(standing.request, tuple(line.asked for line in lines)),
+        request=request,
         lines=lines,
         valid_until=standing.valid_until,
         billable_until=standing.billable_until,
@@ -133,6 +138,14 @@ async def restored(connection: Connection, approval: PriorApproval, now: datetim
         waits_for=None,
     )
     return replace(after, due_at=due_at_of(after.state, after.billable_until, ApprovalRules(), now))
+
+
+async def agreed(
+    connection: Connection, approval: PriorApproval, standing: Standing
+) -> tuple[Request, tuple[DecidedLine, ...]]:
+    """What was agreed, and stands until a change of it is granted."""
+    lines = await ApprovalStore(connection).lines(approval.insurer_id, approval.id, standing.revision)
+    return codec.from_json(standing.request, tuple(line.asked for line in lines)), lines
 
 
 def standing_of(approval: PriorApproval) -> Standing | None:
@@ -170,7 +183,8 @@ def granted_anew(approval: PriorApproval, grants: Sequence[Grant]) -> tuple[Deci
         if granted == line.granted:
             changed.append(line)
         else:
-            code = (grant and grant.code) or reasons.CUT_BY_INSURER.code
+            own = reasons.CUT_BY_INSURER if granted < line.granted else reasons.GRANTED_BY_INSURER
+            code = (grant and grant.code) or own.code
             changed.append(regranted(line, granted, code, approval.request, approval.care_date))
     return tuple(changed)
 
@@ -188,10 +202,18 @@ async def save(
     has_new_lines = after.revision != before.revision
     if has_new_lines:
         await store.add_lines(after)
-    if has_new_lines or life.holds(after.state) != life.holds(before.state):
+    if has_new_lines or after.standing != before.standing or life.holds(after.state) != life.holds(before.state):
         await store.give_back(after.insurer_id, after.id)
-        if life.holds(after.state) and (held := uses_of(after.lines)):
+        if life.holds(after.state) and (held := await _held(connection, after)):
             await store.add_uses(after, held)
+
+
+async def _held(connection: Connection, approval: PriorApproval) -> list[tuple[int, Use]]:
+    held = uses_of(approval.lines, approval.request)
+    if approval.standing is None:
+        return held
+    request, lines = await agreed(connection, approval, approval.standing)
+    return held_meanwhile(held, uses_of(lines, request))
 
 
 def event_of(

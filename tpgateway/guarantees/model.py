@@ -1,6 +1,6 @@
 """Products, benefit lines and their formulas."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -63,7 +63,8 @@ class Approval(StrEnum):
 class Formula:
     """``rate_basis_points`` (10000 is 100 %) goes with percentage and share, ``amount_cents`` with flat and daily share.
 
-    What is granted per act or day is granted for each of them, and so is the ceiling, which goes with any kind.
+    What is granted per act or day is granted for each of them, and so is the ceiling, which goes with any kind. What is
+    granted per equipment or year is granted once for all that goes by the benefit.
     """
 
     kind: FormulaKind
@@ -176,21 +177,27 @@ class Tariffs:
         value = self.at(code, on)
         return None if value is None else Cents(value)
 
-    def sum(self, code: str, first: date, days: int) -> Cents | None:
-        """The amounts of so many days together, each by its own date; None where one of them has none."""
+    def each_day(self, code: str, first: date, days: int) -> Sequence[Cents] | None:
+        """The amounts of so many days, each by its own date; None where one of them has none."""
         amounts = [self.cents(code, first + timedelta(days=number)) for number in range(days)]
-        return None if None in amounts else Cents(sum(amount or 0 for amount in amounts))
+        found = [amount for amount in amounts if amount is not None]
+        return found if len(found) == days else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """What somebody used of a benefit: days or pieces, and what the insurer paid. A use lies within one calendar year."""
+    """What somebody used of a benefit: days or pieces, and what the insurer paid. A use lies within one calendar year.
+
+    ``until`` is the stay's last day, where the use is one of a stay as a whole; ``amo`` is what the AMO paid beside.
+    """
 
     item: str
     benefit: str
     on: date
     units: int
     granted: Cents
+    amo: Cents = ZERO
+    until: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,12 @@ class Case:
     uses: Sequence[Use]
 
     @cached_property
-    def has_year_limits(self) -> bool:
-        """Whether a line of the contract counts by the year, so that lines of one request count against each other."""
-        return any(line.formula.per is Per.YEAR or line.days_covered is not None for line in self.benefits.values())
+    def counts_together(self) -> bool:
+        """Whether a line of the contract counts by year or equipment: then lines of one request count against each other."""
+        return any(
+            line.formula.per in {Per.YEAR, Per.EQUIPMENT} or line.days_covered is not None
+            for line in self.benefits.values()
+        )
 
     @cached_property
     def age(self) -> int:

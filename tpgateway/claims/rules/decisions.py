@@ -11,7 +11,7 @@ from tpgateway.guarantees.model import Domain, Tariffs
 from tpgateway.insurers.model import ApprovalRules
 from tpgateway.money import ZERO
 
-_LEFT_OF_THE_YEAR = frozenset({reasons.DAYS_USED_UP.code, reasons.YEAR_CEILING_REACHED.code})
+_LEFT_BY_OTHERS = frozenset({reasons.DAYS_USED_UP.code, reasons.YEAR_CEILING_REACHED.code, reasons.STAY_OVERLAPS.code})
 
 
 def decide(request: Request, case: Case, rules: ApprovalRules, *, today: date, must_be_seen: bool = False) -> Decision:
@@ -19,7 +19,7 @@ def decide(request: Request, case: Case, rules: ApprovalRules, *, today: date, m
 
     ``must_be_seen``: the insurer has taken part before, and rules alone may not go past it.
     """
-    lines = hospital.price(request, case) if isinstance(request, Stay) else optical.price(request, case)
+    lines = price(request, case)
     kind, reason = outcome(lines)
     domain = Domain.HOSP if isinstance(request, Stay) else Domain.OPTI
     asks_for: tuple[str, ...] = ()
@@ -51,6 +51,11 @@ def decide(request: Request, case: Case, rules: ApprovalRules, *, today: date, m
     )
 
 
+def price(request: Request, case: Case) -> list[DecidedLine]:
+    """Every line priced by the rules of its domain."""
+    return hospital.price(request, case) if isinstance(request, Stay) else optical.price(request, case)
+
+
 def validity(request: Request, care_date: date, tariffs: Tariffs, *, today: date) -> tuple[date, date]:
     """The last day of use and the last to bill on: counted from the care or from the decision, whichever is later."""
     last = max(today, request.exit_date if isinstance(request, Stay) else care_date)
@@ -61,12 +66,12 @@ def validity(request: Request, care_date: date, tariffs: Tariffs, *, today: date
 def outcome(lines: Sequence[DecidedLine]) -> tuple[Kind, Reason]:
     """What decided lines come to: a line that the AMO pays whole, or that is owed by nobody, stands in no one's way.
 
-    What is granted for as long as the year's days or amount last is granted in part, and can be contested: who counted may
-    have counted wrong.
+    What is granted for as long as the year's days or amount last, or for the days that no other stay has, is granted in part,
+    and can be contested: who counted may have counted wrong.
     """
     owed = [line for line in lines if line.code != reasons.FEE_NOT_DUE.code]
     granted = [line.granted > ZERO or line.code == reasons.NOTHING_LEFT.code for line in owed] or [False]
-    if all(granted) and not any(line.code in _LEFT_OF_THE_YEAR for line in lines):
+    if all(granted) and not any(line.code in _LEFT_BY_OTHERS for line in lines):
         return Kind.APPROVED, reasons.ALL_GRANTED
     if any(line.granted > ZERO for line in lines):
         return Kind.PARTIALLY_APPROVED, reasons.SOME_NOT_GRANTED

@@ -1,20 +1,26 @@
 """Pricing of a stay in hospital, line by line."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
-from tpgateway.claims.model import FULL_STAY, Admission, AskedLine, DecidedLine, Item, Stay
+from tpgateway.claims.model import BY_DAY, FULL_STAY, Admission, AskedLine, DecidedLine, Item, Stay
 from tpgateway.claims.rules import reasons
 from tpgateway.claims.rules.cases import Case
-from tpgateway.claims.rules.consumption import uses_of_line
+from tpgateway.claims.rules.consumption import spans_asked, uses_of_line
 from tpgateway.errors import Reason
-from tpgateway.guarantees.model import BenefitLine, FormulaKind, Use
-from tpgateway.guarantees.rules.evaluation import Charge, evaluate, spread
+from tpgateway.guarantees.model import Approval, BenefitLine, Domain, Formula, FormulaKind, Per, Use
+from tpgateway.guarantees.rules.evaluation import Charge, days_in_a_row, evaluate, spread
 from tpgateway.money import ZERO, Cents, share
 
-_BY_DAY = frozenset({Item.DAILY_FEE, Item.SINGLE_ROOM, Item.ACCOMPANYING_BED})
 _WHOLE_BASE = 10_000
+# CSS R871-2: a responsible contract pays what the law asks of the patient, whatever its own lines say.
+_IN_FULL = BenefitLine(
+    domain=Domain.HOSP,
+    benefit="in_full",
+    formula=Formula(kind=FormulaKind.REMAINDER, per=Per.STAY),
+    approval=Approval.NONE,
+)
 
 
 def price(stay: Stay, case: Case) -> list[DecidedLine]:
@@ -23,8 +29,8 @@ def price(stay: Stay, case: Case) -> list[DecidedLine]:
     spent: list[Use] = []
     for asked in stay.lines:
         line = _priced(asked, stay, case, spent)
-        if case.has_year_limits:
-            spent += uses_of_line(line)
+        if case.counts_together:
+            spent += uses_of_line(line, stay)
         lines.append(line)
     return lines
 
@@ -32,29 +38,44 @@ def price(stay: Stay, case: Case) -> list[DecidedLine]:
 def _priced(asked: AskedLine, stay: Stay, case: Case, spent: list[Use]) -> DecidedLine:
     if asked.price == asked.amo:
         return _nothing(asked, reasons.NOTHING_LEFT)
-    if any(_overlaps(use, stay) for use in case.uses if use.item == asked.item and use.benefit == asked.benefit):
+    own = [use for use in case.uses if use.item == asked.item and use.benefit == asked.benefit]
+    taken = frozenset(_days(own))
+    if asked.item in BY_DAY:
+        overlaps = not days_in_a_row(stay.entry_date, asked.units, taken)
+    else:
+        overlaps = any(_is_of(use, stay) for use in own)
+    if overlaps:
         return _nothing(asked, reasons.STAY_OVERLAPS)
     match asked.item:
         case Item.DAILY_FEE | Item.EMERGENCY_FEE | Item.HIGH_COST_ACT_FEE:
-            return _fee(asked, stay, case, spent)
+            return _fee(asked, stay, case, spent, taken)
         case Item.COPAYMENT if case.is_responsible:
             # CSS R871-2: a responsible contract pays the co-payment of hospital care in full.
             return _granted(asked, stay, min(asked.price, asked.base) - asked.amo, reasons.COPAYMENT_IN_FULL)
         case Item.EXCESS_FEES:
-            return _excess(_by_contract(asked, stay, case, spent), stay, case)
-    return _by_contract(asked, stay, case, spent)
+            return _excess(_by_contract(asked, _charge(asked, stay), case, spent), stay, case)
+    return _by_contract(asked, _charge(asked, stay, taken=taken), case, spent)
 
 
-def _overlaps(use: Use, stay: Stay) -> bool:
-    last = use.on + timedelta(days=(use.units if use.item in _BY_DAY else 1) - 1)
-    return use.on <= stay.exit_date and last >= stay.entry_date
+def _days(uses: Sequence[Use]) -> Iterator[date]:
+    """Each day that uses by the day are for."""
+    for use in uses:
+        for number in range(use.units):
+            yield use.on + timedelta(days=number)
 
 
-def _by_contract(asked: AskedLine, stay: Stay, case: Case, spent: list[Use]) -> DecidedLine:
+def _is_of(use: Use, stay: Stay) -> bool:
+    """Whether a use is of a stay at the same time. One may begin on the day when another ends: that is a transfer."""
+    last = use.until or use.on
+    start, end = max(use.on, stay.entry_date), min(last, stay.exit_date)
+    return start < end or (start == end and use.on == stay.entry_date and last == stay.exit_date)
+
+
+def _by_contract(asked: AskedLine, charge: Charge, case: Case, spent: list[Use]) -> DecidedLine:
     benefit = case.benefits.get(asked.benefit)
     if benefit is None:
         return _nothing(asked, reasons.BENEFIT_NOT_IN_CONTRACT)
-    found = evaluate(_above_base(benefit, asked), _charge(asked, stay), [*case.uses, *spent] if spent else case.uses)
+    found = evaluate(_above_base(benefit, asked), charge, [*case.uses, *spent] if spent else case.uses)
     return DecidedLine(asked=asked, granted=found.granted, code=found.code, parts=found.parts)
 
 
@@ -73,26 +94,32 @@ def _above_base(benefit: BenefitLine, asked: AskedLine) -> BenefitLine:
     )
 
 
-def _charge(asked: AskedLine, stay: Stay) -> Charge:
+def _charge(
+    asked: AskedLine, stay: Stay, *, prices: Sequence[Cents] = (), taken: Collection[date] = frozenset()
+) -> Charge:
     return Charge(
         on=stay.entry_date,
         price=asked.price,
         base=asked.base,
         amo=asked.amo,
         units=asked.units,
-        is_by_day=asked.item in _BY_DAY,
+        is_by_day=asked.item in BY_DAY,
+        prices=prices,
+        taken=taken,
     )
 
 
-def _fee(asked: AskedLine, stay: Stay, case: Case, spent: list[Use]) -> DecidedLine:
+def _fee(asked: AskedLine, stay: Stay, case: Case, spent: list[Use], taken: Collection[date]) -> DecidedLine:
     """What the law asks of the patient: never more than the national amount, and only where it is due."""
     tariffs, on = case.tariffs, stay.entry_date
+    days: Sequence[Cents] | None = ()
     match asked.item:
         case Item.DAILY_FEE:
             # CSS L174-4: due for each day of a full stay, that of exit included.
             is_due = stay.mode == FULL_STAY
             code = "hospital_daily_fee_psychiatry" if stay.is_psychiatry else "hospital_daily_fee"
-            national = tariffs.sum(code, on, asked.units)
+            days = tariffs.each_day(code, on, asked.units)
+            national = None if days is None else Cents(sum(days))
         case Item.EMERGENCY_FEE:
             # Due for a passage in the emergency ward that no stay follows.
             is_due = stay.admission is Admission.URGENT and stay.mode != FULL_STAY
@@ -105,11 +132,16 @@ def _fee(asked: AskedLine, stay: Stay, case: Case, spent: list[Use]) -> DecidedL
         not_due = Cents(asked.price - asked.amo)
         return DecidedLine(asked=asked, granted=ZERO, code=reasons.FEE_NOT_DUE.code, not_due=not_due)
     owed = Cents(max(asked.amo, min(asked.price, national)))
+    # Of days that cost less than the law asks, nobody knows which does.
+    prices = days if days and owed == national else ()
+    charge = _charge(replace(asked, price=owed), stay, prices=prices, taken=taken)
     if case.is_responsible:
+        found = evaluate(_IN_FULL, charge, ())
         reason = reasons.DAILY_FEE_IN_FULL if asked.item is Item.DAILY_FEE else reasons.FEE_IN_FULL
-        line = _granted(asked, stay, owed - asked.amo, reason)
+        code = reason.code if found.code == reasons.FORMULA_APPLIED.code else found.code
+        line = DecidedLine(asked=asked, granted=found.granted, code=code, parts=found.parts)
     else:
-        line = replace(_by_contract(replace(asked, price=owed), stay, case, spent), asked=asked)
+        line = _by_contract(asked, charge, case, spent)
     too_much = Cents(asked.price - owed)
     if too_much and line.granted:
         line = replace(line, code=reasons.NATIONAL_AMOUNT.code)
@@ -135,19 +167,8 @@ def _granted(asked: AskedLine, stay: Stay, cents: int, reason: Reason) -> Decide
     """A sum for all units; days go to the calendar years that they lie in."""
     if cents <= 0:
         return _nothing(asked, reasons.FORMULA_GIVES_NOTHING)
-    parts = spread(Cents(cents), _years(asked, stay))
+    parts = spread(Cents(cents), spans_asked(asked, stay, stay.entry_date))
     return DecidedLine(asked=asked, granted=Cents(cents), code=reason.code, parts=parts)
-
-
-def _years(asked: AskedLine, stay: Stay) -> list[tuple[date, int]]:
-    if asked.item not in _BY_DAY:
-        return [(stay.entry_date, asked.units)]
-    years, first, left = [], stay.entry_date, asked.units
-    while left > 0:
-        count = min(left, (date(first.year + 1, 1, 1) - first).days)
-        years.append((first, count))
-        first, left = date(first.year + 1, 1, 1), left - count
-    return years
 
 
 def _nothing(asked: AskedLine, reason: Reason) -> DecidedLine:

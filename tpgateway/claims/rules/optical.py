@@ -18,8 +18,8 @@ from tpgateway.claims.rules import reasons
 from tpgateway.claims.rules.cases import Case
 from tpgateway.claims.rules.consumption import uses_of_line
 from tpgateway.errors import Reason
-from tpgateway.guarantees.model import BenefitLine, FormulaKind, Use
-from tpgateway.guarantees.rules.evaluation import Charge, Part, add_months, evaluate, too_early
+from tpgateway.guarantees.model import BenefitLine, FormulaKind, Per, Use
+from tpgateway.guarantees.rules.evaluation import Charge, Part, add_months, evaluate, limit_of, too_early
 from tpgateway.guarantees.rules.responsible import PAIRS, RENEWAL
 from tpgateway.money import ZERO, Cents
 
@@ -32,12 +32,15 @@ def price(request: OpticalRequest, case: Case) -> list[DecidedLine]:
     A change of sight is one only if it was prescribed after what was granted before.
     """
     is_too_old = prescription_is_too_old(request.prescription_date, case)
+    before = granted_before(request, case)
     lines: list[DecidedLine] = []
     spent: list[Use] = []
     for asked in request.lines:
-        line = _priced(asked, case, _reason(request, asked, case), spent, is_too_old=is_too_old)
-        if case.has_year_limits:
-            spent += uses_of_line(line)
+        reason = _reason(request, [use for use in case.uses if use.item == asked.item])
+        line = _priced(asked, case, reason, spent, is_too_old=is_too_old)
+        if case.counts_together:
+            line = _of_equipment(line, request, case, spent)
+            spent += uses_of_line(line, request)
         lines.append(line)
     if not any(line.granted for line in lines if line.asked.item in LENSES):
         lines = [
@@ -47,16 +50,30 @@ def price(request: OpticalRequest, case: Case) -> list[DecidedLine]:
             for line in lines
         ]
     if case.is_responsible:
-        lines = _under_ceilings(_above_floor(lines, case), case, granted_before(request, case))
+        lines = _under_ceilings(_above_floor(lines, case, before), case, before)
     return lines
 
 
-def _reason(request: OpticalRequest, asked: AskedLine, case: Case) -> RenewalReason | None:
-    if request.renewal_reason is RenewalReason.SIGHT_CHANGE:
-        before = [use.on for use in case.uses if use.item == asked.item]
-        if before and request.prescription_date <= max(before):
-            return None
-    return request.renewal_reason
+def _reason(request: OpticalRequest, before: Sequence[Use]) -> RenewalReason | None:
+    """Why something is asked for again; a change of sight only if it was prescribed after what was granted before."""
+    if request.renewal_reason is not RenewalReason.SIGHT_CHANGE or not before:
+        return request.renewal_reason
+    return request.renewal_reason if request.prescription_date > max(use.on for use in before) else None
+
+
+def _of_equipment(line: DecidedLine, request: OpticalRequest, case: Case, spent: Sequence[Use]) -> DecidedLine:
+    """What is paid by equipment is paid once for all of its pieces that go by the same benefit, within the period."""
+    asked, benefit = line.asked, case.benefits.get(line.asked.benefit)
+    if benefit is None or benefit.formula.per is not Per.EQUIPMENT or line.code == reasons.CLASS_A_IN_FULL.code:
+        return line
+    if (limit := limit_of(benefit)) is None:
+        return line
+    used: int = sum(use.granted for use in spent if use.benefit == benefit.benefit)
+    for use in case.uses:
+        months = _months(asked, benefit, case, _reason(request, [use]))
+        if use.benefit == benefit.benefit and too_early(months, case.care_date, [use]):
+            used += use.granted
+    return _cut(line, Cents(limit - used), case, reasons.CEILING_REACHED)
 
 
 def renewal_months(case: Case, reason: RenewalReason | None) -> int:
@@ -109,7 +126,12 @@ def _available_from(
     own = [use for use in case.uses if use.item == asked.item]
     if not own or not too_early(months := _months(asked, benefit, case, reason), case.care_date, own):
         return None
-    return add_months(max(use.on for use in own), months)
+    # On that day the person may be older, and the period longer.
+    last, again = max(use.on for use in own), None
+    while again is None or add_months(last, months) > again:
+        again = add_months(last, months)
+        months = _months(asked, benefit, replace(case, care_date=again), reason)
+    return again
 
 
 def _months(asked: AskedLine, benefit: BenefitLine | None, case: Case, reason: RenewalReason | None) -> int:
@@ -132,7 +154,7 @@ def _is_above_class_a(asked: AskedLine, case: Case) -> bool:
     return limit is None or asked.price > limit
 
 
-def _above_floor(lines: list[DecidedLine], case: Case) -> list[DecidedLine]:
+def _above_floor(lines: list[DecidedLine], case: Case, before: Sequence[Use]) -> list[DecidedLine]:
     """CSS R871-2: where the contract pays more than the co-payment, a pair of class B comes to the floor at least."""
     of_class_b = [line for line in lines if line.asked.price_class is PriceClass.B]
     lenses = [line for line in of_class_b if line.asked.item in LENSES and line.granted]
@@ -140,7 +162,7 @@ def _above_floor(lines: list[DecidedLine], case: Case) -> list[DecidedLine]:
         return lines
     letter = PAIRS[frozenset(line.asked.correction for line in lenses if line.asked.correction)]
     floor = case.tariffs.at(f"optical_floor_{letter}", case.care_date) or 0
-    missing = floor - sum(line.granted + line.asked.amo for line in of_class_b)
+    missing = floor - sum(line.granted + line.asked.amo for line in of_class_b) - _paid_of_class_b(before)
     if missing <= 0:
         return lines
     raised: list[DecidedLine] = []
@@ -203,18 +225,24 @@ def _left_to_insurer(lines: Sequence[DecidedLine], case: Case, before: Sequence[
         return None
     if len(lenses) == 1:
         ceiling = Cents((ceiling - frame) // 2 + frame)
-    paid: int = sum(line.asked.amo for line in lines if line.asked.price_class is PriceClass.B and line.granted)
-    paid += sum(use.granted for use in before if use.benefit.endswith("_b"))
-    return Cents(max(ZERO, ceiling - paid))
+    paid = sum(line.asked.amo for line in lines if line.asked.price_class is PriceClass.B and line.granted)
+    return Cents(max(ZERO, ceiling - paid - _paid_of_class_b(before)))
+
+
+def _paid_of_class_b(before: Sequence[Use]) -> int:
+    return sum(use.granted + use.amo for use in before if use.benefit.endswith("_b"))
 
 
 def granted_before(request: OpticalRequest, case: Case) -> list[Use]:
     """What belongs to the same equipment: granted within the period, so that a request may ask for the rest."""
     if not case.uses:
         return []
-    months = renewal_months(case, request.renewal_reason)
     own = EQUIPMENT | {Item.SUPPLEMENT}
-    return [use for use in case.uses if use.item in own and too_early(months, case.care_date, [use])]
+    return [
+        use
+        for use in case.uses
+        if use.item in own and too_early(renewal_months(case, _reason(request, [use])), case.care_date, [use])
+    ]
 
 
 def _cut(line: DecidedLine, most: Cents, case: Case, reason: Reason) -> DecidedLine:

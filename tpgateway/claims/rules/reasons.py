@@ -11,8 +11,8 @@ _BILL = "Facturez à l'assuré ce qui n'est pas pris en charge."
 ALL_GRANTED = reason("all_granted", "La prise en charge est accordée.")
 SOME_NOT_GRANTED = reason(
     "some_not_granted",
-    "La prise en charge est accordée en partie : un élément au moins n'est pas pris en charge, ou ne l'est que dans la limite"
-    " de ce qui reste pour l'année.",
+    "La prise en charge est accordée en partie : un élément au moins n'est pas pris en charge, ou ne l'est que pour une"
+    " partie des jours ou du montant de l'année.",
     "Lisez le motif de chaque ligne ; facturez le reste à l'assuré, modifiez la demande ou contestez la décision.",
 )
 NOTHING_GRANTED = reason(
@@ -142,7 +142,7 @@ FORMULA_GIVES_NOTHING = reason(
 )
 STAY_OVERLAPS = reason(
     "stay_overlaps",
-    "Le même élément est déjà pris en charge pour un séjour aux mêmes dates.",
+    "Le même élément est déjà pris en charge, pour les mêmes jours ou une partie d'entre eux, par un autre séjour.",
     "Modifiez ou prolongez la première demande au lieu d'en faire une autre.",
 )
 CEILING_REACHED = reason("ceiling_reached", "Limité au plafond de la garantie du contrat.", _BILL)
@@ -200,3 +200,4 @@ CUT_BY_INSURER = reason(
     "Montant fixé par l'organisme complémentaire.",
     "Lisez son commentaire ; contestez la décision si elle vous paraît erronée.",
 )
+GRANTED_BY_INSURER = reason("granted_by_insurer", "Montant accordé par l'organisme complémentaire après examen.")

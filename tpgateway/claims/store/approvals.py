@@ -87,10 +87,10 @@ _INSERT_EVENTS = """
     """
 _INSERT_USES = """
     INSERT INTO benefit_uses (insurer_id, membership_number, birth_date, birth_rank, approval_id, line, used_on, item,
-                              benefit, units, granted_cents)
+                              benefit, units, granted_cents, amo_cents, until)
     SELECT $1, {person}, {approval}, u.*
     FROM {source} json_to_recordset({rows}) AS u (
-        line smallint, used_on date, item text, benefit text, units smallint, granted bigint)
+        line smallint, used_on date, item text, benefit text, units smallint, granted bigint, amo bigint, until date)
     RETURNING 1
     """
 _ADD = f"""WITH approval AS (
@@ -145,14 +145,14 @@ class ApprovalStore:
     async def uses(self, insurer: InsurerId, person: Person, *, but: ApprovalId | None = None) -> list[Use]:
         """What somebody used of the benefits, but for one approval."""
         rows = await self.connection.fetch(
-            "SELECT item, benefit, used_on, units, granted_cents FROM benefit_uses WHERE insurer_id = $1"
+            "SELECT item, benefit, used_on, units, granted_cents, amo_cents, until FROM benefit_uses WHERE insurer_id = $1"
             " AND membership_number = $2 AND birth_date = $3 AND birth_rank = $4"
             " AND approval_id IS DISTINCT FROM $5 ORDER BY used_on, approval_id, line",
             insurer,
             *person,
             but,
         )
-        return [_use(row, row["used_on"]) for row in rows]
+        return [_use(row, row["used_on"], row["until"]) for row in rows]
 
     async def add(
         self,
@@ -443,13 +443,15 @@ class ApprovalStore:
         return sealed
 
 
-def _use(row: asyncpg.Record | dict[str, Any], on: date) -> Use:
+def _use(row: asyncpg.Record | dict[str, Any], on: date, until: date | None) -> Use:
     return Use(
         item=row["item"],
         benefit=row["benefit"],
         on=on,
         units=row["units"],
         granted=Cents(row["granted_cents"]),
+        amo=Cents(row["amo_cents"]),
+        until=until,
     )
 
 
@@ -503,6 +505,8 @@ def _use_rows(uses: Sequence[tuple[int, Use]]) -> list[dict[str, Any]]:
             "benefit": use.benefit,
             "units": use.units,
             "granted": use.granted,
+            "amo": use.amo,
+            "until": use.until and use.until.isoformat(),
         }
         for line, use in uses
     ]
@@ -572,7 +576,10 @@ def _proven(row: asyncpg.Record | None) -> Proven | None:
         state=InsurerState(row["state"]),
         rules=rules_codec.from_text(row["approval_rules"]),
         check=None if row["id"] is None else check_of(row),
-        uses=[_use(use, date.fromisoformat(use["used_on"])) for use in row["uses"] or ()],
+        uses=[
+            _use(use, date.fromisoformat(use["used_on"]), use["until"] and date.fromisoformat(use["until"]))
+            for use in row["uses"] or ()
+        ],
         next_id=ApprovalId(row["next_id"]),
         seen=row["seen"],
     )

@@ -1,7 +1,7 @@
 """What a benefit line pays of a charge, given what was used of it before."""
 
 from calendar import monthrange
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import NamedTuple
@@ -14,7 +14,8 @@ from tpgateway.money import ZERO, Cents
 class Charge:
     """What is charged from a day on: price, base and AMO share of all ``units`` (acts or days) together.
 
-    ``is_by_day``: the units are days, one after the other.
+    ``is_by_day``: the units are days, one after the other; then ``prices`` are those of each, where they differ, and
+    ``taken`` the days that are paid for already.
     """
 
     on: date
@@ -23,10 +24,12 @@ class Charge:
     amo: Cents
     units: int = 1
     is_by_day: bool = False
+    prices: Sequence[Cents] = ()
+    taken: Collection[date] = frozenset()
 
 
 class Part(NamedTuple):
-    """What is paid of a calendar year: from which day on, for how many units, and how much."""
+    """What is paid of a calendar year: from which day on, for how many units in a row, and how much."""
 
     on: date
     units: int
@@ -57,25 +60,27 @@ def evaluate(line: BenefitLine, charge: Charge, uses: Sequence[Use]) -> Evaluate
     months = None if line.domain is Domain.OPTI else line.renewal_months
     if months is not None and too_early(months, charge.on, own):
         return Evaluated((), "renewal_too_early")
-    years, code = _paid_years(line, charge, own)
-    units = sum(count for _, count in years)
+    paid, code = _paid_units(line, charge, own)
+    units = sum(count for _, count in paid)
     if not units:
         return Evaluated((), code)
     formula = line.formula
     if formula.per is Per.YEAR:
         formula = replace(formula, ceiling_cents=None)  # it is each year's, and looked at below
-    part = charge if units == charge.units else _share_of(charge, units)
+    part = charge if units == charge.units else _share_of(charge, paid)
     granted = formula.insurer_share(price=part.price, base=part.base, amo=part.amo, units=units)
     if code == "formula_applied" and formula.ceiling_cents is not None:
         times = units if formula.per in {Per.ACT, Per.DAY} else 1
         if granted == formula.ceiling_cents * times < part.price - part.amo:
             code = "ceiling_reached"
-    parts = spread(granted, years)
-    if formula.per is Per.YEAR and (limit := _year_limit(line)) is not None:
-        limited = []
+    parts = spread(granted, paid)
+    if formula.per is Per.YEAR and (limit := limit_of(line)) is not None:
+        limited: list[Part] = []
         for each in parts:
-            left = max(ZERO, limit - sum(use.granted for use in own if use.on.year == each.on.year))
-            limited.append(each._replace(granted=Cents(min(each.granted, left))))
+            used: int = sum(use.granted for use in own if use.on.year == each.on.year)
+            used += sum(before.granted for before in limited if before.on.year == each.on.year)
+            left = Cents(max(ZERO, limit - used))
+            limited.append(each._replace(granted=min(each.granted, left)))
             if each.granted > left:
                 code = "year_ceiling_reached"
         parts = tuple(limited)
@@ -84,17 +89,39 @@ def evaluate(line: BenefitLine, charge: Charge, uses: Sequence[Use]) -> Evaluate
     return Evaluated(parts if all(each.granted for each in parts) else tuple(filter(_is_paid, parts)), code)
 
 
-def spread(granted: Cents, years: Sequence[tuple[date, int]]) -> tuple[Part, ...]:
-    """A sum over calendar years, by their units; what does not divide falls to the last."""
-    if len(years) == 1:
-        return (Part(*years[0], granted),)
-    units, left = sum(count for _, count in years), granted
+def spread(granted: Cents, spans: Sequence[tuple[date, int]]) -> tuple[Part, ...]:
+    """A sum over first days and units, by the units; what does not divide falls to the last."""
+    if len(spans) == 1:
+        return (Part(*spans[0], granted),)
+    units, left = sum(count for _, count in spans), granted
     parts = []
-    for on, count in years:
+    for on, count in spans:
         share = left if count == units else Cents(left * count // units)
         parts.append(Part(on, count, share))
         units, left = units - count, Cents(left - share)
     return tuple(parts)
+
+
+def days_in_a_row(first: date, days: int, taken: Collection[date] = frozenset()) -> list[tuple[date, int]]:
+    """So many days less those taken: first day and length of each run of them within a calendar year."""
+    found: list[tuple[date, int]] = []
+    for day in (first + timedelta(days=number) for number in range(days)):
+        if day in taken:
+            continue
+        on, count = found[-1] if found else (day, 0)
+        if count and day.year == on.year and day == on + timedelta(days=count):
+            found[-1] = (on, count + 1)
+        else:
+            found.append((day, 1))
+    return found
+
+
+def limit_of(line: BenefitLine) -> Cents | None:
+    """The most that is paid for the whole of what the formula is per: a year, or an equipment."""
+    formula = line.formula
+    if formula.ceiling_cents is not None:
+        return formula.ceiling_cents
+    return formula.amount_cents if formula.kind is FormulaKind.FLAT else None
 
 
 def too_early(months: int, on: date, uses: Sequence[Use]) -> bool:
@@ -113,35 +140,33 @@ def _is_paid(part: Part) -> bool:
     return part.granted > ZERO
 
 
-def _year_limit(line: BenefitLine) -> Cents | None:
-    formula = line.formula
-    if formula.ceiling_cents is not None:
-        return formula.ceiling_cents
-    return formula.amount_cents if formula.kind is FormulaKind.FLAT else None
-
-
-def _paid_years(line: BenefitLine, charge: Charge, uses: Sequence[Use]) -> tuple[list[tuple[date, int]], str]:
-    """First day and units of each calendar year, less the waiting days, and no more of a year than the days covered."""
+def _paid_units(line: BenefitLine, charge: Charge, uses: Sequence[Use]) -> tuple[list[tuple[date, int]], str]:
+    """First day and units of what is paid: of days, not the waiting days, those taken, nor more of a year than it covers."""
     if not charge.is_by_day:
         return [(charge.on, charge.units)], "formula_applied"
-    first, left = charge.on + timedelta(days=line.waiting_days), charge.units - line.waiting_days
+    days = charge.units - line.waiting_days
+    spans = days_in_a_row(charge.on + timedelta(days=line.waiting_days), days, charge.taken)
     code = "waiting_days" if line.waiting_days else "formula_applied"
+    if sum(count for _, count in spans) < days:
+        code = "stay_overlaps"
+    if line.days_covered is None:
+        return spans, code
     paid: list[tuple[date, int]] = []
-    while left > 0:
-        in_year = min(left, (date(first.year + 1, 1, 1) - first).days)
-        count = in_year
-        if line.days_covered is not None:
-            used = sum(use.units for use in uses if use.on.year == first.year)
-            if in_year > (count := min(in_year, max(0, line.days_covered - used))):
-                code = "days_used_up"
-        if count:
-            paid.append((first, count))
-        left -= in_year
-        first = date(first.year + 1, 1, 1)
+    for on, count in spans:
+        used = sum(use.units for use in uses if use.on.year == on.year)
+        used += sum(units for first, units in paid if first.year == on.year)
+        if count > (left := max(0, line.days_covered - used)):
+            code = "days_used_up"
+        if left:
+            paid.append((on, min(count, left)))
     return paid, code
 
 
-def _share_of(charge: Charge, units: int) -> Charge:
+def _share_of(charge: Charge, paid: Sequence[tuple[date, int]]) -> Charge:
     """The same charge for some of its units."""
+    units = sum(count for _, count in paid)
     price, base, amo = (Cents(amount * units // charge.units) for amount in (charge.price, charge.base, charge.amo))
+    if charge.prices:
+        starts = [((on - charge.on).days, count) for on, count in paid]
+        price = Cents(sum(sum(charge.prices[start : start + count]) for start, count in starts))
     return replace(charge, price=price, base=base, amo=amo, units=units)

@@ -7,7 +7,13 @@ from dataclasses import replace
 from aiohttp import web
 
 from tpgateway.claims import parties
-from tpgateway.claims.errors import DecisionNeedsLines, GrantAboveResponsible, GrantBelowAppealed, GrantTooLarge
+from tpgateway.claims.errors import (
+    DecisionNeedsLines,
+    DecisionNeedsReason,
+    GrantAboveResponsible,
+    GrantBelowAppealed,
+    GrantTooLarge,
+)
 from tpgateway.claims.handlers import approvals as handlers
 from tpgateway.claims.handlers import documents as document_handlers
 from tpgateway.claims.model import Party, State, Stay
@@ -174,10 +180,11 @@ def _placed(grants: Sequence[Mapping[str, object]]) -> Iterator[None]:
     """What is wrong with a line or a word, at the field of the form that it was typed into."""
     try:
         yield
-    except (GrantTooLarge, GrantBelowAppealed, GrantAboveResponsible) as problem:
+    except (GrantTooLarge, GrantBelowAppealed, GrantAboveResponsible, DecisionNeedsReason) as problem:
         number = (problem.detail or "").removeprefix("line ").split(":")[0]
+        place = "code" if isinstance(problem, DecisionNeedsReason) else "granted"
         raise InvalidRequest(
-            faults=[Fault(pointer=f"/line/{number}/granted", problem=type(problem))], next_step=problem.next_step
+            faults=[Fault(pointer=f"/line/{number}/{place}", problem=type(problem))], next_step=problem.next_step
         ) from None
     except DecisionNeedsLines:
         raise DecisionNeedsLines(next_step="Pour ne rien accorder, refusez la demande.") from None
