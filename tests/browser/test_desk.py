@@ -162,8 +162,12 @@ async def answer(windows: Windows, optician: Practitioner, approval: str) -> Non
     await page.goto(f"/demandes/{approval}")
     await look_everywhere(page, "demande-question")
     document = {"name": "ordonnance.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4\n" + b"x" * 2_000}
-    await page.get_by_label("Ordonnance").set_input_files([document])
-    await expect(page.get_by_text("toutes jointes")).to_be_visible()
+    # What is wrong with the document costs nothing of the answer.
     await page.get_by_label("Votre réponse").fill("Voici l'ordonnance.")
+    await page.get_by_label("Ordonnance").set_input_files([{**document, "buffer": b"no document"}])
+    await page.get_by_role("button", name="Envoyer la réponse").click()
+    await expect(page.get_by_role("alert")).to_contain_text("PDF")
+    await expect(page.get_by_label("Votre réponse")).to_have_value("Voici l'ordonnance.")
+    await page.get_by_label("Ordonnance").set_input_files([document])
     await page.get_by_role("button", name="Envoyer la réponse").click()
     await expect(page.get_by_role("status")).to_contain_text("En examen")

@@ -37,9 +37,12 @@ async def test_a_hospital_asks_for_a_stay_and_makes_it_longer(
     await page.get_by_label("Discipline (DMT)").fill("223")
     for item, amount in (("Forfait journalier", "69"), ("Chambre particulière", "240")):
         group = page.get_by_role("group", name=item)
-        await group.get_by_label("Quantité").fill("3")
-        await group.get_by_label("Montant").fill(amount)
-    await expect(page.locator("#simulation")).to_contain_text("Chambre particulière")
+        await group.get_by_label("Montant").fill(amount)  # without a number of days it is for all
+    await expect(page.locator("#simulation")).to_contain_text("Chambre particulière ×\xa03")
+    copayment = page.get_by_role("group", name="Ticket modérateur")
+    await copayment.get_by_label("Montant").fill("100")
+    await expect(page.locator("#simulation")).to_contain_text("base")
+    await copayment.get_by_label("Montant").fill("")
     await expect(page.locator("#simulation")).to_contain_text(re.compile(r"Total\s*249,00\s€"))
     await look_everywhere(page, "demande-hospitalisation")
     await page.get_by_role("button", name="Envoyer la demande").click()
@@ -52,7 +55,7 @@ async def test_a_hospital_asks_for_a_stay_and_makes_it_longer(
     await page.get_by_label("Date de sortie prévue").fill((TODAY + timedelta(days=3)).isoformat())
     for item, amount in (("Forfait journalier", "92"), ("Chambre particulière", "320")):
         group = page.get_by_role("group", name=item)
-        await group.get_by_label("Quantité").fill("4")
+        await group.get_by_label("Jours").fill("4")
         await group.get_by_label("Montant").fill(amount)
     await look(page, "prolongation")
     await page.get_by_role("button", name="Demander la prolongation").click()

@@ -1,6 +1,7 @@
 """The life of approvals over HTTP: reviewed, questioned, amended, prolonged, contested, used, run out; and who may."""
 
 import asyncio
+import re
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -611,12 +612,22 @@ async def test_what_was_agreed_is_nobody_elses_while_a_change_of_it_waits(
     again = (await optician.check(builders.a_card())).body["proof"]
     second = (await submit(optician, again, frame=None)).body
     assert (second["state"], {line["code"] for line in second["lines"]}) == ("refused", {"renewal_too_early"})
+    assert "499,97\xa0€ reste valable" in await _page(optician, first)
     # Given up meanwhile, it is what was agreed that ends.
     ended = (await optician.call("POST", f"/v1/prior-approvals/{first['id']}/cancellation")).body
     assert (ended["state"], ended["totals"]) == ("cancelled", first["totals"])
+    assert "Ce qui était accordé, et ne l&#39;est plus" in await _page(optician, first)
     assert await gateway.fetchval(USES) == 0
     third = (await submit(optician, again, frame=None)).body
     assert third["state"] == "under_review"
+    await optician.call("POST", f"/v1/prior-approvals/{third['id']}/cancellation")
+    assert "Ce qui avait été calculé, sans être accordé" in await _page(optician, third)
+
+
+async def _page(optician: Practitioner, approval: dict[str, Any]) -> str:
+    reply = await optician.in_person("GET", f"/demandes/{approval['id']}", headers={"Accept": "text/html"})
+    assert reply.status == 200
+    return re.sub("<[^>]+>", "", bytes(reply.body).decode())
 
 
 async def test_a_change_that_is_granted_holds_no_more_than_it_asks_for(

@@ -168,7 +168,9 @@ async def test_numbers_that_a_page_wrote_and_somebody_changed_are_no_failure(
         assert status in {303, 409, 422}, path
 
 
-async def test_a_document_that_breaks_off_is_none(gateway: Gateway, optician: Practitioner) -> None:
+async def test_a_document_that_breaks_off_is_none_and_the_answer_beside_it_stays(
+    gateway: Gateway, optician: Practitioner
+) -> None:
     made = await ask(optician, **_glasses())
     await gateway.execute(
         "UPDATE prior_approvals SET state = 'information_requested', waits_for = 'practitioner', documents = '{quote}'"
@@ -178,12 +180,24 @@ async def test_a_document_that_breaks_off_is_none(gateway: Gateway, optician: Pr
         " 'information_requested', 'insurer', actor_id, reason_code, now(), details FROM prior_approval_events"
         " ORDER BY version DESC LIMIT 1"
     )
-    head = '--b\r\nContent-Disposition: form-data; name="kind"\r\n\r\nquote\r\n--b\r\n'
-    head += 'Content-Disposition: form-data; name="document"; filename="a.pdf"\r\nContent-Type: application/pdf\r\n\r\n'
-    whole = head.encode() + b"%PDF-1.4\n" + b"x" * 3_000
+    fields = {"version": str(made["version"] + 1), "answer": "Voici le devis."}
+    head = "".join(
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()
+    )
+    head += '--b\r\nContent-Disposition: form-data; name="document.quote"; filename="a.pdf"\r\n'
+    whole = head.encode() + b"Content-Type: application/pdf\r\n\r\n%PDF-1.4\n" + b"x" * 3_000
+    unreadable = head.encode() + b"Content-Type: application/pdf\r\n\r\nno document\r\n--b--\r\n"
     headers = {**HTML, "Content-Type": "multipart/form-data; boundary=b"}
-    path = f"/demandes/{made['id']}/documents"
-    for body, status, count in ((whole, 422, 0), (b"no form", 422, 0), (whole + b"\r\n--b--\r\n", 303, 1)):
+    path = f"/demandes/{made['id']}/reponse"
+    await gateway.execute("UPDATE prior_approvals SET version = version + 1")
+    for body, status, count in (
+        (whole, 422, 0),
+        (b"no form", 422, 0),
+        (unreadable, 422, 0),
+        (whole + b"\r\n--b--\r\n", 303, 1),
+    ):
         reply = await optician.in_person("POST", path, data=body, headers=headers)
         assert reply.status == status
+        if body.startswith(b"--b"):
+            assert status == 303 or b"Voici le devis." in reply.body  # nothing that was typed is lost
         assert await gateway.fetchval("SELECT count(*) FROM prior_approval_attachments") == count

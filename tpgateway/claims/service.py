@@ -54,6 +54,7 @@ from tpgateway.guarantees.service import TariffCache
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import ApprovalRules, InsurerId, InsurerState, TacitOutcome
+from tpgateway.money import Cents
 from tpgateway.practitioners.model import PractitionerId
 from tpgateway.web import limits
 
@@ -381,7 +382,7 @@ async def decide_by_insurer(
     is_appeal = approval.state is State.APPEALED
     lines, reason = approval.lines, reasons.INSURER_APPROVED
     if kind is Kind.REFUSED and approval.standing is not None:
-        return await restore(connection, approval, act, by="insurer", comment=comment)
+        return await restore(connection, approval, act, by="insurer", why=code, comment=comment)
     if kind is Kind.REFUSED and is_appeal:
         reason = reasons.APPEAL_REJECTED
         kind = Kind.PARTIALLY_APPROVED if any(line.granted for line in lines) else Kind.REFUSED
@@ -471,6 +472,14 @@ async def run_clock(
     return await step(
         connection, approval, Kind.EXPIRED, reason, act, Action.APPROVAL_CLOCK_RAN_OUT, by="system", lines=lines
     )
+
+
+async def agreed_meanwhile(connection: Connection, approval: PriorApproval) -> Cents | None:
+    """What stands granted while a change of it waits; None where none does."""
+    if approval.standing is None:
+        return None
+    _, lines = await agreed(connection, approval, approval.standing)
+    return Cents(sum(line.granted for line in lines))
 
 
 async def backlog(connection: Connection) -> Mapping[str, float]:

@@ -104,13 +104,19 @@ async def step(
 
 
 async def restore(
-    connection: Connection, approval: PriorApproval, act: Act, *, by: str, comment: str | None = None
+    connection: Connection,
+    approval: PriorApproval,
+    act: Act,
+    *,
+    by: str,
+    why: str | None = None,
+    comment: str | None = None,
 ) -> PriorApproval:
-    """A change that waited came to nothing: kept, audited and told."""
+    """A change that waited came to nothing, for an insurer's reason: kept, audited and told."""
     after = replace(await restored(connection, approval, act.now), comment=comment)
     kind = Kind(after.state.value)
     life.after(approval.state, kind)
-    details = {"comment": comment} if comment else {}
+    details = {name: said for name, said in (("reason", why), ("comment", comment)) if said}
     await save(connection, approval, after, [(event_of(after, kind, by, act.now, details), act.actor)])
     action = Action.APPROVAL_DECIDED if by == "insurer" else Action.APPROVAL_CLOCK_RAN_OUT
     await tell_insurer(connection, after, kind, action, act, details=details)

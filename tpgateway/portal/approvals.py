@@ -3,12 +3,13 @@
 import base64
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 
 from tpgateway.claims import documents, parties, service
-from tpgateway.claims.errors import AttachmentUnreadable
+from tpgateway.claims.errors import AttachmentNotAsked
 from tpgateway.claims.handlers import approvals as handlers
 from tpgateway.claims.handlers import documents as document_handlers
 from tpgateway.claims.model import Kind, PriorApproval, State, Stay
@@ -42,14 +43,15 @@ from tpgateway.portal.pages import (
     draft,
     form_key,
     form_of,
+    keep_form,
     may_act,
     page,
     parts_of,
     person,
+    read_part,
     see_other,
     spend_own,
     submitted,
-    text_of,
     transaction,
 )
 from tpgateway.practitioners import service as practitioners
@@ -65,6 +67,8 @@ from tpgateway.web.validation import parse_parameters
 _PAGE = 25
 _SEARCH = "recherche"
 _WAITING = 50
+_DOCUMENT = "document"
+_ANSWER_BYTES = 50_000
 NAMES: dict[str, Any] = {
     "states": STATES_FR,
     "kinds": KINDS_FR,
@@ -185,7 +189,8 @@ async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem 
         events = await parties.events(call.connection, approval)
         attachments = await parties.attachments(call.connection, approval)
         may_attach = approval.state is State.INFORMATION_REQUESTED
-        given = await documents.given(call.connection, approval) if may_attach else []
+        given = {each.kind for each in await documents.given(call.connection, approval)} if may_attach else set()
+        agreed = await service.agreed_meanwhile(call.connection, approval)
         insurer = await insurers.get(call.connection, approval.insurer_id)
     return page(
         request,
@@ -199,7 +204,11 @@ async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem 
         events=events,
         reasons=REASONS,
         attachments=attachments,
-        wanted=[each for each in approval.documents if each not in {one.kind for one in given}],
+        wanted=[each for each in approval.documents if each not in given],
+        welcome=[each for each in approval.documents or DOCUMENTS_FR if each in given or not approval.documents],
+        given=given,
+        agreed=agreed,
+        was_agreed=any(event.kind in {Kind.APPROVED, Kind.PARTIALLY_APPROVED} for event in events),
         may=service.possible(approval) if may_act(call.caller) else frozenset(),
         today=call.today.isoformat(),
         is_stay=isinstance(approval.request, Stay),
@@ -213,7 +222,6 @@ ACTION_LABELS = {
     "arguments": "Pourquoi l'organisme devrait revoir sa décision",
     "answer": "Votre réponse",
     "billed_on": "Facturée le",
-    "document": "Document (PDF, JPEG ou PNG, 10 Mo au plus)",
     "sure": "Oui, annuler cette demande : l'organisme ne paiera rien",
 }
 
@@ -264,10 +272,40 @@ async def appeal(request: web.Request) -> web.StreamResponse:
 
 
 async def inform(request: web.Request) -> web.StreamResponse:
+    """Takes the documents that were chosen, then the answer."""
+    if request.content_type == "multipart/form-data" and (shown := await _take_documents(request)) is not None:
+        return shown
+
     async def act(call: Call, path: ReferencePath, typed: dict[str, str]) -> object:
         return await handlers.inform(call, path=path, body=read(InformationRequest, _values(typed, "answer"), call))
 
     return await _change(request, act)
+
+
+async def _take_documents(request: web.Request) -> web.Response | None:
+    """Keeps documents as the API does, and the fields beside them for the act; the page again where one cannot be kept."""
+    caller = await person(request)
+    refuse_cross_site(request)
+    call = call_of(request, caller)
+    typed: dict[str, str] = {}
+    try:
+        refuse_role(caller, Role.STAFF)
+        await spend_own(request, caller, 20)
+        async for part in parts_of(request):
+            if part.filename is None:
+                typed[part.name or ""] = (await read_part(request, part, _ANSWER_BYTES)).decode("utf-8", "replace")
+            elif part.filename:
+                kind = (part.name or "").removeprefix(f"{_DOCUMENT}.")
+                query = parse_parameters(AttachmentQuery, {"kind": kind})
+                with suppress(AttachmentNotAsked):  # sent twice: the act tells what came of it
+                    await document_handlers.take_attachment(
+                        call, chunks_of(request, part), path=path_of(request), query=query
+                    )
+    except Problem as problem:
+        call.open_connection = None
+        return await _one(request, call, typed, problem)
+    keep_form(request, list(typed.items()))
+    return None
 
 
 async def use(request: web.Request) -> web.StreamResponse:
@@ -275,26 +313,3 @@ async def use(request: web.Request) -> web.StreamResponse:
         return await handlers.use(call, path=path, body=read(UseRequest, _values(typed, "billed_on"), call))
 
     return await _change(request, act)
-
-
-async def attach(request: web.Request) -> web.StreamResponse:
-    """Takes a document from the page, as the API takes it."""
-    caller = await person(request)
-    refuse_cross_site(request)
-    call = call_of(request, caller)
-    path = path_of(request)
-    try:
-        refuse_role(caller, Role.STAFF)
-        await spend_own(request, caller, 20)
-        kind = ""
-        async for part in parts_of(request):
-            if part.name == "kind":
-                kind = await text_of(request, part)
-            elif part.name == "document":
-                query = parse_parameters(AttachmentQuery, {"kind": kind})
-                await document_handlers.take_attachment(call, chunks_of(request, part), path=path, query=query)
-                return see_other(f"/demandes/{path.reference}?fait=document")
-    except Problem as problem:
-        call.open_connection = None
-        return await _one(request, call, {}, problem)
-    return await _one(request, call, {}, AttachmentUnreadable())

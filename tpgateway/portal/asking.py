@@ -11,7 +11,7 @@ from tpgateway.cards.model import CardCheck, CardCheckId
 from tpgateway.claims import service
 from tpgateway.claims.errors import VersionStale
 from tpgateway.claims.handlers import approvals as handlers
-from tpgateway.claims.model import Kind, PriorApproval, Stay
+from tpgateway.claims.model import BY_DAY, Kind, PriorApproval, Stay
 from tpgateway.claims.payloads import (
     AmendmentRequest,
     ExtensionRequest,
@@ -198,7 +198,9 @@ async def _form(
         is_other_domain=check is not None and check.ask.domain is not _DOMAINS[form],
         glasses=[(name, PART_NAMES[name], name in LENSES, name in SUPPLEMENTS) for name in glasses],
         has_supplements=bool(used),
-        stay_items=[(name, title, name in WITH_BASE, name in WITH_AMO) for name, title in STAY_ITEMS.items()],
+        stay_items=[
+            (name, title, name in WITH_BASE, name in WITH_AMO, name in BY_DAY) for name, title in STAY_ITEMS.items()
+        ],
         classes=[(each.value, name) for each, name in CLASSES_FR.items()],
         corrections=[(each.value, name) for each, name in CORRECTIONS_FR.items()],
         renewals=[(each.value, name) for each, name in RENEWALS_FR.items()],

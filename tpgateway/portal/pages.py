@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -84,7 +84,6 @@ _DONE = {
     "adresse": "Un message vient d'être envoyé à la nouvelle adresse : ouvrez le lien qu'il contient.",
     "application-retiree": "L'application est retirée : les codes arrivent de nouveau par mail.",
     "session": "La session est fermée.",
-    "document": "Le document est joint.",
     "envoye": "C'est envoyé.",
 }
 """What was done, said on the page that one comes back to; the address names it."""
@@ -139,6 +138,11 @@ async def form_of(request: web.Request) -> list[tuple[str, str]]:
     except ValueError:
         raise WrongEncoding from None
     return pairs
+
+
+def keep_form(request: web.Request, fields: Sequence[tuple[str, str]]) -> None:
+    """The fields of a form that came with files, read part by part."""
+    request[_FORM] = list(fields)
 
 
 async def parts_of(request: web.Request) -> AsyncIterator[BodyPartReader]:

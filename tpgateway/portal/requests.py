@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import chain
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from tpgateway.claims.errors import AmountsImpossible, CorrectionUnclear, StayReversed, UnitsImpossible
-from tpgateway.claims.model import EQUIPMENT, AskedLine, Item, OpticalRequest, Request, Stay
+from tpgateway.claims.model import BY_DAY, EQUIPMENT, AskedLine, Item, OpticalRequest, Request, Stay
 from tpgateway.claims.payloads import MOST_SUPPLEMENTS
 from tpgateway.claims.sentences import ITEMS_FR
-from tpgateway.errors import Fault, InvalidRequest
+from tpgateway.errors import Fault, FieldMissing, InvalidRequest
 from tpgateway.portal.forms import Typed, cents, decimal, field_of, nested, read, typed_euros, whole
 from tpgateway.web.routing import Call
 
@@ -120,6 +121,7 @@ def read_request(shape: type[Shape], form: RequestForm, typed: Typed, call: Call
     given = _copied(typed) if SAME in typed else typed
     values, unread = nested(given, form.labels, conversions=_CONVERSIONS)
     values.pop(SAME, None)
+    unread += _without_base(values) if form.is_stay else []
     places = _stay_lists(values) if form.is_stay else _optical_lists(values)
     faults: list[Fault] = []
     try:
@@ -168,15 +170,38 @@ def _complete_correction(lens: dict[str, Any]) -> None:
         lens["addition"] = lens.get("addition", "0")
 
 
+def _without_base(values: Mapping[str, Any]) -> list[Fault]:
+    """Of what the AMO pays a part of, nothing can be said without the base."""
+    said = "Indiquez la base de remboursement et la part de l'Assurance maladie."
+    items = values.get("stay", {}).get("items", {})
+    return [
+        Fault(pointer=f"/stay/items/{name}/base", problem=FieldMissing, message_fr=said)
+        for name, given in items.items()
+        if name in WITH_AMO and "price_cents" in given and "base_cents" not in given
+    ]
+
+
 def _stay_lists(values: dict[str, Any]) -> dict[str, str]:
     """Items of which anything was typed, as the list that the API wants; answers where the form has each."""
     stay = values.setdefault("stay", {})
     items = {name: given for name, given in stay.pop("items", {}).items() if given != {"quantity": 1}}
+    for name, given in items.items():
+        if name in BY_DAY and "quantity" not in given and (days := _days_of(stay)):
+            given["quantity"] = days
     stay["items"] = [
         {"item": Item.EXCESS_FEES.value, "is_optam": False, **given} if name == _NOT_OPTAM else {"item": name, **given}
         for name, given in items.items()
     ]
     return {f"/stay/items/{index}": f"/stay/items/{name}" for index, name in enumerate(items)}
+
+
+def _days_of(stay: Mapping[str, Any]) -> int:
+    """Days of presence; 0 where the dates are none, which is told beside them."""
+    try:
+        first, last = (date.fromisoformat(stay[name]) for name in ("entry_date", "exit_date"))
+    except (KeyError, ValueError):
+        return 0
+    return max(0, (last - first).days + 1)
 
 
 def _placed(fault: Fault, places: Mapping[str, str]) -> Fault:

@@ -80,7 +80,6 @@ PAGES = [
     ("POST", "/demandes/{id}/contestation", approvals.appeal),
     ("POST", "/demandes/{id}/reponse", approvals.inform),
     ("POST", "/demandes/{id}/facturation", approvals.use),
-    ("POST", "/demandes/{id}/documents", approvals.attach),
     ("GET", "/convention", papers.convention),
     ("POST", "/convention/signature", papers.sign),
     ("POST", "/convention/depart", papers.leave),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from tpgateway.claims import parties
+from tpgateway.claims import parties, service
 from tpgateway.claims.errors import (
     DecisionNeedsLines,
     DecisionNeedsReason,
@@ -88,6 +88,7 @@ async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem 
         attachments = await parties.attachments(call.connection, approval)
         practitioner = await practitioners.get(call.connection, approval.practitioner_id)
         insurer = await insurers.get(call.connection, approval.insurer_id)
+        agreed = await service.agreed_meanwhile(call.connection, approval)
     view = PriorApprovalView.of(approval)
     known = {f"line.{line.line}.granted": typed_euros(line.granted_cents) for line in view.lines}
     labels = {**_LABELS}
@@ -106,6 +107,7 @@ async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem 
         insurer_name=insurer.name,
         events=events,
         attachments=attachments,
+        agreed=agreed,
         reasons=REASONS,
         whys=[(code, REASONS[code].message_fr) for code in INSURERS_CODES],
         may_decide=may_act(call.caller) and approval.waits_for is Party.INSURER,
