@@ -53,23 +53,29 @@ def _user() -> str | None:
     return "nobody" if os.geteuid() == 0 else None
 
 
+def _made(folder: Path) -> Path:
+    """A folder of the servers' user."""
+    folder.mkdir(mode=0o700)
+    if (user := _user()) is not None:
+        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    return folder
+
+
 class Server:
     """One server: a folder, a port, and a process where it runs."""
 
     def __init__(self, home: Path, name: str) -> None:
-        self.data = home / name
-        self.data.mkdir(mode=0o700)
-        if (user := _user()) is not None:
-            os.chown(self.data, pwd.getpwnam(user).pw_uid, -1)
+        self.data = _made(home / name)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
 
     @classmethod
-    async def new(cls, home: Path, name: str, settings: str = "") -> "Server":
-        """An empty server with the database ``tpgateway``, running."""
+    async def new(cls, home: Path, name: str, settings: str = "", *, journal: Path | None = None) -> "Server":
+        """An empty server with the database ``tpgateway``, running; its journal may be in a folder elsewhere."""
         server = cls(home, name)
+        elsewhere = [] if journal is None else ["--waldir", str(_made(journal))]
         await server.run("initdb", "-D", str(server.data), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8",
-                         "--locale=C.UTF-8")  # fmt: skip
+                         "--locale=C.UTF-8", *elsewhere)  # fmt: skip
         await server.configure(_SETTINGS + settings)
         await server.start()
         await server.run("createdb", "-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres", "tpgateway")

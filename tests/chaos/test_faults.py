@@ -207,7 +207,7 @@ async def test_a_full_disk_is_told_as_such_and_forgotten_once_there_is_room(
             pytest.skip("a small disk can be had by root alone, where mounting is allowed")
         try:
             # The journal elsewhere: where that cannot be written PostgreSQL stops, as the killed server above does.
-            server = await postgres.Server.new(disk, "server", "max_wal_size = 100MB\nmin_wal_size = 32MB")
+            server = await postgres.Server.new(disk, "server", journal=home / "journal")
             try:
                 async with opened(tmp_path, database=server.url()) as (_, gateway, load):
                     async with load.running():

@@ -496,6 +496,8 @@ async def test_a_stay_is_decided_and_prolonged(gateway: Gateway, hospital: Pract
     assert approval["stay"]["mode_of_treatment"] == "03"
     shorter = await act(hospital, approval, "extension", stay=builders.a_stay(days=5))
     assert shorter.code == "stay_not_longer"
+    elsewhere = await act(hospital, approval, "extension", stay=builders.a_stay(days=70, finess="330000019"))
+    assert elsewhere.code == "stay_not_longer"
     longer = (await act(hospital, approval, "extension", stay=builders.a_stay(days=70))).body
     assert (longer["state"], longer["code"], longer["revision"]) == ("partially_approved", "some_not_granted", 2)
     assert longer["lines"][1]["code"] == "days_used_up"

@@ -201,3 +201,20 @@ async def test_a_document_that_breaks_off_is_none_and_the_answer_beside_it_stays
         if body.startswith(b"--b"):
             assert status == 303 or b"Voici le devis." in reply.body  # nothing that was typed is lost
         assert await gateway.fetchval("SELECT count(*) FROM prior_approval_attachments") == count
+
+
+async def test_each_fault_is_told_once_and_in_words(gateway: Gateway, optician: Practitioner) -> None:
+    path = "/demandes/nouvelle/optique"
+    lens = {"price_class": "b", "lpp": "12", "price": "240", "base": "0,05", "amo": "0,03", "sphere": "abc"}
+    typed = {"same_lenses": "oui", **{f"right_lens.{name}": value for name, value in lens.items()}}
+    status, page = await send(optician, path, typed)
+    assert (status, page.count('href="#right_lens.'), page.count('href="#left_lens.')) == (422, 2, 0)
+    hospital = await gateway.join(specialty="hospital")
+    await hospital.sign()
+    today = builders.today().isoformat()
+    stay = {"finess": "750000549", "dmt": "223", "mode_of_treatment": "03", "admission": "planned"}
+    dates = {"stay.entry_date": today, "stay.exit_date": today}
+    typed = {"insurer_number": "99990011", "proof": "HWYA-H1AG-MHEW", **dates}
+    path = "/demandes/nouvelle/hospitalisation"
+    status, page = await send(hospital, path, {**typed, **{f"stay.{name}": value for name, value in stay.items()}})
+    assert (status, "La demande ne comporte aucun élément." in page) == (422, True)

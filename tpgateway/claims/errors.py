@@ -52,7 +52,7 @@ class PrescriptionInFuture(Problem):
     code = "prescription_after_care"
     status = 422
     title = "The prescription is dated after the care"
-    message_fr = "L'ordonnance est datée d'après les soins."
+    message_fr = "L'ordonnance est postérieure aux soins."
     next_step_fr = "Corrigez la date de l'ordonnance."
     hint = "prescription_date may not be after the proof's care_date."
 
@@ -175,10 +175,10 @@ class KindOfOther(Problem):
 class StayNotLonger(Problem):
     code = "stay_not_longer"
     status = 422
-    title = "An extension must end later and begin the same day"
-    message_fr = "Une prolongation garde la date d'entrée et repousse la sortie."
-    next_step_fr = "Corrigez les dates de la prolongation."
-    hint = "The extension states the whole stay anew, with a later exit_date."
+    title = "An extension must end later, begin the same day and be at the same place"
+    message_fr = "Une prolongation garde l'établissement et la date d'entrée, et repousse la sortie."
+    next_step_fr = "Corrigez l'établissement ou les dates ; pour un autre établissement, faites une autre demande."
+    hint = "The extension states the whole stay anew, with a later exit_date; finess and entry_date are the stay's own."
 
 
 class DecisionNeedsLines(Problem):

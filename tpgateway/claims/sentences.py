@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from tpgateway.claims.model import Correction, Item, Kind, PriceClass, RenewalReason, State
+from tpgateway.claims.model import Correction, Item, Kind, PriceClass, PriorApproval, RenewalReason, State
 from tpgateway.claims.rules.reasons import OF_INSURERS
+from tpgateway.insurers.model import ApprovalRules, TacitOutcome
 
 ITEMS_FR: Mapping[Item, str] = {
     Item.RIGHT_LENS: "Verre droit",
@@ -64,3 +65,15 @@ RENEWALS_FR: Mapping[RenewalReason, str] = {
 }
 INSURERS_CODES = tuple(OF_INSURERS)
 """Why an insurer may refuse or cut; their sentences stand in the catalogue."""
+
+
+def silence_fr(approval: PriorApproval, rules: ApprovalRules) -> str:
+    """What follows where whoever is waited for does not act in time; see ``service.run_clock``."""
+    is_question = approval.state is State.INFORMATION_REQUESTED
+    if approval.state is State.APPEALED:
+        return "Sans réponse à cette date, la décision reste la même."
+    if not is_question and rules.tacit_outcome is TacitOutcome.APPROVE and any(line.granted for line in approval.lines):
+        return "Sans réponse à cette date, c'est accordé comme calculé."
+    if approval.standing is not None:
+        return "Sans réponse à cette date, la modification est abandonnée."
+    return f"Sans réponse à cette date, la demande est {'close' if is_question else 'refusée'}."

@@ -213,7 +213,8 @@ async def amend(
         was = approval.request
         if not (isinstance(was, Stay) and isinstance(request, Stay)):
             raise errors.KindOfOther
-        if request.exit_date <= was.exit_date or request.entry_date != was.entry_date:
+        is_same_stay = (request.entry_date, request.finess) == (was.entry_date, was.finess)
+        if request.exit_date <= was.exit_date or not is_same_stay:
             raise errors.StayNotLonger
     state = life.after(approval.state, kind)
     insurer = await insurers.get(connection, approval.insurer_id)

@@ -29,6 +29,7 @@ from tpgateway.claims.sentences import (
     KINDS_FR,
     RENEWALS_FR,
     STATES_FR,
+    silence_fr,
 )
 from tpgateway.conventions import service as conventions
 from tpgateway.conventions.errors import NoConvention
@@ -208,6 +209,7 @@ async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem 
         welcome=[each for each in approval.documents or DOCUMENTS_FR if each in given or not approval.documents],
         given=given,
         agreed=agreed,
+        silence=silence_fr(approval, insurer.approval_rules),
         was_agreed=any(event.kind in {Kind.APPROVED, Kind.PARTIALLY_APPROVED} for event in events),
         may=service.possible(approval) if may_act(call.caller) else frozenset(),
         today=call.today.isoformat(),

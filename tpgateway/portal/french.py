@@ -18,6 +18,11 @@ def day(value: date) -> str:
     return format_date(_paris(value), "dd/MM/yyyy", locale=_FRENCH)
 
 
+def written_day(value: str) -> str:
+    """``22/11/2026``, of a day as JSON has it."""
+    return day(date.fromisoformat(value))
+
+
 def long_day(value: date) -> str:
     """``22 novembre 2026``."""
     return format_date(_paris(value), "long", locale=_FRENCH)
@@ -65,6 +70,7 @@ def _paris(value: date) -> date:
 FILTERS: Mapping[str, Callable[..., str]] = {
     "day": day,
     "long_day": long_day,
+    "written_day": written_day,
     "moment": moment,
     "hour": hour,
     "euros": euros,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from tpgateway.claims.errors import AmountsImpossible, CorrectionUnclear, StayReversed, UnitsImpossible
+from tpgateway.claims.errors import AmountsImpossible, CorrectionUnclear, ItemMissing, StayReversed, UnitsImpossible
 from tpgateway.claims.model import BY_DAY, EQUIPMENT, AskedLine, Item, OpticalRequest, Request, Stay
 from tpgateway.claims.payloads import MOST_SUPPLEMENTS
 from tpgateway.claims.sentences import ITEMS_FR
@@ -132,14 +132,17 @@ def read_request(shape: type[Shape], form: RequestForm, typed: Typed, call: Call
         if not unread:
             return asked
     told = {field_of(each.pointer) for each in unread}
-    raise InvalidRequest(faults=[*unread, *(each for each in faults if field_of(each.pointer) not in told)])
+    faults = [*unread, *(each for each in faults if field_of(each.pointer) not in told)]
+    if given is not typed:  # the left lens is the right one's copy, and so is what is wrong with it
+        faults = [each for each in faults if not each.pointer.startswith(f"/{LENSES[1]}")]
+    raise InvalidRequest(faults=faults)
 
 
-def _copied(typed: Typed) -> dict[str, str]:
+def _copied(typed: Typed) -> Typed:
     """The left lens as the right one, where that was filled in."""
     right, left = LENSES
     if not any(value for name, value in typed.items() if name.startswith(f"{right}.") and not name.endswith("_class")):
-        return dict(typed)
+        return typed
     others = {name: value for name, value in typed.items() if not name.startswith(f"{left}.")}
     return others | {
         f"{left}{name.removeprefix(right)}": value for name, value in typed.items() if name.startswith(f"{right}.")
@@ -206,6 +209,8 @@ def _days_of(stay: Mapping[str, Any]) -> int:
 
 def _placed(fault: Fault, places: Mapping[str, str]) -> Fault:
     """A fault at the form's own field: of a whole line at its price, of a stay's days at its end."""
+    if fault.pointer == "/stay/items":
+        return Fault(pointer=fault.pointer, problem=ItemMissing)
     if fault.problem in {StayReversed, UnitsImpossible}:
         return replace(fault, pointer="/stay/exit_date")
     part = "amo" if fault.problem is AmountsImpossible else "price"

@@ -23,7 +23,7 @@ from tpgateway.claims.payloads import (
     PriorApprovalView,
     QuestionRequest,
 )
-from tpgateway.claims.sentences import DOCUMENTS_FR, INSURERS_CODES
+from tpgateway.claims.sentences import DOCUMENTS_FR, INSURERS_CODES, silence_fr
 from tpgateway.errors import REASONS, Fault, FieldInvalid, FieldMissing, InvalidRequest, Problem
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import InsurerId
@@ -108,6 +108,7 @@ async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem 
         events=events,
         attachments=attachments,
         agreed=agreed,
+        silence=silence_fr(approval, insurer.approval_rules),
         reasons=REASONS,
         whys=[(code, REASONS[code].message_fr) for code in INSURERS_CODES],
         may_decide=may_act(call.caller) and approval.waits_for is Party.INSURER,

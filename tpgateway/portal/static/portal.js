@@ -122,6 +122,10 @@ for (const form of document.querySelectorAll("form[data-simulate]")) {
     }
   }, 300);
   form.addEventListener("input", simulate);
+  // A scanner ends what it read with Enter: that fills in a field, and asks for nothing yet.
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches("input")) event.preventDefault();
+  });
 }
 
 // A page that shows something under way looks again by itself, unless something is about to be sent from it.
