@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -12,6 +13,7 @@ import pytest
 from tests import builders
 from tests.driver import Gateway, Insurer, Practitioner, Reply
 from tpgateway.claims import jobs
+from tpgateway.database import migrations
 from tpgateway.guarantees.rules.evaluation import add_months
 from tpgateway.insurers import client
 from tpgateway.jobs import Tools
@@ -790,3 +792,35 @@ async def test_days_of_another_stay_are_not_paid_twice_and_the_others_are(
     expired = (await hospital.call("GET", f"/v1/prior-approvals/{second['id']}")).body
     late = await act(hospital, expired, "use", billed_on=today.isoformat())
     assert (late.status, late.code) == (409, "benefits_taken")
+
+
+async def test_uses_of_before_get_the_last_day_of_their_stay(gateway: Gateway, hospital: Practitioner) -> None:
+    items = [
+        builders.an_item("copayment", price_cents=50_000, base_cents=50_000, amo_cents=40_000),
+        builders.an_item("daily_fee", quantity=5, price_cents=11_500, base_cents=0),
+    ]
+    check = (await hospital.check(builders.a_card(), "HOSP")).body
+    body = {"insurer_number": "0099990011", "proof": check["proof"], "stay": builders.a_stay(items=items)}
+    assert (await hospital.call("POST", "/v1/prior-approvals", body)).status == 201
+    kept = "SELECT array_agg(until ORDER BY item) FROM benefit_uses"
+    assert await gateway.fetchval(kept) == [builders.today() + timedelta(days=4), None]
+    await gateway.execute("UPDATE benefit_uses SET until = NULL")
+    await _complete_uses(gateway)
+    assert await gateway.fetchval(kept) == [builders.today() + timedelta(days=4), None]
+
+
+async def test_uses_of_before_get_what_the_amo_paid(gateway: Gateway, optician: Practitioner, proof: str) -> None:
+    await submit(optician, proof)
+    kept = "SELECT array_agg(amo_cents) FROM benefit_uses"
+    assert await gateway.fetchval(kept) == [3, 3, 3]
+    await gateway.execute("UPDATE benefit_uses SET amo_cents = 0")
+    await _complete_uses(gateway)
+    assert await gateway.fetchval(kept) == [3, 3, 3]
+
+
+async def _complete_uses(gateway: Gateway) -> None:
+    """What the revision that adds their columns does with the uses that it finds."""
+    script = (Path(migrations.__file__).parent / "versions" / "0016_whole_uses.sql").read_text()
+    for statement in script.split(";\n"):
+        if "UPDATE benefit_uses" in statement:
+            await gateway.execute(statement)

@@ -21,7 +21,7 @@ def run(work: Callable[[Any], Awaitable[Any]]) -> None:
 def sql(name: str, *, is_each_alone: bool = False) -> None:
     """Runs ``versions/NAME.sql``, as many statements as it holds.
 
-    ``is_each_alone``: one by one, each ended by a semicolon at a line's end: Citus makes an index of what is spread only so.
+    ``is_each_alone``: one by one, each ended by a semicolon at a line's end: some Citus takes only so, of what is spread.
     """
     script = (_VERSIONS / f"{name}.sql").read_text(encoding="utf-8")
 

@@ -7,4 +7,4 @@ down_revision = "0015_sure_plans"
 
 
 def upgrade() -> None:
-    sql(revision)
+    sql(revision, is_each_alone=True)
