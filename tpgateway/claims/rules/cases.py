@@ -21,11 +21,12 @@ class Case:
     uses: Sequence[Use]
 
     @cached_property
-    def counts_together(self) -> bool:
-        """Whether a line of the contract counts by year or equipment: then lines of one request count against each other."""
-        return any(
-            line.formula.per in {Per.YEAR, Per.EQUIPMENT} or line.days_covered is not None
-            for line in self.benefits.values()
+    def counted_together(self) -> frozenset[str]:
+        """The contract's benefits that are counted by year or equipment: lines of one request count against each other."""
+        return frozenset(
+            name
+            for name, line in self.benefits.items()
+            if line.formula.per in {Per.YEAR, Per.EQUIPMENT} or line.days_covered is not None
         )
 
     @cached_property

@@ -29,7 +29,7 @@ def price(stay: Stay, case: Case) -> list[DecidedLine]:
     spent: list[Use] = []
     for asked in stay.lines:
         line = _priced(asked, stay, case, spent)
-        if case.counts_together:
+        if asked.benefit in case.counted_together:
             spent += uses_of_line(line, stay)
         lines.append(line)
     return lines

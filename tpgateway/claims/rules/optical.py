@@ -38,7 +38,7 @@ def price(request: OpticalRequest, case: Case) -> list[DecidedLine]:
     for asked in request.lines:
         reason = _reason(request, [use for use in case.uses if use.item == asked.item])
         line = _priced(asked, case, reason, spent, is_too_old=is_too_old)
-        if case.counts_together:
+        if asked.benefit in case.counted_together:
             line = _of_equipment(line, request, case, spent)
             spent += uses_of_line(line, request)
         lines.append(line)
