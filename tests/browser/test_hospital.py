@@ -42,6 +42,8 @@ async def test_a_hospital_asks_for_a_stay_and_makes_it_longer(
     copayment = page.get_by_role("group", name="Ticket modérateur")
     await copayment.get_by_label("Montant").fill("100")
     await expect(page.locator("#simulation")).to_contain_text("base")
+    await copayment.get_by_label("Montant").press("Enter")  # as a scanner ends what it read: nothing is sent
+    await expect(page.get_by_role("alert")).to_have_count(0)
     await copayment.get_by_label("Montant").fill("")
     await expect(page.locator("#simulation")).to_contain_text(re.compile(r"Total\s*249,00\s€"))
     await look_everywhere(page, "demande-hospitalisation")

@@ -314,6 +314,7 @@ async def test_what_is_billed_stays(gateway: Gateway, optician: Practitioner, in
     approval = (await submit(optician, proof)).body
     used = await act(optician, approval, "use", billed_on=builders.today().isoformat())
     assert (used.body["state"], used.body["due_at"]) == ("used", None)
+    assert f"Facturée le {builders.today():%d/%m/%Y}" in await _page(optician, approval)
     assert (await optician.call("POST", f"/v1/prior-approvals/{approval['id']}/cancellation")).code == "state_forbids"
     assert await run_clocks(gateway, timedelta(days=900)) == 0
     assert await gateway.fetchval(USES) == 3
@@ -616,7 +617,9 @@ async def test_what_was_agreed_is_nobody_elses_while_a_change_of_it_waits(
     again = (await optician.check(builders.a_card())).body["proof"]
     second = (await submit(optician, again, frame=None)).body
     assert (second["state"], {line["code"] for line in second["lines"]}) == ("refused", {"renewal_too_early"})
-    assert "499,97\xa0€ reste valable" in await _page(optician, first)
+    shown = await _page(optician, first)
+    assert "499,97\xa0€ reste valable" in shown
+    assert "Sans réponse à cette date, la modification est abandonnée." in shown
     # Given up meanwhile, it is what was agreed that ends.
     ended = (await optician.call("POST", f"/v1/prior-approvals/{first['id']}/cancellation")).body
     assert (ended["state"], ended["totals"]) == ("cancelled", first["totals"])
