@@ -69,6 +69,7 @@ _PAGE = 25
 _SEARCH = "recherche"
 _WAITING = 50
 _DOCUMENT = "document"
+_ANSWERED = {"version", "key", "answer"}
 _ANSWER_BYTES = 50_000
 NAMES: dict[str, Any] = {
     "states": STATES_FR,
@@ -294,8 +295,8 @@ async def _take_documents(request: web.Request) -> web.Response | None:
         refuse_role(caller, Role.STAFF)
         await spend_own(request, caller, 20)
         async for part in parts_of(request):
-            if part.filename is None:
-                typed[part.name or ""] = (await read_part(request, part, _ANSWER_BYTES)).decode("utf-8", "replace")
+            if part.filename is None and part.name in _ANSWERED:
+                typed[part.name] = (await read_part(request, part, _ANSWER_BYTES)).decode("utf-8", "replace")
             elif part.filename:
                 kind = (part.name or "").removeprefix(f"{_DOCUMENT}.")
                 query = parse_parameters(AttachmentQuery, {"kind": kind})
