@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -61,13 +62,20 @@ def _made(folder: Path) -> Path:
     return folder
 
 
+def _free_port() -> int:
+    """One that nobody is given meanwhile: those of outgoing connections lie above."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 class Server:
     """One server: a folder, a port, and a process where it runs."""
 
     def __init__(self, home: Path, name: str) -> None:
         self.data = _made(home / name)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = _free_port()
 
     @classmethod
     async def new(cls, home: Path, name: str, settings: str = "", *, journal: Path | None = None) -> "Server":
