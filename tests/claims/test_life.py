@@ -295,6 +295,45 @@ async def test_an_insurer_neither_worsens_what_is_contested_nor_goes_above_the_l
     assert [line["granted_cents"] for line in more.body["lines"]] == [20_000, 20_000, 9_997]
 
 
+async def test_what_was_refused_and_went_to_another_since_is_not_granted_too(
+    optician: Practitioner, insurer: Insurer, proof: str, pending: dict[str, Any]
+) -> None:
+    refused = (await act(insurer, pending, "decision", decision="refused", code="insurer_not_justified")).body
+    await set_rules(insurer, reviews=[])
+    frame = (await submit(optician, proof, right_lens=None, left_lens=None)).body
+    assert frame["state"] == "approved"
+    appealed = (await act(optician, refused, "appeal", arguments="Les verres sont rayés.")).body
+    all_three = [{"line": number, "granted_cents": 5_000} for number in (1, 2, 3)]
+    twice = await act(insurer, appealed, "decision", decision="approved", lines=all_three)
+    assert (twice.status, twice.code, twice.body["detail"]) == (409, "granted_to_another", "line 3")
+    granted = await act(insurer, appealed, "decision", decision="approved", lines=all_three[:2])
+    assert (granted.status, [line["granted_cents"] for line in granted.body["lines"]]) == (200, [5_000, 5_000, 0])
+    # What had gone to another from the start is granted by who knows it.
+    again = (await submit(optician, proof, right_lens=None, left_lens=None)).body
+    assert again["lines"][0]["code"] == "renewal_too_early"
+    appealed = (await act(optician, again, "appeal", arguments="La première est volée.")).body
+    knowing = await act(insurer, appealed, "decision", decision="approved", lines=[{"line": 1, "granted_cents": 5_000}])
+    assert (knowing.status, knowing.body["state"]) == (200, "approved")
+
+
+async def test_days_that_were_refused_and_went_to_another_stay_are_not_granted_too(
+    hospital: Practitioner, insurer: Insurer
+) -> None:
+    async def ask(days: int) -> dict[str, Any]:
+        check = await hospital.check({**builders.a_card()}, "HOSP")
+        body = {"insurer_number": "0099990011", "proof": check.body["proof"], "stay": builders.a_stay(days)}
+        return dict((await hospital.call("POST", "/v1/prior-approvals", body)).body)
+
+    await set_rules(insurer, reviews=[{"domain": "HOSP", "from_cents": 1}])
+    refused = (await act(insurer, await ask(5), "decision", decision="refused", comment="Non.")).body
+    await set_rules(insurer, reviews=[])
+    assert (await ask(3))["state"] == "approved"
+    appealed = (await act(hospital, refused, "appeal", arguments="Si.")).body
+    lines = [{"line": number, "granted_cents": 5_000} for number in (1, 2)]
+    twice = await act(insurer, appealed, "decision", decision="approved", lines=lines)
+    assert (twice.status, twice.code, twice.body["detail"]) == (409, "granted_to_another", "line 1")
+
+
 async def test_a_question_without_an_answer_ends_the_request(
     gateway: Gateway, optician: Practitioner, insurer: Insurer, pending: dict[str, Any]
 ) -> None:

@@ -249,6 +249,18 @@ class BenefitsTaken(Problem):
     hint = "Tell each billing when it happens: what is not told by billable_until is free for other requests."
 
 
+class GrantedToAnother(Problem):
+    code = "granted_to_another"
+    status = 409
+    title = "Another approval of the same person has got the equipment or the days since"
+    message_fr = "Cet élément a été accordé, depuis la demande, à une autre demande du même assuré."
+    next_step_fr = (
+        "N'accordez rien pour cette ligne. Si les deux se justifient, invitez le professionnel, par un commentaire, à faire"
+        " une nouvelle demande."
+    )
+    hint = "detail names the line. What was refused for the other's sake from the start can be granted: the insurer knew it."
+
+
 class AttachmentMissing(Problem):
     code = "attachment_missing"
     status = 422

@@ -272,6 +272,7 @@ ROUTES = [
             errors.GrantTooLarge,
             errors.GrantBelowAppealed,
             errors.GrantAboveResponsible,
+            errors.GrantedToAnother,
         ],
     ),
     _INSURERS(

@@ -375,7 +375,8 @@ async def decide_by_insurer(
     """The insurer approves, approves in part or refuses what waits for it, for the reason that it names.
 
     Refusing an appeal leaves what was granted before. Raises ``StateForbids``, ``VersionStale``, ``DecisionNeedsLines``,
-    ``DecisionNeedsReason``, ``LineUnknown``, ``GrantTooLarge``, ``GrantBelowAppealed`` and ``GrantAboveResponsible``.
+    ``DecisionNeedsReason``, ``LineUnknown``, ``GrantTooLarge``, ``GrantBelowAppealed``, ``GrantAboveResponsible`` and
+    ``GrantedToAnother``.
     """
     approval = await locked(connection, approval_of, act)
     if approval.waits_for is not Party.INSURER:
@@ -433,7 +434,9 @@ async def _lines_granted(
         if line.granted < was.granted and not comment and line.code == reasons.CUT_BY_INSURER.code:
             raise errors.DecisionNeedsReason(f"line {number}")
     if any(line.granted > was.granted for line, was in zip(lines, approval.lines, strict=True)):
-        await _refuse_above_ceiling(connection, tools, approval, lines)
+        case = await _case_of(connection, tools, approval)
+        _refuse_above_ceiling(approval.request, lines, case)
+        _refuse_granted_to_another(approval, lines, case)
     return lines
 
 
@@ -559,10 +562,7 @@ async def _case_of(connection: Connection, tools: Tools, approval: PriorApproval
     return await _case(connection, tools, check, verdict, uses)
 
 
-async def _refuse_above_ceiling(
-    connection: Connection, tools: Tools, approval: PriorApproval, lines: Sequence[DecidedLine]
-) -> None:
-    case, request = await _case_of(connection, tools, approval), approval.request
+def _refuse_above_ceiling(request: Request, lines: Sequence[DecidedLine], case: Case) -> None:
     if not case.is_responsible:
         return
     if isinstance(request, Stay):
@@ -571,6 +571,14 @@ async def _refuse_above_ceiling(
         above = optical.above_ceiling(request, lines, case)
     if above:
         raise errors.GrantAboveResponsible(f"line {above[0]}: {above[1]}")
+
+
+def _refuse_granted_to_another(approval: PriorApproval, lines: Sequence[DecidedLine], case: Case) -> None:
+    """What was granted nothing was free for others meanwhile; what had gone to them before, the insurer knew of."""
+    for number, (line, was) in enumerate(zip(lines, approval.lines, strict=True), start=1):
+        is_new = line.granted and not was.granted and was.code not in decisions.TAKEN_BEFORE
+        if is_new and decisions.is_taken(line, approval.request, case):
+            raise errors.GrantedToAnother(f"line {number}")
 
 
 async def _refuse_taken(connection: Connection, tools: Tools, approval: PriorApproval) -> None:

@@ -14,6 +14,10 @@ from tpgateway.money import ZERO
 _LEFT_BY_OTHERS = frozenset({reasons.DAYS_USED_UP.code, reasons.YEAR_CEILING_REACHED.code, reasons.STAY_OVERLAPS.code})
 
 
+TAKEN_BEFORE = frozenset({reasons.RENEWAL_TOO_EARLY.code, reasons.STAY_OVERLAPS.code})
+"""Codes of lines that another approval left nothing, or not all: who grants one of them all the same, knows it."""
+
+
 def decide(request: Request, case: Case, rules: ApprovalRules, *, today: date, must_be_seen: bool = False) -> Decision:
     """Every line priced, and what it comes to: final where the rules can tell, else for the insurer to look at.
 
@@ -54,6 +58,13 @@ def decide(request: Request, case: Case, rules: ApprovalRules, *, today: date, m
 def price(request: Request, case: Case) -> list[DecidedLine]:
     """Every line priced by the rules of its domain."""
     return hospital.price(request, case) if isinstance(request, Stay) else optical.price(request, case)
+
+
+def is_taken(line: DecidedLine, request: Request, case: Case) -> bool:
+    """Whether another approval of the person has got what the line grants."""
+    if isinstance(request, Stay):
+        return hospital.is_taken(line, request, case)
+    return optical.is_taken(line, request, case)
 
 
 def validity(request: Request, care_date: date, tariffs: Tariffs, *, today: date) -> tuple[date, date]:

@@ -38,7 +38,7 @@ def price(stay: Stay, case: Case) -> list[DecidedLine]:
 def _priced(asked: AskedLine, stay: Stay, case: Case, spent: list[Use]) -> DecidedLine:
     if asked.price == asked.amo:
         return _nothing(asked, reasons.NOTHING_LEFT)
-    own = [use for use in case.uses if use.item == asked.item and use.benefit == asked.benefit]
+    own = _of_same(asked, case)
     taken = frozenset(_days(own))
     if asked.item in BY_DAY:
         overlaps = not days_in_a_row(stay.entry_date, asked.units, taken)
@@ -55,6 +55,18 @@ def _priced(asked: AskedLine, stay: Stay, case: Case, spent: list[Use]) -> Decid
         case Item.EXCESS_FEES:
             return _excess(_by_contract(asked, _charge(asked, stay), case, spent), stay, case)
     return _by_contract(asked, _charge(asked, stay, taken=taken), case, spent)
+
+
+def is_taken(line: DecidedLine, stay: Stay, case: Case) -> bool:
+    """Whether another stay has got one of the line's days already, or the same item at the same time."""
+    own = _of_same(line.asked, case)
+    if line.asked.item in BY_DAY:
+        return not set(_days(uses_of_line(line, stay))).isdisjoint(_days(own))
+    return any(_is_of(use, stay) for use in own)
+
+
+def _of_same(asked: AskedLine, case: Case) -> list[Use]:
+    return [use for use in case.uses if use.item == asked.item and use.benefit == asked.benefit]
 
 
 def _days(uses: Sequence[Use]) -> Iterator[date]:

@@ -54,6 +54,14 @@ def price(request: OpticalRequest, case: Case) -> list[DecidedLine]:
     return lines
 
 
+def is_taken(line: DecidedLine, request: OpticalRequest, case: Case) -> bool:
+    """Whether the person has got this piece already, within the period."""
+    asked = line.asked
+    reason = _reason(request, [use for use in case.uses if use.item == asked.item])
+    again = _available_from(asked, case.benefits.get(asked.benefit), case, reason)
+    return asked.item in EQUIPMENT and again is not None
+
+
 def _reason(request: OpticalRequest, before: Sequence[Use]) -> RenewalReason | None:
     """Why something is asked for again; a change of sight only if it was prescribed after what was granted before."""
     if request.renewal_reason is not RenewalReason.SIGHT_CHANGE or not before:

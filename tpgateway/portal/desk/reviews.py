@@ -12,6 +12,7 @@ from tpgateway.claims.errors import (
     DecisionNeedsReason,
     GrantAboveResponsible,
     GrantBelowAppealed,
+    GrantedToAnother,
     GrantTooLarge,
 )
 from tpgateway.claims.handlers import approvals as handlers
@@ -178,12 +179,15 @@ def _grants(typed: Typed, lines: int) -> list[dict[str, object]]:
     return grants
 
 
+_OF_A_LINE = (GrantTooLarge, GrantBelowAppealed, GrantAboveResponsible, GrantedToAnother, DecisionNeedsReason)
+
+
 @contextmanager
 def _placed(grants: Sequence[Mapping[str, object]]) -> Iterator[None]:
     """What is wrong with a line or a word, at the field of the form that it was typed into."""
     try:
         yield
-    except (GrantTooLarge, GrantBelowAppealed, GrantAboveResponsible, DecisionNeedsReason) as problem:
+    except _OF_A_LINE as problem:
         number = (problem.detail or "").removeprefix("line ").split(":")[0]
         place = "code" if isinstance(problem, DecisionNeedsReason) else "granted"
         raise InvalidRequest(
