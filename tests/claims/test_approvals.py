@@ -115,6 +115,8 @@ async def test_what_the_contract_does_not_hold_is_cut_or_refused(optician: Pract
         ({"right_lens": builders.a_lens(lpp="2210547")}, "/right_lens/lpp", "identifier_wrong_key"),
         ({"right_lens": builders.a_lens(amo_cents=6)}, "/right_lens", "amounts_impossible"),
         ({"right_lens": builders.a_lens(price_cents=-1)}, "/right_lens/price_cents", "field_invalid"),
+        ({"right_lens": builders.a_lens(price_cents=0, amo_cents=0)}, "/right_lens/price_cents", "field_invalid"),
+        ({"prescription_date": None}, "/prescription_date", "field_missing"),
         ({"right_lens": builders.a_lens(sphere="-4.25")}, "/right_lens", "correction_unclear"),
         ({"right_lens": None, "left_lens": None, "frame": None}, "", "equipment_empty"),
     ],
@@ -231,7 +233,9 @@ async def test_lists_are_paged_and_filtered(optician: Practitioner, proof: str) 
     assert rest["after"] is None
     refused = (await optician.call("GET", "/v1/prior-approvals?state=refused")).body["prior_approvals"]
     assert len(refused) == 2  # the first equipment used up the period
-    assert (await optician.call("GET", "/v1/prior-approvals?state=nonsense")).code == "field_invalid"
+    for wrong in ("state=nonsense", "state=refused&state=approved"):
+        reply = await optician.call("GET", f"/v1/prior-approvals?{wrong}")
+        assert (reply.status, reply.faults) == (422, {"/query/state": "field_invalid"})
     assert (await optician.call("GET", "/v1/prior-approvals?after=nonsense")).code == "field_invalid"
 
 

@@ -109,6 +109,8 @@ async def test_a_stay_and_an_insurers_decision_in_xml(gateway: Gateway, insurer:
         (b"<amo_cents>3</amo_cents>", b"<amo_cents>6</amo_cents>", "amounts_impossible", "/prior_approval/right_lens"),
         (b"<lpp>2210546</lpp>", b"<lpp>221054</lpp>", "xml_not_by_schema", "/prior_approval/right_lens/lpp"),
         (b"<price_cents>24000</price_cents>", b"", "xml_not_by_schema", "/prior_approval/right_lens"),
+        (b"<prescriber_rpps>10999999906</prescriber_rpps>", b"", "field_missing", "/prior_approval"),
+        (b"<price_cents>24000", b"<price_cents>0", "xml_not_by_schema", "/prior_approval/right_lens/price_cents"),
         (b"<lpp>2210546", b"<x/><lpp>2210546", "xml_not_by_schema", "/prior_approval/right_lens/x"),
     ],
 )  # fmt: skip
@@ -169,6 +171,8 @@ async def test_thousands_of_wrong_attributes_under_a_prefix_are_told_of_once_and
         ("application/xml", True),
         ("application/json", False),
         ("application/xml;q=0, application/json", False),
+        ("application/xml, text/xml;q=0", True),
+        ("application/json;q=0, */*", True),
         ("application/json;q=0.5, text/xml", True),
         ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", False),
         ("*/*", False),

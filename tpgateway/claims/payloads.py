@@ -41,9 +41,10 @@ from tpgateway.insurers.model import Reference
 from tpgateway.insurers.payloads import ReferencePath
 from tpgateway.money import Cents
 from tpgateway.web.fields import AmcNumberField, FinessField, LppField, RppsField
-from tpgateway.web.validation import Parameters, Payload, View, fault_error
+from tpgateway.web.validation import Parameters, Payload, View, fault_error, faults_error
 
 Amount = Annotated[int, Field(ge=0, le=10_000_000)]
+Price = Annotated[int, Field(ge=1, le=10_000_000)]
 Dioptres = Annotated[Decimal, Field(ge=-40, le=40, multiple_of=Decimal("0.25"))]
 Version = Annotated[
     int, Field(ge=1, description="of the approval as it was read; another one's change is told by a 409")
@@ -54,6 +55,8 @@ Said = Annotated[
 ]
 Document = Literal["prescription", "quote"]
 MOST_SUPPLEMENTS = 6
+PRESCRIPTION = ("prescription_date", "prescriber_rpps")
+"""What glasses are asked for on."""
 
 
 class FrameRequest(Payload):
@@ -61,7 +64,7 @@ class FrameRequest(Payload):
 
     price_class: PriceClass
     lpp: LppField
-    price_cents: Amount
+    price_cents: Price
     base_cents: Amount
     amo_cents: Amount
 
@@ -128,7 +131,7 @@ class StayItemRequest(Payload):
         "excess_fees",
     ]
     quantity: int = Field(default=1, ge=1, le=366)
-    price_cents: Amount
+    price_cents: Price
     base_cents: Amount = Field(default=0, description="base de remboursement; of a high-cost act fee, the act's tariff")
     amo_cents: Amount = 0
     is_optam: bool = Field(default=True, description="of excess fees: whether the practitioner keeps to the option")
@@ -236,19 +239,21 @@ class Asked(Payload):
             if is_optical:
                 raise fault_error(errors.RequestOfTwoKinds)
             return self
-        if not (self.right_lens or self.left_lens or self.frame):
-            raise fault_error(errors.SupplementAlone if self.supplements else errors.ItemMissing)
+        faults = []
+        if is_optical:
+            missing = [name for name in PRESCRIPTION if getattr(self, name) is None]
+            faults += [Fault(pointer=f"/{name}", problem=FieldMissing) for name in missing]
         if self.supplements and not (self.right_lens or self.left_lens):
-            raise fault_error(errors.SupplementAlone)
+            faults.append(Fault(pointer="", problem=errors.SupplementAlone))
+        elif not (self.right_lens or self.left_lens or self.frame):
+            faults.append(Fault(pointer="", problem=errors.ItemMissing))
+        if faults:
+            raise faults_error(faults)
         return self
 
     def request(self) -> Request:
-        """The request; raises ``InvalidRequest`` where glasses lack their prescription."""
         if self.stay is not None:
             return self.stay.request()
-        missing = [name for name in ("prescription_date", "prescriber_rpps") if getattr(self, name) is None]
-        if missing:
-            raise InvalidRequest(faults=[Fault(pointer=f"/{name}", problem=FieldMissing) for name in missing])
         assert self.prescription_date
         assert self.prescriber_rpps
         lenses = [(Item.RIGHT_LENS, self.right_lens), (Item.LEFT_LENS, self.left_lens)]

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from tpgateway.claims.errors import AmountsImpossible, CorrectionUnclear, ItemMissing, StayReversed, UnitsImpossible
 from tpgateway.claims.model import BY_DAY, EQUIPMENT, AskedLine, Item, OpticalRequest, Request, Stay
-from tpgateway.claims.payloads import MOST_SUPPLEMENTS
+from tpgateway.claims.payloads import MOST_SUPPLEMENTS, PRESCRIPTION
 from tpgateway.claims.sentences import ITEMS_FR
 from tpgateway.errors import Fault, FieldMissing, InvalidRequest
 from tpgateway.portal.forms import Typed, cents, decimal, field_of, nested, read, typed_euros, whole
@@ -121,7 +121,7 @@ def read_request(shape: type[Shape], form: RequestForm, typed: Typed, call: Call
     given = _copied(typed) if SAME in typed else typed
     values, unread = nested(given, form.labels, conversions=_CONVERSIONS)
     values.pop(SAME, None)
-    unread += _without_base(values) if form.is_stay else []
+    unread += _without_base(values) if form.is_stay else _without_prescription(values)
     places = _stay_lists(values) if form.is_stay else _optical_lists(values)
     faults: list[Fault] = []
     try:
@@ -182,6 +182,11 @@ def _without_base(values: Mapping[str, Any]) -> list[Fault]:
         for name, given in items.items()
         if name in WITH_AMO and "price_cents" in given and "base_cents" not in given
     ]
+
+
+def _without_prescription(values: Mapping[str, Any]) -> list[Fault]:
+    """Told whatever else is wrong, so that an empty form tells all that it needs."""
+    return [Fault(pointer=f"/{name}", problem=FieldMissing) for name in PRESCRIPTION if name not in values]
 
 
 def _stay_lists(values: dict[str, Any]) -> dict[str, str]:

@@ -1,13 +1,15 @@
 """pydantic's findings as our faults: every one, with a JSON pointer and a French sentence, never with the value."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from tpgateway.errors import CATALOGUE, Fault, FieldInvalid, FieldMissing, FieldUnknown, InvalidRequest, Problem
+from tpgateway.errors import Fault, FieldInvalid, FieldMissing, FieldUnknown, InvalidRequest, Problem
 from tpgateway.web.problems import NotJson, WrongEncoding
 
 # \u0000, but not a backslash that is itself escaped and then u0000.
@@ -68,9 +70,13 @@ def fault_error(
     problem: type[Problem], message_fr: str | None = None, detail: str | None = None
 ) -> PydanticCustomError:
     """What a validator raises to name the problem itself."""
-    return PydanticCustomError(
-        "tpg_problem", "{detail}", {"code": problem.code, "message_fr": message_fr, "detail": detail or problem.title}
-    )
+    return faults_error([Fault(pointer="", problem=problem, detail=detail or problem.title, message_fr=message_fr)])
+
+
+def faults_error(faults: Sequence[Fault]) -> PydanticCustomError:
+    """The same of several at once; their pointers begin at what is validated."""
+    said = "; ".join(each.detail or each.problem.title for each in faults)
+    return PydanticCustomError("tpg_problem", "{said}", {"said": said, "faults": faults})
 
 
 def parse_json(shape: type[Shape], raw: bytes, context: dict[str, Any]) -> Shape:
@@ -97,6 +103,12 @@ def parse_parameters(shape: type[Shape], values: Mapping[str, Any]) -> Shape:
     """Query or path as its shape; raises the faults, all at once. Their pointers open with ``/query``."""
     if any(isinstance(value, str) and "\0" in value for value in values.values()):
         raise WrongEncoding
+    names = Counter(name for name, _ in values.items())  # of a query as often as each stands there
+    if twice := [name for name, count in names.items() if count > 1]:
+        places = ["/query" + _pointer([name]) for name in twice]
+        raise InvalidRequest(
+            faults=[Fault(pointer=each, problem=FieldInvalid, detail="given more than once") for each in places]
+        )
     try:
         return shape.model_validate(dict(values))
     except ValidationError as error:
@@ -105,26 +117,27 @@ def parse_parameters(shape: type[Shape], values: Mapping[str, Any]) -> Shape:
 
 
 def _faults(found: Sequence[ErrorDetails], prefix: str = "") -> list[Fault]:
-    return [_fault(each, prefix) for each in found]
+    faults: list[Fault] = []
+    for error in found:
+        pointer = prefix + _pointer(error["loc"])
+        if error["type"] == "tpg_problem":
+            faults += [replace(each, pointer=pointer + each.pointer) for each in error["ctx"]["faults"]]
+        else:
+            faults.append(_fault(error, pointer))
+    return faults
 
 
-def _fault(error: ErrorDetails, prefix: str) -> Fault:
-    pointer = prefix + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in error["loc"])
-    context = error.get("ctx", {})
-    if error["type"] == "tpg_problem":
-        return Fault(
-            pointer=pointer,
-            problem=CATALOGUE[context["code"]],
-            detail=context["detail"],
-            message_fr=context["message_fr"],
-        )
+def _pointer(parts: Sequence[int | str]) -> str:
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _fault(error: ErrorDetails, pointer: str) -> Fault:
     if error["type"] == "missing":
         return Fault(pointer=pointer, problem=FieldMissing)
     if error["type"] == "extra_forbidden":
         return Fault(pointer=pointer, problem=FieldUnknown)
-    return Fault(
-        pointer=pointer,
-        problem=FieldInvalid,
-        detail=error["msg"],
-        message_fr=_SENTENCES.get(error["type"]),
-    )
+    sentence = _SENTENCES.get(error["type"])
+    if error["type"] == "multiple_of":
+        step = str(error["ctx"]["multiple_of"]).replace(".", ",")
+        sentence = f"Le nombre doit être un multiple de {step}."
+    return Fault(pointer=pointer, problem=FieldInvalid, detail=error["msg"], message_fr=sentence)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from lxml import etree
 from pydantic import BaseModel
 
-from tpgateway.errors import Fault, InvalidRequest
+from tpgateway.errors import Fault, FieldMissing, InvalidRequest
 from tpgateway.web.problems import NotXml, XmlNotBySchema
 
 TYPES = frozenset({"application/xml", "text/xml"})
@@ -107,7 +107,7 @@ class Read:
         return InvalidRequest(faults=[self._at(fault) for fault in problem.faults])
 
     def _at(self, fault: Fault) -> Fault:
-        element = self.root
+        element, said = self.root, fault.detail
         for part in fault.pointer.strip("/").split("/"):
             children = list(element)
             if part.isdigit():
@@ -115,9 +115,10 @@ class Read:
             else:
                 following = next((each for each in children if etree.QName(each).localname == part), None)
             if following is None:
+                said = f"{part} is missing" if fault.problem is FieldMissing else said
                 break
             element = following
-        detail = f"line {element.sourceline}" + (f": {fault.detail}" if fault.detail else "")
+        detail = f"line {element.sourceline}" + (f": {said}" if said else "")
         return Fault(pointer=_path(element), problem=fault.problem, detail=detail, message_fr=fault.message_fr)
 
 
@@ -126,17 +127,22 @@ def is_wanted(accept: str | None, sent: str) -> bool:
 
     A browser, which wants pages first of all, gets JSON.
     """
-    wanted: list[tuple[float, int, bool]] = []
+    named: list[tuple[float, int, bool]] = []
+    anything: list[tuple[float, int]] = []
     for place, each in enumerate((accept or "*/*").lower().split(",")):
         kind, *parameters = (part.strip() for part in each.split(";"))
         if kind == "text/html":
             return False
         quality = next((_quality(text[2:]) for text in parameters if text.startswith("q=")), 1.0)
         if kind in TYPES or kind == "application/json":
-            wanted.append((-quality, place, kind in TYPES))
-        elif kind in {"*/*", "application/*"}:
-            wanted.append((-quality, place, sent in TYPES))
-    wanted = [each for each in wanted if each[0]]
+            named.append((-quality, place, kind in TYPES))
+        elif kind in {"*/*", "application/*"} and quality:
+            anything.append((-quality, place))
+    wanted = [each for each in named if each[0]]
+    refused = {is_xml for quality, _, is_xml in named if not quality}
+    # As was sent, unless that is what is refused by name.
+    as_sent = sent in TYPES
+    wanted += [(quality, place, as_sent != (as_sent in refused)) for quality, place in anything]
     return bool(wanted) and min(wanted)[2]
 
 
