@@ -47,6 +47,26 @@ _PAGE_BODIES: dict[str, Any] = {
     "/annulation": {"sure": "oui"},
     "/decision": {"version": "90", "decision": "approved"},
     "/question": {"version": "90", "question": "x"},
+    "/modification": {
+        "version": "90",
+        "prescription_date": builders.today().isoformat(),
+        "prescriber_rpps": "10999999906",
+        "frame.lpp": "2248320",
+        "frame.price_class": "b",
+        "frame.price": "90",
+        "frame.base": "0,05",
+        "frame.amo": "0,03",
+    },
+    "/prolongation": {
+        "version": "90",
+        "stay.finess": "750000549",
+        "stay.admission": "planned",
+        "stay.entry_date": builders.today().isoformat(),
+        "stay.exit_date": builders.today().isoformat(),
+        "stay.dmt": "223",
+        "stay.mode_of_treatment": "03",
+        "stay.items.single_room.price": "80",
+    },
     "/role": {"role": "staff"},
     "/periode": {"start": "2026-01-01T00:00", "end": "2026-01-02T00:00"},
     "/livraisons/{id}/etat": {"enabled": "oui"},
@@ -91,7 +111,8 @@ def concrete(path: str, things: dict[str, str]) -> str:
 
 def body_of(path: str, *, is_page: bool) -> Any:
     bodies = _PAGE_BODIES if is_page else _BODIES
-    return next((body for ending, body in bodies.items() if path.endswith(ending)), None)
+    place = path.removesuffix("/simulation")
+    return next((body for ending, body in bodies.items() if place.endswith(ending)), None)
 
 
 def expected() -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests import builders
-from tests.browser.looks import look, look_everywhere
+from tests.browser.looks import look_everywhere
 from tests.browser.windows import Windows
 from tests.driver import Gateway, Insurer, Practitioner
 
@@ -48,7 +48,7 @@ async def test_an_optician_asks_sees_what_is_granted_while_typing_and_changes_it
 
     await fill_glasses(page)
     simulation = page.locator("#simulation")
-    await expect(simulation).to_contain_text("La prise en charge est accordée.")
+    await expect(simulation).to_contain_text("La demande serait accordée.")
     await expect(simulation).to_contain_text("Verre droit")
     await expect(simulation).to_contain_text(re.compile(r"Total\s*419,91\s€"))
     await look_everywhere(page, "demande-optique")
@@ -67,8 +67,10 @@ async def test_an_optician_asks_sees_what_is_granted_while_typing_and_changes_it
     await look_everywhere(page, "demande-accordee")
     await page.get_by_role("link", name="Modifier").click()
     await expect(page.get_by_role("group", name="Verre droit").get_by_label("Prix")).to_have_value("240,00")
-    await look(page, "demande-modification")
     await page.get_by_role("group", name="Monture").get_by_label("Classe").select_option("a")
+    await expect(page.locator("#simulation")).to_contain_text("La demande serait accordée en partie.")
+    await expect(page.locator("#simulation")).to_contain_text("ce n'est pas un équipement 100 % Santé")
+    await look_everywhere(page, "demande-modification")
     await page.get_by_role("button", name="Demander la modification").click()
     await expect(page.get_by_role("status")).to_contain_text("Accordée en partie")
     await expect(page.get_by_text("ce n'est pas un équipement 100 % Santé")).to_be_visible()

@@ -639,8 +639,50 @@ async def test_a_change_that_is_refused_leaves_what_was_agreed(
         first = back
     very = builders.a_lens(correction="very_complex")
     nothing = {**_glasses(), "right_lens": very, "left_lens": very, "frame": builders.a_frame(price_class="a")}
+    simulated = (await act(optician, first, "amendments/simulation", **nothing)).body
+    assert (simulated["state"], simulated["code"]) == ("refused", "change_refused")
+    why = ["benefit_not_in_contract", "price_above_class_a"]
+    assert [line["code"] for line in simulated["lines"]] == [why[0], why[0], why[1]]
     kept = (await act(optician, first, "amendments", **nothing)).body
     assert (kept["state"], kept["code"], kept["totals"]) == ("approved", "change_refused", first["totals"])
+    events = (await optician.call("GET", f"/v1/prior-approvals/{first['id']}/events")).body["events"]
+    assert events[-1]["details"] == {"reasons": why}
+    shown = await _page(optician, first)
+    assert "Le contrat ne prévoit rien pour cet élément." in shown
+
+
+async def test_what_a_change_would_come_to_is_seen_before_it_is_made(
+    gateway: Gateway, optician: Practitioner, proof: str
+) -> None:
+    first = (await submit(optician, proof)).body
+    without_frame = {name: value for name, value in _glasses().items() if name != "frame"}
+    for _ in range(2):
+        simulated = await act(optician, first, "amendments/simulation", **without_frame)
+        assert simulated.status == 200
+    now = (await optician.call("GET", f"/v1/prior-approvals/{first['id']}")).body
+    assert now == first
+    logged = "SELECT count(*) FROM audit_entries WHERE action = 'approval:request:simulate'"
+    assert await gateway.fetchval(logged) == 1
+    changed = (await act(optician, first, "amendments", **without_frame)).body
+    for name in ("state", "code", "lines", "totals", "valid_until", "billable_until"):
+        assert changed[name] == simulated.body[name], name
+    stale = await act(optician, first, "amendments/simulation", **without_frame)
+    assert (stale.status, stale.code) == (409, "version_stale")
+    other = await gateway.join(**builders.an_optician())
+    assert (await act(other, changed, "amendments/simulation", **without_frame)).code == "not_found"
+
+
+async def test_what_a_longer_stay_would_come_to_is_seen_before_it_is_made(hospital: Practitioner) -> None:
+    check = await hospital.check(builders.a_card(), "HOSP")
+    body = {"insurer_number": "0099990011", "proof": check.body["proof"], "stay": builders.a_stay(3)}
+    stay = (await hospital.call("POST", "/v1/prior-approvals", body)).body
+    shorter = await act(hospital, stay, "extension/simulation", stay=builders.a_stay(2))
+    assert (shorter.status, shorter.code) == (422, "stay_not_longer")
+    longer = {"stay": builders.a_stay(70)}
+    simulated = await act(hospital, stay, "extension/simulation", **longer)
+    made = (await act(hospital, stay, "extension", **longer)).body
+    assert simulated.body["totals"] == made["totals"]
+    assert (simulated.body["state"], made["state"]) == ("partially_approved", "partially_approved")
 
 
 async def test_what_was_agreed_is_nobody_elses_while_a_change_of_it_waits(

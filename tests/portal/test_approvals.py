@@ -1,6 +1,7 @@
 """Requests by pages: what a form shows is what is sent, nothing is done twice, and faults stand where they were made."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -218,3 +219,70 @@ async def test_each_fault_is_told_once_and_in_words(gateway: Gateway, optician: 
     path = "/demandes/nouvelle/hospitalisation"
     status, page = await send(hospital, path, {**typed, **{f"stay.{name}": value for name, value in stay.items()}})
     assert (status, "La demande ne comporte aucun élément." in page) == (422, True)
+
+
+async def test_an_empty_form_tells_all_that_it_needs(optician: Practitioner) -> None:
+    check = (await optician.check(builders.a_card())).body
+    path = f"/demandes/nouvelle/optique?verification={check['id']}"
+    status, page = await send(optician, path, fields(await see(optician, path)))
+    assert status == 422
+    for said in ('href="#prescription_date"', 'href="#prescriber_rpps"', "La demande ne comporte aucun élément."):
+        assert said in page
+    lens = {"lpp": "2210546", "price": "240", "base": "0,05", "amo": "0,03", "sphere": "-7,13"}
+    status, page = await send(optician, path, {f"right_lens.{name}": value for name, value in lens.items()})
+    assert (status, "Le nombre doit être un multiple de 0,25." in page) == (422, True)
+    assert 'href="#prescription_date"' in page
+
+
+async def test_a_left_lens_that_says_something_else_is_not_replaced_by_the_right_one(optician: Practitioner) -> None:
+    check = (await optician.check(builders.a_card())).body
+    path = f"/demandes/nouvelle/optique?verification={check['id']}"
+    typed = fields(await see(optician, path))
+    typed |= {"prescription_date": builders.today().isoformat(), "prescriber_rpps": "10999999906"}
+    lens = {"lpp": "2210546", "price": "240", "base": "0,05", "amo": "0,03", "sphere": "-4"}
+    typed |= {"same_lenses": "oui", **{f"right_lens.{name}": value for name, value in lens.items()}}
+    status, page = await send(optician, path, {**typed, "left_lens.sphere": "-5"})
+    assert (status, "décochez cette case" in page) == (422, True)
+    status, _ = await send(optician, path, {**typed, "key": "another", "left_lens.sphere": "-4"})
+    assert status == 303
+
+
+async def test_a_change_is_calculated_beside_its_form(gateway: Gateway, optician: Practitioner) -> None:
+    made = await ask(optician, **_glasses())
+    path = f"/demandes/{made['id']}/modification"
+    typed = fields(await see(optician, path)) | {"frame.price_class": "a"}
+    status, panel = await send(optician, f"{path}/simulation", typed)
+    assert (status, "La demande serait accordée en partie." in panel) == (200, True)
+    status, page = await send(optician, path, {**typed, "simulate": "1"})
+    assert (status, "La demande serait accordée en partie." in page) == (200, True)
+    status, page = await send(optician, path, {**typed, "simulate": "1", "frame.price": "x"})
+    assert (status, "Écrivez un montant en euros" in page) == (422, True)
+    hospital = await gateway.join(specialty="hospital")
+    await hospital.sign()
+    stay = await ask(hospital, "HOSP", stay=builders.a_stay(3))
+    path = f"/demandes/{stay['id']}/prolongation"
+    longer = fields(await see(hospital, path))
+    status, panel = await send(hospital, f"{path}/simulation", longer)
+    assert (status, "repousse la sortie" in panel) == (200, True)
+    later = (builders.today() + timedelta(days=5)).isoformat()
+    status, panel = await send(hospital, f"{path}/simulation", {**longer, "stay.exit_date": later})
+    assert (status, "La demande serait accordée" in panel) == (200, True)
+    assert (await hospital.call("GET", f"/v1/prior-approvals/{stay['id']}")).body == stay
+
+
+async def test_an_answer_that_came_with_a_file_is_there_after_the_log_in(
+    gateway: Gateway, optician: Practitioner
+) -> None:
+    made = await ask(optician, **_glasses())
+    await gateway.execute("UPDATE sessions SET seen_at = now() - interval '2 hours'")
+    parts = {"version": "1", "answer": "Voici le devis."}
+    body = "".join(
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in parts.items()
+    )
+    body += '--b\r\nContent-Disposition: form-data; name="document.quote"; filename="a.pdf"\r\n\r\n%PDF\r\n--b--\r\n'
+    headers = {**HTML, "Content-Type": "multipart/form-data; boundary=b"}
+    path = f"/demandes/{made['id']}"
+    reply = await optician.in_person("POST", f"{path}/reponse", data=body.encode(), headers=headers)
+    assert (reply.status, "reprise" in reply.headers["Location"]) == (303, True)
+    kept = await gateway.fetchval("SELECT path FROM member_drafts")
+    assert kept == path

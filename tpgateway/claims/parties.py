@@ -1,7 +1,7 @@
 """Whose an approval is: reading, listing and locking it as the practitioner's or the insurer's own."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -65,12 +65,13 @@ class ApprovalUnknown(LookupError):
 
 async def read(connection: Connection, approval_of: Owned, act: Act) -> PriorApproval:
     """A party's own approval; raises ``ApprovalUnknown``. The reading is audited."""
-    insurer = await insurers.find(connection, approval_of.insurer_number)
-    approval = await ApprovalStore(connection).get(insurer.id, ApprovalId(approval_of.id))
-    if approval is None or not approval_of.owns(approval):
-        raise ApprovalUnknown
+    approval = await as_it_stands(connection, approval_of, replace(act, version=None))
     await audit.record(
-        connection, actor=act.actor, action=Action.APPROVAL_READ, subject_id=approval.id, insurer_id=insurer.id
+        connection,
+        actor=act.actor,
+        action=Action.APPROVAL_READ,
+        subject_id=approval.id,
+        insurer_id=approval.insurer_id,
     )
     return approval
 
@@ -128,10 +129,19 @@ async def figures_of_insurer(connection: Connection, insurer: InsurerId, *, sinc
     return await ApprovalStore(connection).figures(insurer, since)
 
 
-async def locked(connection: Connection, approval_of: Owned, act: Act) -> PriorApproval:
-    """The party's approval, locked; raises ``ApprovalUnknown`` and ``VersionStale``."""
+async def as_it_stands(connection: Connection, approval_of: Owned, act: Act) -> PriorApproval:
+    """The party's approval as it stands; raises ``ApprovalUnknown`` and ``VersionStale``."""
     insurer = await insurers.find(connection, approval_of.insurer_number)
-    approval = await lock(connection, insurer.id, ApprovalId(approval_of.id))
+    return _own(await ApprovalStore(connection).get(insurer.id, ApprovalId(approval_of.id)), approval_of, act)
+
+
+async def locked(connection: Connection, approval_of: Owned, act: Act) -> PriorApproval:
+    """The same, locked."""
+    insurer = await insurers.find(connection, approval_of.insurer_number)
+    return _own(await lock(connection, insurer.id, ApprovalId(approval_of.id)), approval_of, act)
+
+
+def _own(approval: PriorApproval | None, approval_of: Owned, act: Act) -> PriorApproval:
     if approval is None or not approval_of.owns(approval):
         raise ApprovalUnknown
     if act.version is not None and act.version != approval.version:

@@ -57,6 +57,8 @@ _SUBMISSION_PROBLEMS = [
     *_SHAPE_PROBLEMS,
 ]
 _CHANGE_PROBLEMS = [errors.StateForbids, errors.VersionStale]
+_AMENDMENT_PROBLEMS = [*_CHANGE_PROBLEMS, *_SHAPE_PROBLEMS, errors.KindOfOther]
+_EXTENSION_PROBLEMS = [*_AMENDMENT_PROBLEMS, errors.StayNotLonger]
 
 _PDF = Media(media_type="application/pdf", description="a letter of agreement or refusal")
 _DOCUMENT = Media(media_type="application/octet-stream", description="the document, with its own media type")
@@ -71,6 +73,7 @@ _OWN = partial(Route, tag="Prior approvals", access=PRACTITIONER, scope=Scope.AP
 _INSURERS = partial(Route, tag="Prior approvals", access=INSURER, follows_clock=True)
 _SANDBOX = partial(Route, tag="Sandbox", access=PRACTITIONER | INSURER)
 _CHANGE = partial(_OWN, method="POST", path_shape=ReferencePath, answers={200: PriorApprovalView})
+_SIMULATED_CHANGE = partial(_CHANGE, answers={200: SimulationView}, is_replayable=False)
 
 ROUTES = [
     _OWN(
@@ -127,7 +130,15 @@ ROUTES = [
         xml=_speaks("amendment"),
         summary="Change what is asked for",
         body=AmendmentRequest,
-        problems=[*_CHANGE_PROBLEMS, *_SHAPE_PROBLEMS, errors.KindOfOther],
+        problems=_AMENDMENT_PROBLEMS,
+    ),
+    _SIMULATED_CHANGE(
+        path="/v1/prior-approvals/{id}/amendments/simulation",
+        handler=handlers.simulate_amendment,
+        xml=XmlForm(request=xml.request("amendment"), answer=xml.SIMULATION),
+        summary="See what a change would come to",
+        body=AmendmentRequest,
+        problems=_AMENDMENT_PROBLEMS,
     ),
     _CHANGE(
         path="/v1/prior-approvals/{id}/extension",
@@ -135,7 +146,15 @@ ROUTES = [
         xml=_speaks("extension"),
         summary="Prolong a stay",
         body=ExtensionRequest,
-        problems=[*_CHANGE_PROBLEMS, *_SHAPE_PROBLEMS, errors.KindOfOther, errors.StayNotLonger],
+        problems=_EXTENSION_PROBLEMS,
+    ),
+    _SIMULATED_CHANGE(
+        path="/v1/prior-approvals/{id}/extension/simulation",
+        handler=handlers.simulate_extension,
+        xml=XmlForm(request=xml.request("extension"), answer=xml.SIMULATION),
+        summary="See what a longer stay would come to",
+        body=ExtensionRequest,
+        problems=_EXTENSION_PROBLEMS,
     ),
     _CHANGE(
         path="/v1/prior-approvals/{id}/appeal",

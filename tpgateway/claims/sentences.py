@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tpgateway.claims.model import Correction, Item, Kind, PriceClass, PriorApproval, RenewalReason, State
-from tpgateway.claims.rules.reasons import OF_INSURERS
+from tpgateway.claims.rules import reasons
 from tpgateway.insurers.model import ApprovalRules, TacitOutcome
 
 ITEMS_FR: Mapping[Item, str] = {
@@ -44,7 +44,7 @@ KINDS_FR: Mapping[Kind, str] = {
     Kind.APPEALED: "Contestation",
     Kind.CANCELLED: "Annulation",
     Kind.USED: "Facturation",
-    Kind.EXPIRED: "Fin de validité",
+    Kind.EXPIRED: "Expiration",
 }
 ACTORS_FR: Mapping[str, str] = {
     "practitioner": "le professionnel",
@@ -63,8 +63,19 @@ RENEWALS_FR: Mapping[RenewalReason, str] = {
     RenewalReason.SIGHT_CHANGE: "Évolution de la vue",
     RenewalReason.MEDICAL_CONDITION: "Situation médicale particulière",
 }
-INSURERS_CODES = tuple(OF_INSURERS)
+INSURERS_CODES = tuple(reasons.OF_INSURERS)
 """Why an insurer may refuse or cut; their sentences stand in the catalogue."""
+
+
+SIMULATED_FR: Mapping[str, str] = {
+    reasons.ALL_GRANTED.code: "La demande serait accordée.",
+    reasons.SOME_NOT_GRANTED.code: "La demande serait accordée en partie.",
+    reasons.NOTHING_GRANTED.code: "La demande serait refusée.",
+    reasons.DOCUMENTS_ASKED.code: "L'organisme demanderait une pièce avant de décider.",
+    reasons.REVIEW_ASKED.code: "L'organisme examinerait la demande avant de décider.",
+    reasons.CHANGE_REFUSED.code: "La modification serait refusée, et la prise en charge resterait telle qu'elle est.",
+}
+"""What a decision's code says as long as nothing was sent."""
 
 
 def silence_fr(approval: PriorApproval, rules: ApprovalRules) -> str:

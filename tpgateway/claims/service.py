@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from uuid import UUID
 
 from aiohttp import web
 
@@ -23,10 +24,11 @@ from tpgateway.claims.model import (
     Party,
     PriorApproval,
     Request,
+    Standing,
     State,
     Stay,
 )
-from tpgateway.claims.parties import Act, Owned, lock, locked
+from tpgateway.claims.parties import Act, Owned, as_it_stands, lock, locked
 from tpgateway.claims.rules import decisions, hospital, life, optical, reasons
 from tpgateway.claims.rules.cases import Case
 from tpgateway.claims.rules.consumption import uses_of
@@ -106,16 +108,36 @@ async def simulate(connection: Connection, tools: Tools, submission: Submission,
     found = await ApprovalStore(connection).proven(submission.insurer_number, submission.proof, locks=False)
     proven, check, verdict = await _accepted(connection, tools, submission, act.now, found)
     decision = await _decide(connection, tools, submission.request, proven.rules, check, verdict, proven.uses, act)
-    key = f"simulated {check.id} {act.actor.agent_id}"
+    await _record_simulated(connection, check.id, check.insurer_id, act)
+    return decision
+
+
+async def simulate_change(
+    connection: Connection, tools: Tools, approval_of: Owned, request: Request, act: Act, *, kind: Kind = Kind.AMENDED
+) -> Decision:
+    """The decision that a change would get, ``change_refused`` where what was agreed would stand. Raises as ``amend`` does.
+
+    Nothing is kept of it but that it was asked, as of ``simulate``.
+    """
+    approval = await as_it_stands(connection, approval_of, act)
+    rules = (await insurers.get(connection, approval.insurer_id)).approval_rules
+    decision = await _decide_change(connection, tools, approval, request, rules, act, kind)
+    await _record_simulated(connection, approval.id, approval.insurer_id, act)
+    if decision.kind is Kind.REFUSED and _standing(approval) is not None:
+        return replace(decision, code=reasons.CHANGE_REFUSED.code)
+    return decision
+
+
+async def _record_simulated(connection: Connection, subject: UUID, insurer_id: InsurerId, act: Act) -> None:
+    key = f"simulated {subject} {act.actor.agent_id}"
     if await limits.spend(connection, key, quota=1, window=_SIMULATED_TOGETHER, now=act.now):
         await audit.record(
             connection,
             actor=act.actor,
             action=Action.APPROVAL_SIMULATED,
-            subject_id=check.id,
-            insurer_id=check.insurer_id,
+            subject_id=subject,
+            insurer_id=insurer_id,
         )
-    return decision
 
 
 async def submit(connection: Connection, tools: Tools, submission: Submission, act: Act) -> PriorApproval:
@@ -205,8 +227,38 @@ async def amend(
     Raises ``StateForbids``, ``VersionStale``, ``KindOfOther``, ``StayNotLonger``, ``ProofOfOtherDay``,
     ``PrescriptionInFuture``.
     """
-    store = ApprovalStore(connection)
     approval = await locked(connection, approval_of, act)
+    rules = (await insurers.get(connection, approval.insurer_id)).approval_rules
+    decision = await _decide_change(connection, tools, approval, request, rules, act, kind)
+    before, standing = approval, _standing(approval)
+    state = life.after(approval.state, kind)
+    changed = replace(
+        approval, state=state, version=approval.version + 1, revision=approval.revision + 1, code=kind.value
+    )
+    first = event_of(changed, kind, "practitioner", act.now, {"revision": changed.revision})
+    if decision.kind is Kind.REFUSED and standing is not None:
+        approval = await restored(connection, replace(changed, standing=standing), act.now)
+        details = {"reasons": list(dict.fromkeys(line.code for line in decision.lines))}
+        decided = event_of(approval, Kind(approval.state.value), "system", act.now, details)
+    else:
+        approval, decided = _decided(changed, request, decision, rules, act.now)
+        approval = replace(approval, standing=standing if approval.waits_for else None)
+    await save(connection, before, approval, [(first, act.actor), (decided, SYSTEM)])
+    action = Action.APPROVAL_EXTENDED if kind is Kind.EXTENDED else Action.APPROVAL_AMENDED
+    await tell_insurer(connection, approval, kind, action, act)
+    return approval
+
+
+async def _decide_change(
+    connection: Connection,
+    tools: Tools,
+    approval: PriorApproval,
+    request: Request,
+    rules: ApprovalRules,
+    act: Act,
+    kind: Kind,
+) -> Decision:
+    """What a change comes to, unless it is none that can be made; raises as ``amend`` does."""
     if type(request) is not type(approval.request):
         raise errors.KindOfOther
     if kind is Kind.EXTENDED:
@@ -216,37 +268,25 @@ async def amend(
         is_same_stay = (request.entry_date, request.finess) == (was.entry_date, was.finess)
         if request.exit_date <= was.exit_date or not is_same_stay:
             raise errors.StayNotLonger
-    state = life.after(approval.state, kind)
-    insurer = await insurers.get(connection, approval.insurer_id)
-    check, verdict = await cards.proven(connection, tools.verdicts, insurer.id, approval.card_check_id)
+    life.after(approval.state, kind)
+    check, verdict = await cards.proven(connection, tools.verdicts, approval.insurer_id, approval.card_check_id)
     _refuse_other_day(request, check)
-    uses = await store.uses(insurer.id, check.person, but=approval.id)
-    has_taken_part = any(event.actor_kind == "insurer" for event in await store.events(insurer.id, approval.id))
-    decision = await _decide(
-        connection, tools, request, insurer.approval_rules, check, verdict, uses, act, must_be_seen=has_taken_part
-    )
-    before, standing = approval, approval.standing or standing_of(approval)
-    if standing is not None:
-        # A change leaves the days of validity as they are, unless the care itself ends later.
-        own = decisions.validity(
-            request, approval.care_date, await tools.tariffs.get(connection), today=approval.care_date
-        )
-        valid_until, billable_until = max((standing.valid_until, standing.billable_until), own)
-        decision = replace(decision, valid_until=valid_until, billable_until=billable_until)
-    changed = replace(
-        approval, state=state, version=approval.version + 1, revision=approval.revision + 1, code=kind.value
-    )
-    first = event_of(changed, kind, "practitioner", act.now, {"revision": changed.revision})
-    if decision.kind is Kind.REFUSED and standing is not None:
-        approval = await restored(connection, replace(changed, standing=standing), act.now)
-        decided = event_of(approval, Kind(approval.state.value), "system", act.now)
-    else:
-        approval, decided = _decided(changed, request, decision, insurer.approval_rules, act.now)
-        approval = replace(approval, standing=standing if approval.waits_for else None)
-    await save(connection, before, approval, [(first, act.actor), (decided, SYSTEM)])
-    action = Action.APPROVAL_EXTENDED if kind is Kind.EXTENDED else Action.APPROVAL_AMENDED
-    await tell_insurer(connection, approval, kind, action, act)
-    return approval
+    store = ApprovalStore(connection)
+    uses = await store.uses(approval.insurer_id, check.person, but=approval.id)
+    events = await store.events(approval.insurer_id, approval.id)
+    has_taken_part = any(event.actor_kind == "insurer" for event in events)
+    decision = await _decide(connection, tools, request, rules, check, verdict, uses, act, must_be_seen=has_taken_part)
+    if (standing := _standing(approval)) is None:
+        return decision
+    # A change leaves the days of validity as they are, unless the care itself ends later.
+    own = decisions.validity(request, approval.care_date, await tools.tariffs.get(connection), today=approval.care_date)
+    valid_until, billable_until = max((standing.valid_until, standing.billable_until), own)
+    return replace(decision, valid_until=valid_until, billable_until=billable_until)
+
+
+def _standing(approval: PriorApproval) -> Standing | None:
+    """What stands where a change of the approval comes to nothing."""
+    return approval.standing or standing_of(approval)
 
 
 async def appeal(connection: Connection, approval_of: Owned, arguments: str, act: Act) -> PriorApproval:

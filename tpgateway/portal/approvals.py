@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from tpgateway.claims import documents, parties, service
-from tpgateway.claims.errors import AttachmentNotAsked
+from tpgateway.claims.errors import AttachmentNotAsked, StateForbids, VersionStale
 from tpgateway.claims.handlers import approvals as handlers
 from tpgateway.claims.handlers import documents as document_handlers
 from tpgateway.claims.model import Kind, PriorApproval, State, Stay
@@ -28,6 +28,7 @@ from tpgateway.claims.sentences import (
     ITEMS_FR,
     KINDS_FR,
     RENEWALS_FR,
+    SIMULATED_FR,
     STATES_FR,
     silence_fr,
 )
@@ -78,6 +79,7 @@ NAMES: dict[str, Any] = {
     "items": ITEMS_FR,
     "document_names": DOCUMENTS_FR,
     "renewal_names": RENEWALS_FR,
+    "simulated": SIMULATED_FR,
 }
 
 
@@ -186,6 +188,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem | None = None) -> web.Response:
     path = path_of(request)
+    problem = said_on_page(problem)
     async with transaction(call):
         approval = await handlers.read_own(call, path.reference)
         events = await parties.events(call.connection, approval)
@@ -211,6 +214,7 @@ async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem 
         given=given,
         agreed=agreed,
         silence=silence_fr(approval, insurer.approval_rules),
+        may_act=may_act(call.caller),
         was_agreed=any(event.kind in {Kind.APPROVED, Kind.PARTIALLY_APPROVED} for event in events),
         may=service.possible(approval) if may_act(call.caller) else frozenset(),
         today=call.today.isoformat(),
@@ -219,6 +223,13 @@ async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem 
         kind_enum=Kind,
         **NAMES,
     )
+
+
+def said_on_page(problem: Problem | None) -> Problem | None:
+    """What is wrong with an act, said on the page that shows the approval as it stands by now."""
+    if isinstance(problem, (StateForbids, VersionStale)):
+        problem.next_step = "La page montre maintenant son état : vérifiez, puis recommencez s'il le faut."
+    return problem
 
 
 ACTION_LABELS = {

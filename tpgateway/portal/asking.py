@@ -1,7 +1,8 @@
 """Requests asked for and changed, with what would be granted beside."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -59,7 +60,8 @@ from tpgateway.practitioners import service as practitioners
 from tpgateway.practitioners.model import PractitionerId, Scheme
 from tpgateway.web.callers import Role
 from tpgateway.web.frame import refuse_cross_site, refuse_role
-from tpgateway.web.routing import Call
+from tpgateway.web.problems import NotFound
+from tpgateway.web.routing import Answer, Call
 
 FORMS = {"optique": OPTICAL, "hospitalisation": HOSPITAL}
 _DOMAINS = {OPTICAL: Domain.OPTI, HOSPITAL: Domain.HOSP}
@@ -89,7 +91,7 @@ async def submit(request: web.Request) -> web.StreamResponse:
     if "simulate" in typed:
         refuse_cross_site(request)
         call = call_of(request, caller)
-        simulation, problem = await _simulated(request, call, form, typed)
+        simulation, problem = await _simulated(request, call, typed, lambda call, typed: _of_new(call, form, typed))
         return await _form(request, call, form, typed, problem=problem, simulation=simulation)
 
     async def act(call: Call, typed: dict[str, str]) -> str:
@@ -105,10 +107,18 @@ async def submit(request: web.Request) -> web.StreamResponse:
 
 async def simulate(request: web.Request) -> web.Response:
     """What would be granted by what was typed so far: a part of the page."""
+    form = _form_named(request)
+    return await _panel(request, form, lambda call, typed: _of_new(call, form, typed))
+
+
+Ask = Callable[[Call, Typed], Awaitable[Answer]]
+
+
+async def _panel(request: web.Request, form: RequestForm, ask: Ask) -> web.Response:
     caller = await person(request)
     refuse_cross_site(request)
-    form, call, typed = _form_named(request), call_of(request, caller), dict(await form_of(request))
-    simulation, problem = await _simulated(request, call, form, typed)
+    call, typed = call_of(request, caller), dict(await form_of(request))
+    simulation, problem = await _simulated(request, call, typed, ask)
     return page(
         request,
         "simulation.html",
@@ -119,15 +129,21 @@ async def simulate(request: web.Request) -> web.Response:
     )
 
 
+async def _of_new(call: Call, form: RequestForm, typed: Typed) -> Answer:
+    asked = read_request(PriorApprovalRequest, form, typed, call)
+    return await handlers.simulate(call, body=asked)
+
+
 async def _simulated(
-    request: web.Request, call: Call, form: RequestForm, typed: Typed
+    request: web.Request, call: Call, typed: Typed, ask: Ask
 ) -> tuple[SimulationView | None, Problem | None]:
     refuse_role(call.caller, Role.STAFF)
     try:
         await spend_own(request, call.caller, 1)
-        asked = read_request(PriorApprovalRequest, form, typed, call)
         async with transaction(call):
-            answer = await handlers.simulate(call, body=asked)
+            answer = await ask(call, typed)
+    except NotFound:
+        raise
     except Problem as problem:
         call.open_connection = None
         return None, problem
@@ -173,6 +189,9 @@ async def _form(
         known["version"] = str(approval.version)
     if isinstance(problem, VersionStale):
         # What was typed stands, to be sent again by who has read that it changed.
+        problem.next_step = (
+            "Ce que vous avez saisi est gardé : envoyez-le de nouveau pour l'appliquer à son état présent."
+        )
         typed = {name: value for name, value in typed.items() if name != "version"}
     if typed:
         known.pop("stay.is_psychiatry", None)  # a box that is not ticked is not sent
@@ -192,7 +211,7 @@ async def _form(
         approval=approval and PriorApprovalView.of(approval),
         is_extension=is_extension,
         simulation=simulation,
-        kind="hospitalisation" if form.is_stay else "optique",
+        simulate_at=f"{request.path}/simulation",
         key=form_key(typed, problem),
         may_act=may_act(call.caller),
         is_other_domain=check is not None and check.ask.domain is not _DOMAINS[form],
@@ -246,39 +265,95 @@ async def extension_form(request: web.Request) -> web.Response:
     return await change_form(request)
 
 
-async def _changed_form(request: web.Request, call: Call, typed: Typed, problem: Problem | None) -> web.Response:
+async def _changed_form(
+    request: web.Request,
+    call: Call,
+    typed: Typed,
+    problem: Problem | None,
+    simulation: SimulationView | None = None,
+) -> web.Response:
     async with transaction(call):
         approval = await handlers.read_own(call, path_of(request).reference)
     is_extension = request.path.endswith("/prolongation")
     if problem is None and (Kind.EXTENDED if is_extension else Kind.AMENDED) not in service.possible(approval):
         return see_other(f"/demandes/{path_of(request).reference}")
     form = HOSPITAL if isinstance(approval.request, Stay) else OPTICAL
-    return await _form(request, call, form, typed, problem=problem, approval=approval, is_extension=is_extension)
+    return await _form(
+        request,
+        call,
+        form,
+        typed,
+        problem=problem,
+        simulation=simulation,
+        approval=approval,
+        is_extension=is_extension,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A kind of change: how the API takes it, and how it says what would come of it."""
+
+    shape: type[AmendmentRequest | ExtensionRequest]
+    make: Callable[..., Awaitable[Answer]]
+    simulate: Callable[..., Awaitable[Answer]]
+
+
+_AMENDMENT = _Change(AmendmentRequest, handlers.amend, handlers.simulate_amendment)
+_EXTENSION = _Change(ExtensionRequest, handlers.extend, handlers.simulate_extension)
 
 
 async def change(request: web.Request) -> web.StreamResponse:
-    """Decides the changed request anew."""
-    return await _changed(request, is_extension=False)
+    """Decides the changed request anew; simulates where the page asked for that."""
+    return await _changed(request, _AMENDMENT)
 
 
 async def extend(request: web.Request) -> web.StreamResponse:
-    """Decides the longer stay."""
-    return await _changed(request, is_extension=True)
+    """Decides the longer stay; simulates where the page asked for that."""
+    return await _changed(request, _EXTENSION)
 
 
-async def _changed(request: web.Request, *, is_extension: bool) -> web.StreamResponse:
+async def simulate_change(request: web.Request) -> web.Response:
+    """What the change would come to: a part of the page."""
+    return await _panel(request, _form_of(dict(await form_of(request))), _simulating(request, _AMENDMENT))
+
+
+async def simulate_extension(request: web.Request) -> web.Response:
+    """What the longer stay would come to: a part of the page."""
+    return await _panel(request, HOSPITAL, _simulating(request, _EXTENSION))
+
+
+async def _changed(request: web.Request, change: _Change) -> web.StreamResponse:
     caller = await person(request)
-    path = path_of(request)
+    path, typed = path_of(request), dict(await form_of(request))
+    if "simulate" in typed:
+        refuse_cross_site(request)
+        call = call_of(request, caller)
+        simulation, problem = await _simulated(request, call, typed, _simulating(request, change))
+        return await _changed_form(request, call, typed, problem, simulation)
 
     async def act(call: Call, typed: dict[str, str]) -> str:
-        form = HOSPITAL if any(name.startswith("stay.") for name in typed) else OPTICAL
-        asked = {name: value for name, value in typed.items() if name not in {"insurer_number", "proof"}}
-        if is_extension:
-            await handlers.extend(call, path=path, body=read_request(ExtensionRequest, form, asked, call))
-        else:
-            await handlers.amend(call, path=path, body=read_request(AmendmentRequest, form, asked, call))
+        await change.make(call, path=path, body=_read_change(change, typed, call))
         return f"/demandes/{path.reference}"
 
     return await submitted(
         request, caller, act, lambda call, typed, problem: _changed_form(request, call, typed, problem)
     )
+
+
+def _simulating(request: web.Request, change: _Change) -> Ask:
+    path = path_of(request)
+
+    async def ask(call: Call, typed: Typed) -> Answer:
+        return await change.simulate(call, path=path, body=_read_change(change, typed, call))
+
+    return ask
+
+
+def _read_change(change: _Change, typed: Typed, call: Call) -> AmendmentRequest | ExtensionRequest:
+    asked = {name: value for name, value in typed.items() if name not in {"insurer_number", "proof"}}
+    return read_request(change.shape, _form_of(typed), asked, call)
+
+
+def _form_of(typed: Typed) -> RequestForm:
+    return HOSPITAL if any(name.startswith("stay.") for name in typed) else OPTICAL

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -297,15 +297,33 @@ async def _way_back(request: web.Request) -> str:
         return request.path_qs
     refuse_cross_site(request)
     way = _page_of(request)
-    if request.content_type != "application/x-www-form-urlencoded" or not way:
-        return way
     path = way.partition("?")[0]
-    if path in _SEARCHES:
+    if not way or path in _SEARCHES:
         return way
-    typed = {name: value for name, value in await form_of(request) if not _is_secret(name, path)}
+    if request.content_type == "application/x-www-form-urlencoded":
+        sent = await form_of(request)
+    elif request.content_type == "multipart/form-data":
+        sent = await _before_files(request)
+    else:
+        return way
+    typed = {name: value for name, value in sent if not _is_secret(name, path)}
     sealed = request.app[STATE].vault.seal(json.dumps(typed).encode(), purpose=_draft_purpose(path))
     is_kept = await sessions.keep_draft(request, path, sealed)
     return _resumed(way) if is_kept else way
+
+
+async def _before_files(request: web.Request) -> list[tuple[str, str]]:
+    """The fields of a form with files, up to the first file: a file must be chosen again."""
+    fields: list[tuple[str, str]] = []
+    left = _FORM_LIMIT
+    with suppress(Problem):
+        async for part in parts_of(request):
+            if part.filename is not None or not part.name:
+                break
+            read = await read_part(request, part, left)
+            left -= len(read)
+            fields.append((part.name, read.decode("utf-8", "replace")))
+    return fields
 
 
 def _is_secret(name: str, path: str) -> bool:

@@ -12,7 +12,7 @@ from tpgateway.claims.errors import AmountsImpossible, CorrectionUnclear, ItemMi
 from tpgateway.claims.model import BY_DAY, EQUIPMENT, AskedLine, Item, OpticalRequest, Request, Stay
 from tpgateway.claims.payloads import MOST_SUPPLEMENTS, PRESCRIPTION
 from tpgateway.claims.sentences import ITEMS_FR
-from tpgateway.errors import Fault, FieldMissing, InvalidRequest
+from tpgateway.errors import Fault, FieldInvalid, FieldMissing, InvalidRequest
 from tpgateway.portal.forms import Typed, cents, decimal, field_of, nested, read, typed_euros, whole
 from tpgateway.web.routing import Call
 
@@ -118,8 +118,9 @@ HOSPITAL = RequestForm(
 
 def read_request(shape: type[Shape], form: RequestForm, typed: Typed, call: Call) -> Shape:
     """What was typed as the API's shape; raises the faults, each at the form's own field."""
-    given = _copied(typed) if SAME in typed else typed
-    values, unread = nested(given, form.labels, conversions=_CONVERSIONS)
+    given, unread = _copied(typed) if SAME in typed else (typed, [])
+    values, unconverted = nested(given, form.labels, conversions=_CONVERSIONS)
+    unread += unconverted
     values.pop(SAME, None)
     unread += _without_base(values) if form.is_stay else _without_prescription(values)
     places = _stay_lists(values) if form.is_stay else _optical_lists(values)
@@ -138,15 +139,19 @@ def read_request(shape: type[Shape], form: RequestForm, typed: Typed, call: Call
     raise InvalidRequest(faults=faults)
 
 
-def _copied(typed: Typed) -> Typed:
-    """The left lens as the right one, where that was filled in."""
+def _copied(typed: Typed) -> tuple[Typed, list[Fault]]:
+    """The left lens as the right one, where that was filled in, and a fault where the left one says something else."""
     right, left = LENSES
     if not any(value for name, value in typed.items() if name.startswith(f"{right}.") and not name.endswith("_class")):
-        return typed
+        return typed, []
     others = {name: value for name, value in typed.items() if not name.startswith(f"{left}.")}
-    return others | {
+    copied = others | {
         f"{left}{name.removeprefix(right)}": value for name, value in typed.items() if name.startswith(f"{right}.")
     }
+    if all(value in {"", copied.get(name)} or name.endswith("_class") for name, value in typed.items()):
+        return copied, []
+    said = "Le verre gauche est rempli autrement : décochez cette case, ou videz-le."
+    return copied, [Fault(pointer=f"/{SAME}", problem=FieldInvalid, message_fr=said)]
 
 
 def _optical_lists(values: dict[str, Any]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from aiohttp import web
 
 from tpgateway.claims import parties, service
-from tpgateway.claims.model import Kind, PriorApproval
+from tpgateway.claims.model import Kind, PriorApproval, Request
 from tpgateway.claims.parties import Act, ApprovalUnknown, Owned
 from tpgateway.claims.payloads import (
     AmendmentRequest,
@@ -64,6 +64,24 @@ async def submit_ahead(
 async def simulate(call: Call, *, body: PriorApprovalRequest) -> Answer:
     """The same decision, kept nowhere and told to nobody."""
     decision = await service.simulate(call.connection, _tools(call), _submission(call.caller, body), act_of(call))
+    return Answer(body=SimulationView.of_decision(decision))
+
+
+async def simulate_amendment(call: Call, *, path: ReferencePath, body: AmendmentRequest) -> Answer:
+    """What the change would come to. ``change_refused`` says that what was agreed would stand."""
+    return await _simulated_change(call, path, body.request(), body.version, Kind.AMENDED)
+
+
+async def simulate_extension(call: Call, *, path: ReferencePath, body: ExtensionRequest) -> Answer:
+    """What the longer stay would come to. ``change_refused`` says that what was agreed would stand."""
+    return await _simulated_change(call, path, body.stay.request(), body.version, Kind.EXTENDED)
+
+
+async def _simulated_change(call: Call, path: ReferencePath, request: Request, version: int, kind: Kind) -> Answer:
+    async with or_not_found():
+        decision = await service.simulate_change(
+            call.connection, _tools(call), owned(call, path.reference), request, act_of(call, version), kind=kind
+        )
     return Answer(body=SimulationView.of_decision(decision))
 
 

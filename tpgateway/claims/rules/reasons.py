@@ -37,12 +37,12 @@ INFORMATION_ASKED = reason(
 )
 INFORMATION_GIVEN = reason(
     "information_given",
-    "Votre réponse est transmise à l'organisme complémentaire.",
+    "La réponse est transmise à l'organisme complémentaire.",
     "Attendez sa réponse : elle arrive au plus tard à la date indiquée.",
 )
 APPEAL_MADE = reason(
     "appeal_made",
-    "Votre contestation est transmise à l'organisme complémentaire.",
+    "La contestation est transmise à l'organisme complémentaire.",
     "Attendez sa réponse : elle arrive au plus tard à la date indiquée.",
 )
 CHANGE_REFUSED = reason(
@@ -104,12 +104,12 @@ OF_INSURERS = {
 }
 APPEAL_REJECTED = reason(
     "appeal_rejected",
-    "L'organisme complémentaire maintient sa décision après examen de votre contestation.",
+    "L'organisme complémentaire maintient sa décision après examen de la contestation.",
     "Facturez l'assuré, ou orientez-le vers la médiation de son organisme.",
 )
 APPEAL_NOT_ANSWERED = reason(
     "appeal_not_answered",
-    "L'organisme complémentaire n'a pas répondu à votre contestation dans le délai : sa décision reste la même.",
+    "L'organisme complémentaire n'a pas répondu à la contestation dans le délai : sa décision reste la même.",
     "Appelez l'organisme, facturez l'assuré, ou orientez-le vers la médiation.",
 )
 TACIT_APPROVAL = reason(

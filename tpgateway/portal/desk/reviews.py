@@ -28,7 +28,7 @@ from tpgateway.claims.sentences import DOCUMENTS_FR, INSURERS_CODES, silence_fr
 from tpgateway.errors import REASONS, Fault, FieldInvalid, FieldMissing, InvalidRequest, Problem
 from tpgateway.insurers import service as insurers
 from tpgateway.insurers.model import InsurerId
-from tpgateway.portal.approvals import NAMES, SEARCH_LABELS, listed, path_of, search_of, to_search
+from tpgateway.portal.approvals import NAMES, SEARCH_LABELS, listed, path_of, said_on_page, search_of, to_search
 from tpgateway.portal.forms import Form, Typed, cents, number_of, read, typed_euros
 from tpgateway.portal.pages import call_of, desk_person, draft, form_key, may_act, page, submitted, transaction
 from tpgateway.practitioners import service as practitioners
@@ -83,6 +83,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem | None = None) -> web.Response:
     path = path_of(request)
+    problem = said_on_page(problem)
     async with transaction(call):
         approval = await handlers.read_own(call, path.reference)
         events = await parties.events(call.connection, approval)
@@ -194,7 +195,9 @@ def _placed(grants: Sequence[Mapping[str, object]]) -> Iterator[None]:
             faults=[Fault(pointer=f"/line/{number}/{place}", problem=type(problem))], next_step=problem.next_step
         ) from None
     except DecisionNeedsLines:
-        raise DecisionNeedsLines(next_step="Pour ne rien accorder, refusez la demande.") from None
+        raise DecisionNeedsLines(
+            next_step="Pour ne rien accorder, refusez la demande ou maintenez la décision."
+        ) from None
     except InvalidRequest as problem:
         places = {f"/lines/{index}/": f"/line/{grant['line']}/" for index, grant in enumerate(grants)}
         places |= {} if grants else {"/comment": "/why"}

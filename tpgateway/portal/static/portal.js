@@ -98,6 +98,7 @@ for (const part of document.querySelectorAll("[data-when]")) {
   const form = part.closest("form");
   const show = () => {
     part.hidden = !wanted.includes(new FormData(form).get(name) ?? "");
+    part.disabled = part.hidden; // a group of fields that is not shown is not sent
   };
   form.addEventListener("change", show);
   show();
