@@ -92,6 +92,7 @@ async def test_approvals_from_before_count_and_end_as_new_ones_do(empty: str) ->
         "0014_numbered_after",
         "0015_sure_plans",
         "0016_whole_uses",
+        "0017_told_limits",
     ]
     row = await connection.fetchrow("SELECT * FROM prior_approvals WHERE state = 'approved'")
     assert row

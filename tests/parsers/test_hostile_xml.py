@@ -140,7 +140,7 @@ async def test_a_step_of_an_approval_is_refused_before_the_approval_is_looked_fo
         "decision": "insurer_decision",
         "information-request": "information_request",
     }
-    last = path.rpartition("/")[2]
+    last = path.removesuffix("/simulation").rpartition("/")[2]
     door, party = carrier(roots.get(last, last)), insurer if path.startswith("/v1/insurer") else optician
     place = path.replace("{id}", REFERENCE)
     read = set()

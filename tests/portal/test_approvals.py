@@ -253,6 +253,7 @@ async def test_a_change_is_calculated_beside_its_form(gateway: Gateway, optician
     typed = fields(await see(optician, path)) | {"frame.price_class": "a"}
     status, panel = await send(optician, f"{path}/simulation", typed)
     assert (status, "La demande serait accordée en partie." in panel) == (200, True)
+    assert "Limite : 30,00\xa0€." in panel
     status, page = await send(optician, path, {**typed, "simulate": "1"})
     assert (status, "La demande serait accordée en partie." in page) == (200, True)
     status, page = await send(optician, path, {**typed, "simulate": "1", "frame.price": "x"})

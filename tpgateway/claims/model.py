@@ -188,6 +188,8 @@ class DecidedLine:
     not_due: Cents = ZERO
     available_from: date | None = None
     """Where it comes too early: from which day on it would be paid."""
+    limit: Cents | None = None
+    """The one amount that the rule goes by, where it does: a price limit, a ceiling, a floor, a national amount."""
 
     @property
     def units(self) -> int:

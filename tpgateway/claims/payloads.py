@@ -369,6 +369,9 @@ class LineView(View):
     message_fr: str
     next_step_fr: str | None
     available_from: date | None = Field(description="of what comes too early: the day from which it is paid for again")
+    limit_cents: int | None = Field(
+        description="the one amount that the rule goes by: a price limit, a ceiling, a floor, a national amount"
+    )
 
     @classmethod
     def of(cls, number: int, line: DecidedLine) -> "LineView":
@@ -389,6 +392,7 @@ class LineView(View):
             message_fr=reason.message_fr,
             next_step_fr=reason.next_step_fr,
             available_from=line.available_from,
+            limit_cents=line.limit,
         )
 
 

@@ -171,7 +171,7 @@ def standing_of(approval: PriorApproval) -> Standing | None:
 
 def none_granted(approval: PriorApproval, reason: Reason) -> tuple[DecidedLine, ...]:
     """The lines with nothing granted, for one reason."""
-    return tuple(replace(line, granted=ZERO, parts=(), code=reason.code) for line in approval.lines)
+    return tuple(DecidedLine(asked=line.asked, granted=ZERO, code=reason.code) for line in approval.lines)
 
 
 def granted_anew(approval: PriorApproval, grants: Sequence[Grant]) -> tuple[DecidedLine, ...]:

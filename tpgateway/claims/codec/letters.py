@@ -116,6 +116,8 @@ def _table(pdf: "Paper", approval: PriorApproval) -> None:
             why = REASONS[line.code].message_fr
             if line.available_from is not None:
                 why += f" À partir du {day_fr(line.available_from)}."
+            if line.limit is not None:
+                why += f" Limite : {format_fr(line.limit)}."
             cells = [name, *(format_fr(amount) for amount in amounts), why]
             table.row([printable(cell) for cell in cells])
         sums = [

@@ -59,7 +59,7 @@ def regranted(line: DecidedLine, granted: Cents, code: str, request: Request, ca
     """The line with another sum, over the same days; where nothing was granted, over all that were asked for."""
     spans = [(part.on, part.units) for part in line.parts] or spans_asked(line.asked, request, care_date)
     parts: tuple[Part, ...] = spread(granted, spans) if granted else ()
-    return replace(line, granted=granted, parts=parts, code=code, available_from=None)
+    return replace(line, granted=granted, parts=parts, code=code, available_from=None, limit=None)
 
 
 def spans_asked(asked: AskedLine, request: Request, care_date: date) -> list[tuple[date, int]]:

@@ -88,7 +88,7 @@ def _by_contract(asked: AskedLine, charge: Charge, case: Case, spent: list[Use])
     if benefit is None:
         return _nothing(asked, reasons.BENEFIT_NOT_IN_CONTRACT)
     found = evaluate(_above_base(benefit, asked), charge, [*case.uses, *spent] if spent else case.uses)
-    return DecidedLine(asked=asked, granted=found.granted, code=found.code, parts=found.parts)
+    return DecidedLine(asked=asked, granted=found.granted, code=found.code, parts=found.parts, limit=found.limit)
 
 
 def _above_base(benefit: BenefitLine, asked: AskedLine) -> BenefitLine:
@@ -156,7 +156,7 @@ def _fee(asked: AskedLine, stay: Stay, case: Case, spent: list[Use], taken: Coll
         line = _by_contract(asked, charge, case, spent)
     too_much = Cents(asked.price - owed)
     if too_much and line.granted:
-        line = replace(line, code=reasons.NATIONAL_AMOUNT.code)
+        line = replace(line, code=reasons.NATIONAL_AMOUNT.code, limit=national)
     return replace(line, not_due=too_much)
 
 
@@ -164,7 +164,7 @@ def _excess(line: DecidedLine, stay: Stay, case: Case) -> DecidedLine:
     """CSS R871-2: outside the controlled-fee option, excess fees are paid up to the base again at most."""
     if not case.is_responsible or line.asked.is_optam or line.granted <= line.asked.base:
         return line
-    return _granted(line.asked, stay, line.asked.base, reasons.EXCESS_CEILING)
+    return replace(_granted(line.asked, stay, line.asked.base, reasons.EXCESS_CEILING), limit=line.asked.base)
 
 
 def above_ceiling(stay: Stay, lines: Sequence[DecidedLine], case: Case) -> tuple[int, str] | None:

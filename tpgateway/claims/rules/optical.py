@@ -81,7 +81,7 @@ def _of_equipment(line: DecidedLine, request: OpticalRequest, case: Case, spent:
         months = _months(asked, benefit, case, _reason(request, [use]))
         if use.benefit == benefit.benefit and too_early(months, case.care_date, [use]):
             used += use.granted
-    return _cut(line, Cents(limit - used), case, reasons.CEILING_REACHED)
+    return _cut(line, Cents(limit - used), case, reasons.CEILING_REACHED, limit)
 
 
 def renewal_months(case: Case, reason: RenewalReason | None) -> int:
@@ -113,8 +113,10 @@ def _priced(
         return _nothing(asked, reasons.PRESCRIPTION_TOO_OLD)
     if asked.item in EQUIPMENT and (again := _available_from(asked, benefit, case, reason)) is not None:
         return replace(_nothing(asked, reasons.RENEWAL_TOO_EARLY), available_from=again)
-    if _is_above_class_a(asked, case):
-        return _nothing(asked, reasons.PRICE_ABOVE_CLASS_A)
+    if asked.price_class is PriceClass.A:
+        limit = _class_a_limit(asked, case)
+        if limit is None or asked.price > limit:
+            return replace(_nothing(asked, reasons.PRICE_ABOVE_CLASS_A), limit=limit)
     if asked.price == asked.amo:
         return _nothing(asked, reasons.NOTHING_LEFT)
     if asked.price_class is PriceClass.A and case.is_responsible:
@@ -124,7 +126,7 @@ def _priced(
         return _nothing(asked, reasons.BENEFIT_NOT_IN_CONTRACT)
     charge = Charge(on=case.care_date, price=asked.price, base=asked.base, amo=asked.amo, units=asked.units)
     found = evaluate(benefit, charge, [*case.uses, *spent] if spent else case.uses)
-    return DecidedLine(asked=asked, granted=found.granted, code=found.code, parts=found.parts)
+    return DecidedLine(asked=asked, granted=found.granted, code=found.code, parts=found.parts, limit=found.limit)
 
 
 def _available_from(
@@ -153,13 +155,10 @@ def _months(asked: AskedLine, benefit: BenefitLine | None, case: Case, reason: R
     return max(benefit.renewal_months, national) if case.is_responsible else benefit.renewal_months
 
 
-def _is_above_class_a(asked: AskedLine, case: Case) -> bool:
-    """Whether the price is that of no class A; where no limit is in force, none is."""
-    if asked.price_class is not PriceClass.A:
-        return False
+def _class_a_limit(asked: AskedLine, case: Case) -> Cents | None:
+    """The most that class A may cost; where none is in force, no price is one of class A."""
     kind = f"lens_{asked.correction}" if asked.correction else asked.item.value
-    limit = case.tariffs.at(f"optical_class_a_{kind}_limit", case.care_date)
-    return limit is None or asked.price > limit
+    return case.tariffs.cents(f"optical_class_a_{kind}_limit", case.care_date)
 
 
 def _above_floor(lines: list[DecidedLine], case: Case, before: Sequence[Use]) -> list[DecidedLine]:
@@ -177,7 +176,11 @@ def _above_floor(lines: list[DecidedLine], case: Case, before: Sequence[Use]) ->
     for line in lines:
         more = max(0, min(missing, line.patient)) if line in of_class_b and line.granted else 0
         missing -= more
-        raised.append(_granted(line.asked, case, line.granted + more, reasons.EQUIPMENT_FLOOR.code) if more else line)
+        if more:
+            code, limit = reasons.EQUIPMENT_FLOOR.code, Cents(floor)
+            raised.append(_granted(line.asked, case, line.granted + more, code, limit))
+        else:
+            raised.append(line)
     return raised
 
 
@@ -191,16 +194,18 @@ def _goes_beyond(benefit: BenefitLine | None) -> bool:
 
 def _under_ceilings(lines: list[DecidedLine], case: Case, before: Sequence[Use]) -> list[DecidedLine]:
     """Class B cut to the frame's ceiling, then to the equipment's; lenses are served before all else."""
-    left = _left_to_insurer(lines, case, before)
+    ceiling = _ceiling(lines, case, before)
+    left = None if ceiling is None else _left_to_insurer(ceiling, lines, before)
     frame_ceiling = case.tariffs.cents("optical_frame_ceiling", case.care_date)
     served: dict[int, DecidedLine] = {}
     for place, line in sorted(enumerate(lines), key=lambda pair: pair[1].asked.item not in LENSES):
         cut = line
         if line.asked.price_class is PriceClass.B and line.granted:
             if line.asked.item is Item.FRAME and frame_ceiling is not None:
-                cut = _cut(cut, Cents(frame_ceiling - cut.asked.amo), case, reasons.FRAME_CEILING)
+                most = Cents(frame_ceiling - cut.asked.amo)
+                cut = _cut(cut, most, case, reasons.FRAME_CEILING, frame_ceiling)
             if left is not None:
-                cut = _cut(cut, left, case, reasons.EQUIPMENT_CEILING)
+                cut = _cut(cut, left, case, reasons.EQUIPMENT_CEILING, ceiling)
                 left = Cents(left - cut.granted)
         served[place] = cut
     return [served[place] for place in range(len(lines))]
@@ -215,11 +220,10 @@ def above_ceiling(request: OpticalRequest, lines: Sequence[DecidedLine], case: C
     return None
 
 
-def _left_to_insurer(lines: Sequence[DecidedLine], case: Case, before: Sequence[Use]) -> Cents | None:
-    """What the pair's ceiling leaves to the insurer for class B; None where there is no lens.
+def _ceiling(lines: Sequence[DecidedLine], case: Case, before: Sequence[Use]) -> Cents | None:
+    """The pair's, of what is granted now and what was within the period; None where there is no lens.
 
-    The equipment is what is granted now and what was within the period; the AMO's share counts in it. A single lens has half
-    of the lenses' part of its pair's ceiling, beside the frame's.
+    A single lens has half of the lenses' part of its pair's ceiling, beside the frame's.
     """
     lenses: dict[str, str] = {use.item: use.benefit.removeprefix("lens_")[:-2] for use in before if use.item in LENSES}
     for line in lines:
@@ -231,8 +235,11 @@ def _left_to_insurer(lines: Sequence[DecidedLine], case: Case, before: Sequence[
     frame = case.tariffs.cents("optical_frame_ceiling", case.care_date)
     if ceiling is None or frame is None:
         return None
-    if len(lenses) == 1:
-        ceiling = Cents((ceiling - frame) // 2 + frame)
+    return Cents((ceiling - frame) // 2 + frame) if len(lenses) == 1 else ceiling
+
+
+def _left_to_insurer(ceiling: Cents, lines: Sequence[DecidedLine], before: Sequence[Use]) -> Cents:
+    """What the ceiling leaves for class B: the AMO's share counts in it."""
     paid = sum(line.asked.amo for line in lines if line.asked.price_class is PriceClass.B and line.granted)
     return Cents(max(ZERO, ceiling - paid - _paid_of_class_b(before)))
 
@@ -253,16 +260,16 @@ def granted_before(request: OpticalRequest, case: Case) -> list[Use]:
     ]
 
 
-def _cut(line: DecidedLine, most: Cents, case: Case, reason: Reason) -> DecidedLine:
-    """The line with no more than so much granted."""
+def _cut(line: DecidedLine, most: Cents, case: Case, reason: Reason, limit: Cents | None) -> DecidedLine:
+    """The line with no more than so much granted, of what the limit allows for the whole."""
     granted = Cents(max(ZERO, min(line.granted, most)))
-    return line if granted == line.granted else _granted(line.asked, case, granted, reason.code)
+    return line if granted == line.granted else _granted(line.asked, case, granted, reason.code, limit)
 
 
-def _granted(asked: AskedLine, case: Case, cents: int, code: str) -> DecidedLine:
+def _granted(asked: AskedLine, case: Case, cents: int, code: str, limit: Cents | None = None) -> DecidedLine:
     granted = Cents(cents)
     parts = (Part(case.care_date, asked.units, granted),) if granted else ()
-    return DecidedLine(asked=asked, granted=granted, code=code, parts=parts)
+    return DecidedLine(asked=asked, granted=granted, code=code, parts=parts, limit=limit)
 
 
 def _nothing(asked: AskedLine, reason: Reason) -> DecidedLine:

@@ -68,12 +68,12 @@ _PROVEN_AHEAD = _PROVEN.replace("look_up_proof", "look_up_own_proof")
 _INSERT_LINES = """
     INSERT INTO prior_approval_lines (insurer_id, approval_id, revision, line, item, benefit, price_cents, base_cents,
         amo_cents, granted_cents, patient_cents, not_due_cents, code, units, parts, correction, price_class, lpp, is_optam,
-        available_from)
+        available_from, limit_cents)
     SELECT $1, {approval}, {revision}, l.*
     FROM {source} json_to_recordset({rows}) AS l (
         line smallint, item text, benefit text, price bigint, base bigint, amo bigint, granted bigint, patient bigint,
         not_due bigint, code text, units smallint, parts jsonb, correction text, class text, lpp text, is_optam boolean,
-        available_from date)
+        available_from date, limit_cents bigint)
     RETURNING 1
     """
 _INSERT_EVENTS = """
@@ -475,6 +475,7 @@ def _line_rows(lines: Sequence[DecidedLine]) -> list[dict[str, Any]]:
             "lpp": line.asked.lpp,
             "is_optam": line.asked.is_optam,
             "available_from": line.available_from and line.available_from.isoformat(),
+            "limit_cents": line.limit,
         }
         for number, line in enumerate(lines, start=1)
     ]
@@ -566,6 +567,7 @@ def _line(kept: dict[str, Any]) -> DecidedLine:
         parts=tuple(Part(date.fromisoformat(on), units, Cents(granted)) for on, units, granted in kept["parts"]),
         not_due=Cents(kept["not_due_cents"]),
         available_from=date.fromisoformat(kept["available_from"]) if kept["available_from"] else None,
+        limit=None if kept["limit_cents"] is None else Cents(kept["limit_cents"]),
     )
 
 

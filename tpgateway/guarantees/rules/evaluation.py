@@ -37,10 +37,11 @@ class Part(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """What the line pays, by calendar year, and the code of the rule that was applied."""
+    """What the line pays, by calendar year, the code of the rule that was applied, and the ceiling that it names."""
 
     parts: tuple[Part, ...]
     code: str
+    limit: Cents | None = None
 
     @property
     def granted(self) -> Cents:
@@ -67,26 +68,26 @@ def evaluate(line: BenefitLine, charge: Charge, uses: Sequence[Use]) -> Evaluate
     formula = line.formula
     if formula.per is Per.YEAR:
         formula = replace(formula, ceiling_cents=None)  # it is each year's, and looked at below
-    part = charge if units == charge.units else _share_of(charge, paid)
+    part, limit = charge if units == charge.units else _share_of(charge, paid), None
     granted = formula.insurer_share(price=part.price, base=part.base, amo=part.amo, units=units)
     if code == "formula_applied" and formula.ceiling_cents is not None:
-        times = units if formula.per in {Per.ACT, Per.DAY} else 1
-        if granted == formula.ceiling_cents * times < part.price - part.amo:
-            code = "ceiling_reached"
+        most = Cents(formula.ceiling_cents * (units if formula.per in {Per.ACT, Per.DAY} else 1))
+        if granted == most < part.price - part.amo:
+            code, limit = "ceiling_reached", most
     parts = spread(granted, paid)
-    if formula.per is Per.YEAR and (limit := limit_of(line)) is not None:
+    if formula.per is Per.YEAR and (of_year := limit_of(line)) is not None:
         limited: list[Part] = []
         for each in parts:
             used: int = sum(use.granted for use in own if use.on.year == each.on.year)
             used += sum(before.granted for before in limited if before.on.year == each.on.year)
-            left = Cents(max(ZERO, limit - used))
+            left = Cents(max(ZERO, of_year - used))
             limited.append(each._replace(granted=min(each.granted, left)))
             if each.granted > left:
-                code = "year_ceiling_reached"
+                code, limit = "year_ceiling_reached", of_year
         parts = tuple(limited)
     if not granted:
         return Evaluated((), "formula_gives_nothing" if code == "formula_applied" else code)
-    return Evaluated(parts if all(each.granted for each in parts) else tuple(filter(_is_paid, parts)), code)
+    return Evaluated(parts if all(each.granted for each in parts) else tuple(filter(_is_paid, parts)), code, limit)
 
 
 def spread(granted: Cents, spans: Sequence[tuple[date, int]]) -> tuple[Part, ...]:
