@@ -22,10 +22,10 @@ from tpgateway.cards.routes import ROUTES as CARDS
 from tpgateway.cards.service import CHECKING, Checking
 from tpgateway.cards.verdicts import Verdicts
 from tpgateway.cards.watch import Watch
-from tpgateway.claims import service as claims
+from tpgateway.claims import clocks
+from tpgateway.claims.deciding import TOOLS as CLAIMS_TOOLS
+from tpgateway.claims.deciding import Tools as ClaimsTools
 from tpgateway.claims.routes import ROUTES as CLAIMS
-from tpgateway.claims.service import TOOLS as CLAIMS_TOOLS
-from tpgateway.claims.service import Tools as ClaimsTools
 from tpgateway.conventions.routes import ROUTES as CONVENTIONS
 from tpgateway.conventions.service import ApprovalDomains
 from tpgateway.database.guard import Guard
@@ -133,7 +133,7 @@ async def create_app(settings: Settings, database_url: str) -> web.Application:
     )
     app[SAFETY] = safety = Safety(is_https=settings.is_https)
     app.on_response_prepare.append(safety.before_sending)
-    app[BACKLOGS] = (mail.backlog, jobs.backlog, chain.backlog, insurers.backlog, claims.backlog)
+    app[BACKLOGS] = (mail.backlog, jobs.backlog, chain.backlog, insurers.backlog, clocks.backlog)
     app[frame.STEADY] = Steady()
     app[frame.REMARKS] = INSURER_REMARKS
     app[frame.SESSIONS] = sessions.middleware(storage)

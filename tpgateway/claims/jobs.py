@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 
-from tpgateway.claims import service
+from tpgateway.claims import clocks
 from tpgateway.jobs import Handler, JobKind, Tools
 from tpgateway.web import clock
 from tpgateway.web.logs import where
@@ -24,11 +24,11 @@ async def run_clocks(tools: Tools, *, now: datetime | None = None) -> int:
     async with tools.pool.acquire() as connection:
         if now is None:
             now = datetime.now(UTC) + (await clock.ahead(connection) if tools.settings.sandbox else timedelta(0))
-        while found := await service.due(connection, now=now, limit=_AT_ONCE, skip=failed):
+        while found := await clocks.due(connection, now=now, limit=_AT_ONCE, skip=failed):
             for insurer_id, approval_id in found:
                 try:
                     async with connection.transaction():
-                        done += await service.run_clock(connection, insurer_id, approval_id, now=now) is not None
+                        done += await clocks.run_clock(connection, insurer_id, approval_id, now=now) is not None
                 except Exception as error:
                     if connection.is_closed():
                         raise

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from tpgateway.claims.model import Correction, Item, Kind, PriceClass, PriorApproval, RenewalReason, State
-from tpgateway.claims.rules import reasons
-from tpgateway.insurers.model import ApprovalRules, TacitOutcome
+from tpgateway.claims.rules import life, reasons
+from tpgateway.insurers.model import ApprovalRules
 
 ITEMS_FR: Mapping[Item, str] = {
     Item.RIGHT_LENS: "Verre droit",
@@ -78,13 +78,16 @@ SIMULATED_FR: Mapping[str, str] = {
 """What a decision's code says as long as nothing was sent."""
 
 
+SILENCE_FR: Mapping[life.Silence, str] = {
+    life.Silence.KEEPS: "la décision reste la même",
+    life.Silence.GRANTS: "c'est accordé comme calculé",
+    life.Silence.REFUSES: "la demande est refusée",
+    life.Silence.CLOSES: "la demande est close",
+    life.Silence.RESTORES: "la modification est abandonnée",
+    life.Silence.ENDS: "elle n'est plus valable",
+}
+
+
 def silence_fr(approval: PriorApproval, rules: ApprovalRules) -> str:
-    """What follows where whoever is waited for does not act in time; see ``service.run_clock``."""
-    is_question = approval.state is State.INFORMATION_REQUESTED
-    if approval.state is State.APPEALED:
-        return "Sans réponse à cette date, la décision reste la même."
-    if not is_question and rules.tacit_outcome is TacitOutcome.APPROVE and any(line.granted for line in approval.lines):
-        return "Sans réponse à cette date, c'est accordé comme calculé."
-    if approval.standing is not None:
-        return "Sans réponse à cette date, la modification est abandonnée."
-    return f"Sans réponse à cette date, la demande est {'close' if is_question else 'refusée'}."
+    """What follows where whoever is waited for does not act in time."""
+    return f"Sans réponse à cette date, {SILENCE_FR[life.silence(approval, rules)]}."

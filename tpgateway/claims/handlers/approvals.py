@@ -6,7 +6,8 @@ from datetime import datetime
 
 from aiohttp import web
 
-from tpgateway.claims import parties, service
+from tpgateway.claims import parties, reviews, service, submissions
+from tpgateway.claims.deciding import TOOLS, Tools
 from tpgateway.claims.model import Kind, PriorApproval, Request
 from tpgateway.claims.parties import Act, ApprovalUnknown, Owned
 from tpgateway.claims.payloads import (
@@ -26,7 +27,6 @@ from tpgateway.claims.payloads import (
     SimulationView,
     UseRequest,
 )
-from tpgateway.claims.service import TOOLS, Tools
 from tpgateway.claims.steps import Grant
 from tpgateway.insurers.errors import InsurerUnknown
 from tpgateway.insurers.model import InsurerId, Reference
@@ -45,7 +45,9 @@ async def submit(call: Call, *, body: PriorApprovalRequest) -> Answer:
 
     Where the insurer wants to look first, the answer names who acts next and by when.
     """
-    return _created(await service.submit(call.connection, _tools(call), _submission(call.caller, body), act_of(call)))
+    return _created(
+        await submissions.submit(call.connection, _tools(call), _submission(call.caller, body), act_of(call))
+    )
 
 
 async def submit_ahead(
@@ -54,7 +56,7 @@ async def submit_ahead(
     """The same without a transaction, unless it takes one."""
     act = Act(now, caller.actor(request_id))
     async with app[STATE].connection() as connection:
-        approval = await service.submit_ahead(connection, app[TOOLS], _submission(caller, body), act)
+        approval = await submissions.submit_ahead(connection, app[TOOLS], _submission(caller, body), act)
     if approval is None:
         return None
     app[NUMBERING].ask(approval.insurer_id)
@@ -63,7 +65,7 @@ async def submit_ahead(
 
 async def simulate(call: Call, *, body: PriorApprovalRequest) -> Answer:
     """The same decision, kept nowhere and told to nobody."""
-    decision = await service.simulate(call.connection, _tools(call), _submission(call.caller, body), act_of(call))
+    decision = await submissions.simulate(call.connection, _tools(call), _submission(call.caller, body), act_of(call))
     return Answer(body=SimulationView.of_decision(decision))
 
 
@@ -172,7 +174,7 @@ async def decide(call: Call, *, path: ReferencePath, body: DecisionRequest) -> A
     """Decides what waits for the insurer, line by line where it wants."""
     grants = [Grant(line=each.line, granted=Cents(each.granted_cents), code=each.code) for each in body.lines]
     return await _changed(
-        service.decide_by_insurer(
+        reviews.decide(
             call.connection,
             _tools(call),
             owned(call, path.reference),
@@ -188,7 +190,7 @@ async def decide(call: Call, *, path: ReferencePath, body: DecisionRequest) -> A
 async def ask(call: Call, *, path: ReferencePath, body: QuestionRequest) -> Answer:
     """Asks the practitioner before deciding; the clock then runs on the practitioner's side."""
     return await _changed(
-        service.ask(
+        reviews.ask(
             call.connection, owned(call, path.reference), body.question, body.documents, act_of(call, body.version)
         )
     )
@@ -221,8 +223,8 @@ async def _changed(change: Awaitable[PriorApproval]) -> Answer:
         return Answer(body=PriorApprovalView.of(await change))
 
 
-def _submission(caller: Caller, body: PriorApprovalRequest) -> service.Submission:
-    return service.Submission(
+def _submission(caller: Caller, body: PriorApprovalRequest) -> submissions.Submission:
+    return submissions.Submission(
         practitioner_id=PractitionerId(caller.account_id),
         insurer_number=body.insurer_number,
         proof=body.proof,

@@ -1,9 +1,11 @@
 """What may follow what in the life of an approval, and who is waited for. The diagram in docs is made from this table."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 from tpgateway.claims.errors import StateForbids
-from tpgateway.claims.model import Kind, Party, State
+from tpgateway.claims.model import Kind, Party, PriorApproval, State
+from tpgateway.insurers.model import ApprovalRules, TacitOutcome
 
 _DECIDED = {
     Kind.APPROVED: State.APPROVED,
@@ -60,6 +62,32 @@ HOLDS_BENEFITS = frozenset(
         State.USED,
     }
 )
+
+
+class Silence(StrEnum):
+    """What it brings that nobody acts in time."""
+
+    KEEPS = "keeps"  # the decision that is contested: there is no other that silence could stand for
+    GRANTS = "grants"  # what the rules computed
+    REFUSES = "refuses"
+    CLOSES = "closes"  # a question that was not answered
+    RESTORES = "restores"  # what was agreed before a change
+    ENDS = "ends"  # an approval that nobody billed
+
+
+def silence(approval: PriorApproval, rules: ApprovalRules) -> Silence:
+    """What follows for an approval whose clock runs out, by its insurer's rules."""
+    stands = approval.standing is not None
+    match approval.state:
+        case State.INFORMATION_REQUESTED:
+            return Silence.RESTORES if stands else Silence.CLOSES
+        case State.UNDER_REVIEW:
+            if rules.tacit_outcome is TacitOutcome.APPROVE and any(line.granted for line in approval.lines):
+                return Silence.GRANTS
+            return Silence.RESTORES if stands else Silence.REFUSES
+        case State.APPEALED:
+            return Silence.KEEPS
+    return Silence.ENDS
 
 
 def holds(state: State) -> bool:
