@@ -56,6 +56,10 @@ def serving(folder: Path) -> "Iterator[tuple[subprocess.Popen[str], dict[str, ob
 def test_it_plays_its_story_again_on_the_same_data_after_a_stop_and_after_it_was_killed(tmp_path: Path) -> None:
     with serving(tmp_path) as (demo, ready):
         look_around(json.loads(json.dumps(ready)))
+        second = subprocess.run(
+            [*DEMO, "--data-dir", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (second.returncode, "runs on this folder already" in second.stdout) == (1, True)
         demo.send_signal(signal.SIGTERM)
         assert demo.wait(30) == 0
     assert processes_of(tmp_path) == []

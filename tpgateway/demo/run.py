@@ -1,6 +1,7 @@
 """``tpgateway demo``: opens the house, plays the story, then keeps serving until it is told to stop."""
 
 import asyncio
+import fcntl
 import json
 import signal
 import sys
@@ -58,12 +59,18 @@ def run_demo(*, once: bool, as_json: bool, port: int | None, data_dir: Path | No
     folder.mkdir(parents=True, exist_ok=True)
     settings = DatabaseSettings(database_url=None, data_dir=folder)
     console.print(f"[bold]tpgateway demo[/]  data in {escape(str(folder))}", soft_wrap=True)
-    try:
-        with console.status("Starting PostgreSQL") as status, database_url(settings) as url:
-            status.stop()
-            return asyncio.run(_live(console, folder, url, once=once, as_json=as_json, port=port))
-    except KeyboardInterrupt:
-        return 130
+    with (folder / "demo.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print("[red]A demo runs on this folder already.[/] Stop it, or choose another: --data-dir")
+            return 1
+        try:
+            with console.status("Starting PostgreSQL") as status, database_url(settings) as url:
+                status.stop()
+                return asyncio.run(_live(console, folder, url, once=once, as_json=as_json, port=port))
+        except KeyboardInterrupt:
+            return 130
 
 
 async def _live(console: Console, folder: Path, url: str, *, once: bool, as_json: bool, port: int | None) -> int:
