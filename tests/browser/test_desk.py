@@ -56,6 +56,20 @@ async def test_a_reviewer_decides_asks_and_sees_how_all_does(
     await expect(page.get_by_text("Refusée").first).to_be_visible()
     await look_everywhere(page, "bureau-demande-refusee")
 
+    # Contested, and upheld: what was refused stays so, and the practice reads why.
+    refused = (await optician.call("GET", f"/v1/prior-approvals/{second}")).body
+    arguments = {"version": refused["version"], "arguments": "La vue a baissé depuis mars."}
+    assert (await optician.call("POST", f"/v1/prior-approvals/{second}/appeal", arguments)).status == 200
+    await page.goto(f"/assureur/demandes/{second}")
+    await expect(page.get_by_text("Accorder davantage, ligne par ligne")).to_be_visible()
+    await expect(page.get_by_text("Aujourd'hui, les règles donnent").first).to_contain_text("200,00")
+    await page.get_by_text("Maintenir la décision").click()
+    await look_everywhere(page, "bureau-contestation")
+    await page.get_by_label("Commentaire sur la décision maintenue").fill("Rien de nouveau dans l'ordonnance.")
+    await page.get_by_role("button", name="Maintenir").click()
+    await expect(page.get_by_text("maintient sa décision").first).to_be_visible()
+    await expect(page.get_by_text("Rien de nouveau dans l'ordonnance.").first).to_be_visible()
+
     await page.goto("/assureur")
     await expect(page.get_by_text("Rien n'attend votre décision")).to_be_visible()
     await look(page, "bureau-vide")

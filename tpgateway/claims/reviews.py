@@ -87,6 +87,11 @@ async def decide(
     )
 
 
+async def by_rules(connection: Connection, tools: Tools, approval: PriorApproval) -> Sequence[DecidedLine]:
+    """The lines as rules would price them today, beside what others have got since."""
+    return decisions.price(approval.request, await case_of(connection, tools, approval))
+
+
 async def _lines_granted(
     connection: Connection,
     tools: Tools,

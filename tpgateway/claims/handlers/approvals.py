@@ -20,6 +20,7 @@ from tpgateway.claims.payloads import (
     DecisionRequest,
     ExtensionRequest,
     InformationRequest,
+    LineView,
     PriorApprovalListView,
     PriorApprovalRequest,
     PriorApprovalView,
@@ -185,6 +186,12 @@ async def decide(call: Call, *, path: ReferencePath, body: DecisionRequest) -> A
             comment=body.comment,
         )
     )
+
+
+async def by_rules(call: Call, approval: PriorApproval) -> Sequence[LineView]:
+    """What rules would grant today of the lines of an approval that the caller has read."""
+    lines = await reviews.by_rules(call.connection, _tools(call), approval)
+    return [LineView.of(number, line) for number, line in enumerate(lines, start=1)]
 
 
 async def ask(call: Call, *, path: ReferencePath, body: QuestionRequest) -> Answer:

@@ -91,9 +91,11 @@ async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem 
         practitioner = await practitioners.get(call.connection, approval.practitioner_id)
         insurer = await insurers.get(call.connection, approval.insurer_id)
         agreed = await service.agreed_meanwhile(call.connection, approval)
+        is_appeal = approval.state is State.APPEALED
+        by_rules = await handlers.by_rules(call, approval) if is_appeal else ()
     view = PriorApprovalView.of(approval)
     known = {f"line.{line.line}.granted": typed_euros(line.granted_cents) for line in view.lines}
-    labels = {**_LABELS}
+    labels = _LABELS | (_APPEAL_LABELS if is_appeal else {})
     for line in view.lines:
         name = NAMES["items"][line.item]
         labels |= {f"line.{line.line}.granted": f"{name}, accordé", f"line.{line.line}.code": f"{name}, motif"}
@@ -110,12 +112,13 @@ async def _one(request: web.Request, call: Call, typed: Typed, problem: Problem 
         events=events,
         attachments=attachments,
         agreed=agreed,
+        by_rules=by_rules,
         silence=silence_fr(approval, insurer.approval_rules),
         reasons=REASONS,
         whys=[(code, REASONS[code].message_fr) for code in INSURERS_CODES],
         may_decide=may_act(call.caller) and approval.waits_for is Party.INSURER,
         may_ask=approval.state is State.UNDER_REVIEW,
-        is_appeal=approval.state is State.APPEALED,
+        is_appeal=is_appeal,
         is_stay=isinstance(approval.request, Stay),
         key=form_key(typed, problem),
         may_act=may_act(call.caller),
@@ -131,6 +134,9 @@ _LABELS = {
     "question": "Votre question",
     **{f"documents.{kind}": name for kind, name in DOCUMENTS_FR.items()},
 }
+
+
+_APPEAL_LABELS = {"code": "Motif de la décision maintenue", "why": "Commentaire sur la décision maintenue"}
 
 
 async def decide(request: web.Request) -> web.StreamResponse:
